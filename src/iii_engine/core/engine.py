@@ -1,0 +1,405 @@
+"""The bus, without I/O: messages and time go in, messages and effects come out.
+
+A transport makes a session with `connect`, hands each received message to `receive`, drains
+`session.outbox` when `session.wake` is called, and ends with `disconnect`. Modules call `call`,
+`send` and `add_function`. Timers are pulled: `next_deadline_ns` says when `advance` is due.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Raw
+
+from iii_engine.core.access import Access, forbidden
+from iii_engine.core.clock import Clock, Ids
+from iii_engine.core.registry import LocalHandler, Registry
+from iii_engine.core.router import Call, OnAnswer, Router, result_frame
+from iii_engine.core.services import Services
+from iii_engine.core.sessions import MAX_OUTSTANDING, Session, Status
+from iii_engine.core.tracing import SpanRing
+from iii_engine.core.triggers import Trigger, Triggers, TriggerType
+from iii_sdk import protocol
+from iii_sdk.protocol import (
+    NULL,
+    EnqueueAction,
+    ErrorBody,
+    InvocationResult,
+    InvokeFunction,
+    MalformedMessage,
+    Message,
+    VoidAction,
+    parse_traceparent,
+)
+
+log = logging.getLogger("iii.engine")
+
+#: Takes (call, queue name) and answers the call with a receipt; set by the queue module.
+Enqueue = Callable[[Call, str], None]
+
+_PONG: Final = b'{"type":"pong"}'
+_OPEN: Final = ord("{")
+_QUOTE: Final = ord('"')
+
+
+class Engine:
+    """Sessions, functions, triggers and calls of one bus."""
+
+    def __init__(
+        self, clock: Clock, ids: Ids, *, spans: int = 10_000, invocation_timeout_ms: int = 0
+    ) -> None:
+        self.clock = clock
+        self.ids = ids
+        self.spans = SpanRing(spans)
+        self.registry = Registry()
+        self.router = Router(clock, ids, self.spans)
+        self.triggers = Triggers(clock.now_ns)
+        self.services = Services(self.registry)
+        self.sessions: dict[str, Session] = {}
+        self.invocation_timeout_ms = invocation_timeout_ms
+        self.enqueue: Enqueue | None = None
+        #: Called with (event, worker id); the events are those of `engine::workers-available`.
+        self.on_worker_event: Callable[[str, str], None] = _ignore_event
+        self._epoch = 0
+        self._handlers: dict[type[Message], Callable[[Session, Message], None]] = {
+            protocol.RegisterFunction: self._register_function,
+            protocol.UnregisterFunction: self._unregister_function,
+            protocol.RegisterTriggerType: self._register_trigger_type,
+            protocol.UnregisterTriggerType: self._unregister_trigger_type,
+            protocol.RegisterTrigger: self._register_trigger,
+            protocol.UnregisterTrigger: self._unregister_trigger,
+            protocol.TriggerRegistrationResult: self._trigger_registration_result,
+            protocol.RegisterService: self._register_service,
+            protocol.Ping: self._ping,
+            protocol.Reattach: self._reattach,
+        }
+
+    # -- connections -----------------------------------------------------------------------------
+
+    def connect(
+        self,
+        wake: Callable[[Session], None],
+        *,
+        ip: str = "",
+        access: Access | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Session:
+        """A worker connected. The first message to it is already in its outbox."""
+        self._epoch += 1
+        session = Session(
+            self.ids.uuid(),
+            self._epoch,
+            ip=ip,
+            connected_at_ns=self.clock.now_ns(),
+            reattach_token=self.ids.secret(),
+            wake=wake,
+            access=access,
+            headers=headers,
+        )
+        self.sessions[session.id] = session
+        session.send(
+            protocol.encode(protocol.WorkerRegistered(session.id, session.reattach_token))
+        )
+        self.on_worker_event("worker_connected", session.id)
+        return session
+
+    def disconnect(self, session: Session) -> None:
+        """The connection ended: everything of its epoch goes, in the order of wire protocol 4.4."""
+        if session.status is Status.GONE:
+            return
+        session.status = Status.GONE
+        session.take()
+        self.registry.remove_all(session)
+        self.router.session_gone(session)
+        self.triggers.session_gone(session)
+        self.services.session_gone(session)
+        self.sessions.pop(session.id, None)
+        self.on_worker_event("worker_disconnected", session.id)
+
+    def receive(self, session: Session, frame: bytes) -> None:
+        """Apply one message of a worker."""
+        if session.status is Status.GONE:
+            return
+        try:
+            message = protocol.decode(frame)
+        except MalformedMessage as malformed:
+            self._refuse(session, malformed, frame)
+            return
+        kind = type(message)
+        if kind is InvocationResult:
+            self.router.answer(session, message)
+        elif kind is InvokeFunction:
+            self._invoke(session, message, frame)
+        elif (handler := self._handlers.get(kind)) is not None:
+            handler(session, message)
+
+    def _refuse(self, session: Session, malformed: MalformedMessage, frame: bytes) -> None:
+        if not frame.strip():
+            return
+        topic = malformed.message_type or "?"
+        if topic not in session.warned and len(session.warned) < 32:
+            session.warned.add(topic)
+            log.warning("worker %s sent a malformed message (%s): %s", session.name, topic, malformed)
+        if malformed.message_type == "invokefunction" and malformed.invocation_id:
+            error = ErrorBody("invalid_message", str(malformed))
+            session.send(result_frame(malformed.invocation_id, "", NULL, error))
+
+    # -- calls of workers ------------------------------------------------------------------------
+
+    def _invoke(self, session: Session, message: InvokeFunction, frame: bytes) -> None:
+        function_id = message.function_id
+        action = message.action
+        call = Call(self.router, function_id, message.data)
+        call.caller = session
+        if not isinstance(action, VoidAction):
+            call.caller_invocation = message.invocation_id or None
+        call.baggage = message.baggage
+        call.metadata = message.metadata
+        if message.traceparent is not None:
+            call.caller_trace = message.traceparent
+            parsed = parse_traceparent(message.traceparent)
+            if parsed is not None:
+                call.trace_id, call.parent_id = parsed
+        if not call.trace_id:
+            call.trace_id = self.ids.trace_id()
+        if session.access is not None and not session.access.may_call(function_id):
+            self._answer_at_once(call, forbidden(function_id))
+        elif isinstance(action, EnqueueAction):
+            self._enqueue(call, action.queue)
+        else:
+            function = self.registry.get(function_id)
+            if function is None:
+                not_found = ErrorBody("function_not_found", f"Function {function_id} not found")
+                self._answer_at_once(call, not_found)
+                return
+            call.data = with_caller(message.data, session, frame)
+            if self.invocation_timeout_ms:
+                call.deadline_ns = self.clock.now_ns() + self.invocation_timeout_ms * 1_000_000
+            self.router.dispatch(call, function, call.caller_invocation)
+            if session.outstanding >= MAX_OUTSTANDING:
+                session.paused = True
+
+    def _enqueue(self, call: Call, queue: str) -> None:
+        if self.enqueue is None:
+            self._answer_at_once(call, ErrorBody("enqueue_error", "QueueModule not loaded"))
+        else:
+            call.started_ns = self.clock.now_ns()
+            call.span_id = self.ids.span_id()
+            call.id = self.ids.uuid()
+            self.router.pending[call.id] = call
+            if call.caller is not None:
+                call.caller.outstanding += 1
+            self.enqueue(call, queue)
+
+    def _answer_at_once(self, call: Call, error: ErrorBody) -> None:
+        """Refuse a call that never got a provider."""
+        session, wanted = call.caller, call.caller_invocation
+        self.router.counters.total += 1
+        self.router.counters.errors += 1
+        if session is None:
+            return
+        if wanted is None:
+            log.info("void call of %s by %s: %s", call.function_id, session.name, error.message)
+        else:
+            session.send(
+                result_frame(
+                    wanted, call.function_id, NULL, error, call.caller_trace, call.baggage
+                )
+            )
+
+    # -- calls of modules ------------------------------------------------------------------------
+
+    def call(
+        self,
+        function_id: str,
+        data: Raw | bytes,
+        on_answer: OnAnswer | None,
+        *,
+        timeout_ms: int = 0,
+        traceparent: str | None = None,
+        baggage: str | None = None,
+        metadata: Raw = NULL,
+    ) -> Call:
+        """Call a function in the engine's own name.
+
+        `on_answer(result, error)` is called exactly once, possibly before this returns. `data` is
+        JSON bytes. Without `on_answer` nobody waits. `timeout_ms` 0 means no deadline.
+        """
+        call = Call(self.router, function_id, data)
+        call.on_answer = on_answer
+        call.baggage = baggage
+        call.metadata = metadata
+        parsed = None if traceparent is None else parse_traceparent(traceparent)
+        if parsed is None:
+            call.trace_id = self.ids.trace_id()
+        else:
+            call.trace_id, call.parent_id = parsed
+        timeout = timeout_ms or self.invocation_timeout_ms
+        if timeout:
+            call.deadline_ns = self.clock.now_ns() + timeout * 1_000_000
+        function = self.registry.get(function_id)
+        if function is None:
+            self.router.counters.total += 1
+            self.router.counters.errors += 1
+            if on_answer is not None:
+                on_answer(
+                    NULL, ErrorBody("function_not_found", f"Function {function_id} not found")
+                )
+        else:
+            self.router.dispatch(call, function, None)
+        return call
+
+    # -- what modules provide --------------------------------------------------------------------
+
+    def add_function(
+        self,
+        function_id: str,
+        handler: LocalHandler,
+        *,
+        module: str,
+        description: str | None = None,
+        request_format: Raw = NULL,
+        response_format: Raw = NULL,
+    ) -> None:
+        """Register an in-process function; `handler` answers the `Call` it is given."""
+        self.registry.add_local(
+            function_id,
+            handler,
+            module=module,
+            description=description,
+            request_format=request_format,
+            response_format=response_format,
+        )
+
+    def remove_function(self, function_id: str) -> None:
+        self.registry.remove_local(function_id)
+
+    def add_trigger_type(self, kind: TriggerType, aliases: tuple[str, ...] = ()) -> None:
+        self.triggers.add_type(kind, aliases)
+
+    def remove_trigger_type(self, type_id: str) -> None:
+        self.triggers.remove_type(type_id)
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def next_deadline_ns(self) -> int | None:
+        """When `advance` has something to do, in nanoseconds since the Unix epoch."""
+        due = [
+            d
+            for d in (self.router.next_deadline_ns(), self.triggers.next_warning_ns())
+            if d is not None
+        ]
+        return min(due, default=None)
+
+    def advance(self) -> None:
+        """Do what is due at the clock's time."""
+        self.router.expire()
+        self.triggers.warn()
+
+    # -- registrations ---------------------------------------------------------------------------
+
+    def _register_function(self, session: Session, message: protocol.RegisterFunction) -> None:
+        if not message.id.strip():
+            log.warning("worker %s: function id is empty", session.name)
+        elif session.access is not None and not session.access.may_register_functions():
+            log.warning("worker %s may not register functions", session.name)
+        elif message.invocation is not None:
+            log.warning(
+                "function %r is HTTP-invoked, which needs the module iii-http-functions", message.id
+            )
+        elif self.registry.add(session, message):
+            self.services.attach(message.id)
+
+    def _unregister_function(self, session: Session, message: protocol.UnregisterFunction) -> None:
+        self.registry.remove(session, message.id)
+
+    def _register_trigger_type(
+        self, session: Session, message: protocol.RegisterTriggerType
+    ) -> None:
+        if session.access is not None and not session.access.may_register_trigger_types():
+            log.warning("worker %s may not register trigger types", session.name)
+            return
+        self.triggers.add_type(
+            TriggerType(
+                message.id,
+                message.description or "",
+                message.trigger_request_format,
+                message.call_request_format,
+                session,
+            )
+        )
+
+    def _unregister_trigger_type(
+        self, session: Session, message: protocol.UnregisterTriggerType
+    ) -> None:
+        self.triggers.remove_type(message.id, session)
+
+    def _register_trigger(self, session: Session, message: protocol.RegisterTrigger) -> None:
+        trigger = Trigger(
+            message.id,
+            message.trigger_type,
+            message.function_id,
+            message.config,
+            message.metadata,
+            session,
+        )
+        if session.access is not None and not session.access.may_bind(message.trigger_type):
+            error = ErrorBody("FORBIDDEN", f"trigger type '{message.trigger_type}' not allowed")
+            session.send(
+                protocol.encode(
+                    protocol.TriggerRegistrationResult(
+                        trigger.id, trigger.type, trigger.function_id, error
+                    )
+                )
+            )
+        else:
+            self.triggers.add(trigger)
+
+    def _unregister_trigger(self, session: Session, message: protocol.UnregisterTrigger) -> None:
+        trigger = self.triggers.get(message.id)
+        if trigger is not None and trigger.owner is session:
+            self.triggers.remove(message.id)
+
+    def _trigger_registration_result(
+        self, session: Session, message: protocol.TriggerRegistrationResult
+    ) -> None:
+        self.triggers.answered(session, message)
+
+    def _register_service(self, session: Session, message: protocol.RegisterService) -> None:
+        self.services.register(session, message)
+
+    def _ping(self, session: Session, message: protocol.Ping) -> None:
+        session.send(_PONG)
+
+    def _reattach(self, session: Session, message: protocol.Reattach) -> None:
+        old = self.sessions.get(message.previous_worker_id)
+        if old is None or old is session or old.reattach_token != message.reattach_token:
+            return
+        self.disconnect(old)
+        old.close(1008, "retired by reattach")
+
+
+def with_caller(data: Raw, session: Session, frame: bytes) -> Raw | bytes:
+    """Object payloads learn who called: `_caller_worker_id` is set, whatever the client sent.
+
+    The key goes last, and JSON readers keep the last of equal keys; strict ones refuse equal keys,
+    so a payload that already has it is rewritten.
+    """
+    view = memoryview(data)
+    if not view or view[0] != _OPEN:
+        return data
+    if b"_caller_worker_id" in frame:
+        value = protocol.tolerant_value(bytes(data))
+        if isinstance(value, dict):
+            value.pop("_caller_worker_id", None)
+            data = protocol.tolerant_raw(value)
+            view = memoryview(data)
+    if view[1] != _QUOTE and not bytes(view[1:-1]).strip():
+        return b"{" + session.caller_suffix
+    return b"".join((view[:-1], b",", session.caller_suffix))
+
+
+def _ignore_event(event: str, worker_id: str) -> None:
+    pass

@@ -1,0 +1,188 @@
+"""Which functions exist and who answers them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Raw, json
+
+from iii_engine.core.sessions import Session
+from iii_sdk.protocol import NULL, RegisterFunction
+
+if TYPE_CHECKING:
+    from iii_engine.core.router import Call
+
+log = logging.getLogger("iii.registry")
+
+#: A function of an in-process module: takes the call and answers it, now or later.
+LocalHandler: TypeAlias = "Callable[[Call], None]"
+
+
+class Provider:
+    """One worker's offer of a function, in the words of its latest registration."""
+
+    __slots__ = ("description", "metadata", "request_format", "response_format", "session")
+
+    def __init__(self, session: Session | None, message: RegisterFunction) -> None:
+        self.session = session
+        self.description = message.description
+        self.request_format = message.request_format
+        self.response_format = message.response_format
+        self.metadata = message.metadata
+
+
+class Function:
+    """A function id with everybody who provides it, oldest registration first.
+
+    `target` is the only live provider when there is just one: the common case needs no choice.
+    """
+
+    __slots__ = (
+        "calls",
+        "errors",
+        "id",
+        "id_json",
+        "local",
+        "module",
+        "providers",
+        "seconds",
+        "target",
+        "turn",
+    )
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.id_json = json.encode(id)
+        self.local: LocalHandler | None = None
+        self.module: str | None = None
+        self.providers: dict[Session | None, Provider] = {}
+        self.target: Session | None = None
+        self.turn = 0
+        self.calls = 0
+        self.errors = 0
+        self.seconds = 0.0
+
+    @property
+    def newest(self) -> Provider:
+        return self.providers[next(reversed(self.providers))]
+
+    def choose(self) -> Session | None:
+        """The session that gets the next call: of the newest group, the least busy in turn."""
+        if self.target is not None:
+            return self.target
+        newest = self.newest.session
+        if newest is None:
+            return None
+        group = newest.group
+        members = [s for s in self.providers if s is not None and (s is newest or s.group == group)]
+        least = min(s.active for s in members)
+        idle = [s for s in members if s.active == least]
+        self.turn += 1
+        return idle[self.turn % len(idle)]
+
+    def settle(self) -> None:
+        """Recompute `target` after the providers changed."""
+        self.target = next(iter(self.providers)) if len(self.providers) == 1 else None
+
+
+class Registry:
+    """All functions. Ids of modules and the prefix `engine::` cannot be taken by workers."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, Function] = {}
+        self.on_change: Callable[[], None] = _ignore
+
+    def get(self, function_id: str) -> Function | None:
+        return self._functions.get(function_id)
+
+    def __iter__(self) -> Iterator[Function]:
+        return iter(self._functions.values())
+
+    def __contains__(self, function_id: str) -> bool:
+        return function_id in self._functions
+
+    def reserved(self, function_id: str) -> bool:
+        function = self._functions.get(function_id)
+        return function_id.startswith("engine::") or (
+            function is not None and function.local is not None
+        )
+
+    def add(self, session: Session, message: RegisterFunction) -> bool:
+        """Register for a worker; the newest registration leads. False when the id is reserved."""
+        if self.reserved(message.id):
+            log.warning("worker %s: function id %r is reserved", session.name, message.id)
+            return False
+        function = self._functions.get(message.id)
+        fresh = function is None
+        if function is None:
+            function = self._functions[message.id] = Function(message.id)
+        else:
+            _warn_of_takeover(function, session)
+        function.providers.pop(session, None)
+        function.providers[session] = Provider(session, message)
+        function.settle()
+        session.functions[message.id] = None
+        if fresh:
+            self.on_change()
+        return True
+
+    def remove(self, session: Session, function_id: str) -> None:
+        """Forget one worker's registration; other workers' are untouched."""
+        session.functions.pop(function_id, None)
+        function = self._functions.get(function_id)
+        if function is None or function.providers.pop(session, None) is None:
+            return
+        if function.providers:
+            function.settle()
+        else:
+            del self._functions[function_id]
+            self.on_change()
+
+    def remove_all(self, session: Session) -> None:
+        for function_id in list(session.functions):
+            self.remove(session, function_id)
+
+    def add_local(
+        self,
+        function_id: str,
+        handler: LocalHandler,
+        *,
+        module: str,
+        description: str | None = None,
+        request_format: Raw = NULL,
+        response_format: Raw = NULL,
+        metadata: Raw = NULL,
+    ) -> None:
+        """Register a function of a module; it takes the place of any worker's."""
+        function = Function(function_id)
+        function.local = handler
+        function.module = module
+        message = RegisterFunction(
+            function_id, description, request_format, response_format, metadata
+        )
+        function.providers[None] = Provider(None, message)
+        if (previous := self._functions.get(function_id)) is not None:
+            for session in previous.providers:
+                if session is not None:
+                    session.functions.pop(function_id, None)
+                    log.warning("function %r of %s is now built in", function_id, session.name)
+        self._functions[function_id] = function
+        self.on_change()
+
+    def remove_local(self, function_id: str) -> None:
+        function = self._functions.get(function_id)
+        if function is not None and function.local is not None:
+            del self._functions[function_id]
+            self.on_change()
+
+
+def _warn_of_takeover(function: Function, session: Session) -> None:
+    leader = function.newest.session
+    if leader is not None and leader is not session and leader.group != session.group:
+        log.warning("function %r: %s takes over from %s", function.id, session.name, leader.name)
+
+
+def _ignore() -> None:
+    pass

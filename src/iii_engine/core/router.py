@@ -1,0 +1,326 @@
+"""Calls: from the frame that asks to the one answer that settles it.
+
+Every call that expects an answer is a `Call` in `Router.pending` before its frame is handed to the
+callee, and leaves it with exactly one answer: the callee's result or error, `invocation_stopped`
+when the callee goes, `timeout` when a deadline passes. The payload is carried as raw bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from iii_engine.core.clock import Clock, Ids
+from iii_engine.core.registry import Function
+from iii_engine.core.sessions import MAX_OUTSTANDING, Session
+from iii_engine.core.tracing import Span, SpanRing
+from iii_sdk.protocol import NULL, ErrorBody, InvocationResult, error_body, is_null, is_uuid
+
+log = logging.getLogger("iii.router")
+
+#: Receives the result, or the error and then no result.
+OnAnswer: TypeAlias = Callable[[Raw, ErrorBody | None], None]
+
+_encode = msgspec.json.encode
+
+
+class Call:
+    """One call under way. In-process functions get it as their argument and answer through it."""
+
+    __slots__ = (
+        "baggage",
+        "callee",
+        "caller",
+        "caller_invocation",
+        "caller_trace",
+        "data",
+        "deadline_ns",
+        "function",
+        "function_id",
+        "id",
+        "metadata",
+        "on_answer",
+        "parent_id",
+        "router",
+        "span_id",
+        "started_ns",
+        "trace_id",
+    )
+
+    def __init__(self, router: Router, function_id: str, data: Raw | bytes) -> None:
+        self.router = router
+        self.function_id = function_id  # as the caller wrote it
+        self.data = data
+        self.id = ""
+        self.function: Function | None = None
+        self.caller: Session | None = None
+        self.caller_invocation: str | None = None  # None: nobody waits on a connection
+        self.caller_trace: str | None = None
+        self.on_answer: OnAnswer | None = None
+        self.callee: Session | None = None
+        self.trace_id = ""
+        self.span_id = ""
+        self.parent_id: str | None = None
+        self.baggage: str | None = None
+        self.metadata: Raw = NULL
+        self.started_ns = 0
+        self.deadline_ns = 0
+
+    @property
+    def traceparent(self) -> str:
+        """The engine's span for this call, to be the parent of whatever it causes."""
+        return f"00-{self.trace_id}-{self.span_id}-01"
+
+    @property
+    def answered(self) -> bool:
+        return self.id not in self.router.pending
+
+    def reply(self, result: Raw | bytes = NULL) -> None:
+        """Answer with JSON bytes. A second answer is ignored."""
+        if self.router.pending.pop(self.id, None) is not None:
+            self.router.finish(self, result, None)
+
+    def fail(self, code: str, message: str) -> None:
+        """Answer with an error. A second answer is ignored."""
+        if self.router.pending.pop(self.id, None) is not None:
+            self.router.finish(self, NULL, ErrorBody(code, message))
+
+    def cancel(self) -> None:
+        """Nobody waits any more: the late result is dropped."""
+        self.on_answer = None
+        self.caller_invocation = None
+
+
+class Counters:
+    """Totals since start; per-function ones live on `Function`."""
+
+    __slots__ = ("dropped_results", "errors", "overloaded", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.errors = 0
+        self.overloaded = 0
+        self.dropped_results = 0
+
+
+class Router:
+    def __init__(self, clock: Clock, ids: Ids, spans: SpanRing) -> None:
+        self._now = clock.now_ns
+        self._ids = ids
+        self._spans = spans
+        self.pending: dict[str, Call] = {}
+        self.counters = Counters()
+        self._deadlines: dict[int, dict[str, None]] = {}  # second → ids of calls due in it
+
+    # -- outward ---------------------------------------------------------------------------------
+
+    def dispatch(self, call: Call, function: Function, wanted_id: str | None) -> None:
+        """Hand the call to whoever provides the function."""
+        ids = self._ids
+        pending = self.pending
+        if wanted_id is not None and wanted_id not in pending and is_uuid(wanted_id):
+            call.id = wanted_id
+        else:
+            call.id = ids.uuid()
+        call.function = function
+        call.span_id = ids.span_id()
+        call.started_ns = self._now()
+        if (caller := call.caller) is not None:
+            caller.outstanding += 1
+        pending[call.id] = call
+        if call.deadline_ns:
+            self._deadlines.setdefault(call.deadline_ns // BUCKET_NS, {})[call.id] = None
+        if function.local is not None:
+            function.local(call)
+            return
+        callee = function.choose()
+        if callee is None:
+            call.fail("function_not_found", f"Function {function.id} not found")
+            return
+        frame = self._invocation_frame(call, function)
+        if len(frame) > callee.max_message:
+            call.fail("payload_too_large", _too_large(len(frame), callee))
+        elif callee.overloaded:
+            self.counters.overloaded += 1
+            call.fail("worker_overloaded", f"Worker {callee.name} does not keep up with its calls")
+        else:
+            call.callee = callee
+            callee.active += 1
+            call.data = b""  # the frame holds it now
+            callee.send(frame)
+
+    def _invocation_frame(self, call: Call, function: Function) -> bytes:
+        head = (
+            f'{{"type":"invokefunction","invocation_id":"{call.id}",'
+            f'"traceparent":"00-{call.trace_id}-{call.span_id}-01",'
+        ).encode()
+        parts: list[Raw | bytes] = [head]
+        if call.baggage is not None:
+            parts += (b'"baggage":', _encode(call.baggage), b",")
+        if not is_null(call.metadata):
+            parts += (b'"metadata":', call.metadata, b",")
+        parts += (b'"function_id":', function.id_json, b',"data":', call.data, b"}")
+        return b"".join(parts)
+
+    # -- inward ----------------------------------------------------------------------------------
+
+    def answer(self, session: Session, message: InvocationResult) -> None:
+        """A worker answered. Unknown, late and foreign results are dropped."""
+        call = self.pending.get(message.invocation_id)
+        if call is None or call.callee is not session:
+            self.counters.dropped_results += 1
+            return
+        del self.pending[call.id]
+        error = message.error
+        if is_null(error):
+            self.finish(call, message.result, None)
+        else:
+            self.finish(call, NULL, error_body(error))
+
+    def finish(self, call: Call, result: Raw | bytes, error: ErrorBody | None) -> None:
+        """Settle a call that has just left `pending`."""
+        ended = self._now()
+        function = call.function
+        callee = call.callee
+        if call.deadline_ns:
+            self._forget_deadline(call)
+        if callee is not None:
+            callee.active -= 1
+        counters = self.counters
+        counters.total += 1
+        if function is not None:
+            function.calls += 1
+            function.seconds += (ended - call.started_ns) * 1e-9
+            if error is not None:
+                function.errors += 1
+        if error is not None:
+            counters.errors += 1
+        caller = call.caller
+        self._spans.add(
+            Span(
+                call.trace_id,
+                call.span_id,
+                call.parent_id,
+                call.function_id,
+                call.id,
+                None if caller is None else caller.id,
+                None if callee is None else callee.id,
+                call.started_ns,
+                ended,
+                None if error is None else error.code,
+            )
+        )
+        if caller is not None:
+            caller.outstanding -= 1
+            if caller.paused and caller.outstanding <= MAX_OUTSTANDING // 2:
+                caller.paused = False
+                if caller.on_resume is not None:
+                    caller.on_resume()
+            if call.caller_invocation is not None:
+                self._send_result(call, caller, result, error)
+            elif error is not None:
+                log.info("void call of %s failed: %s", call.function_id, error.code)
+        elif (on_answer := call.on_answer) is not None:
+            call.on_answer = None
+            on_answer(result if isinstance(result, Raw) else Raw(result), error)
+
+    def _send_result(
+        self, call: Call, caller: Session, result: Raw | bytes, error: ErrorBody | None
+    ) -> None:
+        frame = result_frame(
+            call.caller_invocation or "",
+            call.function_id,
+            result,
+            error,
+            call.traceparent,
+            call.baggage,
+        )
+        if len(frame) > caller.max_message:
+            too_large = ErrorBody("payload_too_large", _too_large(len(frame), caller))
+            frame = result_frame(
+                call.caller_invocation or "", call.function_id, NULL, too_large, call.traceparent
+            )
+        caller.send(frame)
+
+    # -- ends without an answer ------------------------------------------------------------------
+
+    def session_gone(self, session: Session) -> None:
+        """Stop the calls towards a session; forget the return path of those from it."""
+        if session.active == 0 and session.outstanding == 0:
+            return
+        stopped = []
+        for call in self.pending.values():
+            if call.callee is session:
+                stopped.append(call)
+            if call.caller is session:
+                call.caller = None
+                call.cancel()
+        session.outstanding = 0
+        for call in stopped:
+            del self.pending[call.id]
+            self.finish(call, NULL, ErrorBody("invocation_stopped", "Invocation stopped"))
+
+    def _forget_deadline(self, call: Call) -> None:
+        bucket = self._deadlines.get(call.deadline_ns // BUCKET_NS)
+        if bucket is not None:
+            bucket.pop(call.id, None)
+
+    def next_deadline_ns(self) -> int | None:
+        while self._deadlines:
+            first = min(self._deadlines)
+            if self._deadlines[first]:
+                return (first + 1) * BUCKET_NS
+            del self._deadlines[first]
+        return None
+
+    def expire(self) -> None:
+        """Answer the calls whose deadline has passed."""
+        now = self._now()
+        for bucket in [b for b in self._deadlines if (b + 1) * BUCKET_NS <= now]:
+            for call_id in list(self._deadlines.pop(bucket)):
+                call = self.pending.pop(call_id, None)
+                if call is not None:
+                    call.deadline_ns = 0
+                    message = f"Function {call.function_id} did not answer in time"
+                    self.finish(call, NULL, ErrorBody("timeout", message))
+
+
+#: Deadlines are kept in buckets: a call ends at most this long after its deadline.
+BUCKET_NS = 20_000_000
+
+
+def _too_large(size: int, receiver: Session) -> str:
+    return (
+        f"the message has {size} bytes and {receiver.name} accepts {receiver.max_message}; "
+        "send large data through a channel"
+    )
+
+
+def result_frame(
+    invocation_id: str,
+    function_id: str,
+    result: Raw | bytes,
+    error: ErrorBody | None = None,
+    traceparent: str | None = None,
+    baggage: str | None = None,
+) -> bytes:
+    """The bytes of an `invocationresult`; an absent or null result is left out."""
+    head = b'{"type":"invocationresult","invocation_id":%b,"function_id":%b' % (
+        _encode(invocation_id),
+        _encode(function_id),
+    )
+    parts: list[Raw | bytes] = [head]
+    if traceparent is not None:
+        parts.append(b',"traceparent":"%b"' % traceparent.encode())
+    if baggage is not None:
+        parts += (b',"baggage":', _encode(baggage))
+    if error is not None:
+        parts += (b',"error":', _encode(error))
+    elif result != NULL:
+        parts += (b',"result":', result)
+    parts.append(b"}")
+    return b"".join(parts)

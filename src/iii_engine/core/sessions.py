@@ -1,0 +1,157 @@
+"""A session is one connection of one worker: its identity, its outbox, its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from iii_sdk.protocol import WorkerMetadata
+
+if TYPE_CHECKING:
+    from iii_engine.core.access import Access
+
+MIB = 1024 * 1024
+
+#: Largest message a receiver accepts, in bytes. Published Python clients read at most 1 MiB.
+LARGE_MESSAGE = 64 * MIB
+SMALL_MESSAGE = 1 * MIB
+
+#: A worker that does not read is owed at most this much; then calls to it are refused.
+OUTBOX_BYTES = 64 * MIB
+OUTBOX_MESSAGES = 10_000
+
+#: The engine stops reading from a worker with this many unanswered calls, until half are answered.
+MAX_OUTSTANDING = 10_000
+
+
+class Status(Enum):
+    CONNECTED = "connected"
+    GONE = "disconnected"
+
+
+class Session:
+    """One connection.
+
+    `epoch` grows with every connection of the engine: what a session registered belongs to that
+    epoch, so the late clean-up of an old connection can only remove its own. `outbox` holds whole
+    messages that wait for the transport; `wake` tells the transport that the first one arrived.
+    """
+
+    __slots__ = (
+        "access",
+        "active",
+        "caller_suffix",
+        "close_code",
+        "close_reason",
+        "connected_at_ns",
+        "epoch",
+        "functions",
+        "headers",
+        "id",
+        "ip",
+        "max_message",
+        "metadata",
+        "on_resume",
+        "outbox",
+        "outbox_bytes",
+        "outstanding",
+        "paused",
+        "reattach_token",
+        "status",
+        "unsent_bytes",
+        "wake",
+        "warned",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        epoch: int,
+        *,
+        ip: str,
+        connected_at_ns: int,
+        reattach_token: str,
+        wake: Callable[[Session], None],
+        access: Access | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        self.id = id
+        self.epoch = epoch
+        self.ip = ip
+        self.headers = headers or {}
+        self.connected_at_ns = connected_at_ns
+        self.reattach_token = reattach_token
+        self.access = access
+        self.wake = wake
+        self.status = Status.CONNECTED
+        self.metadata = WorkerMetadata()
+        self.max_message = LARGE_MESSAGE
+        self.functions: dict[str, None] = {}
+        self.active = 0  # calls it is working on
+        self.outstanding = 0  # calls it waits for
+        self.outbox: list[bytes] = []
+        self.outbox_bytes = 0
+        self.unsent_bytes: Callable[[], int] = _nothing_unsent
+        self.paused = False  # the engine does not read from it for now
+        self.on_resume: Callable[[], None] | None = None
+        self.close_code = 0  # set by the core when the transport must close
+        self.close_reason = ""
+        self.warned: set[str] = set()
+        self.caller_suffix = f'"_caller_worker_id":"{id}"}}'.encode()
+
+    def send(self, frame: bytes) -> None:
+        """Queue one whole message."""
+        if self.status is Status.GONE:
+            return
+        outbox = self.outbox
+        if not outbox:
+            self.wake(self)
+        outbox.append(frame)
+        self.outbox_bytes += len(frame)
+
+    def take(self) -> list[bytes]:
+        """The queued messages, which are the transport's from now on."""
+        frames = self.outbox
+        self.outbox = []
+        self.outbox_bytes = 0
+        return frames
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Ask the transport to close after what is queued."""
+        if self.close_code == 0:
+            self.close_code, self.close_reason = code, reason
+            self.wake(self)
+
+    @property
+    def overloaded(self) -> bool:
+        """Too much is waiting for this worker to read it."""
+        return (
+            len(self.outbox) >= OUTBOX_MESSAGES
+            or self.outbox_bytes + self.unsent_bytes() >= OUTBOX_BYTES
+        )
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name or self.id
+
+    @property
+    def group(self) -> tuple[str, ...]:
+        """Instances of the same program share a group, and with it the calls (wire protocol 5.5).
+
+        A name of its own makes the group; a default name `<host>:<pid>` does not, then the project
+        and the set of functions do.
+        """
+        meta = self.metadata
+        if meta.pid is None and meta.name is None:
+            return (self.id,)
+        runtime = meta.runtime or "unknown"
+        name = meta.name or ""
+        if name and not (meta.pid is not None and name.endswith(f":{meta.pid}")):
+            return (runtime, "name", name)
+        project = (meta.telemetry.project_name if meta.telemetry else None) or ""
+        return (runtime, "project", project, *sorted(self.functions))
+
+
+def _nothing_unsent() -> int:
+    return 0

@@ -1,0 +1,155 @@
+"""What every module is: options, functions, trigger types, start and stop.
+
+A module lives in `modules/<name>/`: `module.py` holds its `Module` class and what it offers,
+`options.py` its options, other files one noun each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from iii_engine.core.engine import Engine
+from iii_engine.core.router import Call
+from iii_engine.core.triggers import TriggerType
+from iii_engine.storage.base import Store
+from iii_sdk.errors import BusError
+from iii_sdk.protocol import NULL
+
+log = logging.getLogger("iii.modules")
+
+O = TypeVar("O", bound=Struct)
+T = TypeVar("T")
+
+
+@dataclass
+class Host:
+    """What a module may use of the process it runs in."""
+
+    engine: Engine
+    store: Store
+    loop: asyncio.AbstractEventLoop
+
+
+class Module(ABC, Generic[O]):
+    """One built-in worker. Subclasses set `kind`, `Options` and implement `start` and `stop`.
+
+    `name` is the instance: `iii-http`, `iii-http#1`…; `kind` is what the config file calls it.
+    """
+
+    kind: ClassVar[str]
+    Options: ClassVar[type[Struct]]
+
+    def __init__(self, name: str, options: O, host: Host) -> None:
+        self.name = name
+        self.options = options
+        self.host = host
+        self.engine = host.engine
+        self._functions: list[str] = []
+        self._types: list[str] = []
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Open what is needed and register what is offered. Raises on a problem that names it."""
+
+    async def stop(self) -> None:
+        """Unregister everything; subclasses close what they opened, then call this."""
+        for function_id in self._functions:
+            self.engine.remove_function(function_id)
+        for type_id in self._types:
+            self.engine.remove_trigger_type(type_id)
+        self._functions.clear()
+        self._types.clear()
+
+    def offer(
+        self,
+        function_id: str,
+        handler: Callable[[Call], None],
+        *,
+        description: str,
+        request: type[Struct] | None = None,
+        response: Any = None,
+    ) -> None:
+        """Register a function with the JSON Schemas of its request and response types."""
+        self.engine.add_function(
+            function_id,
+            handler,
+            module=self.name,
+            description=description,
+            request_format=schema(request),
+            response_format=schema(response),
+        )
+        self._functions.append(function_id)
+
+    def offer_type(self, kind: TriggerType, aliases: tuple[str, ...] = ()) -> None:
+        kind.module = self.name
+        self.engine.add_trigger_type(kind, aliases)
+        self._types.append(kind.id)
+
+
+def schema(kind: Any) -> Raw:
+    """The JSON Schema of a type as bytes; null for None."""
+    return NULL if kind is None else Raw(msgspec.json.encode(msgspec.json.schema(kind)))
+
+
+def read(call: Call, kind: type[T]) -> T:
+    """The call's payload as `kind`; null counts as `{}`. Raises `deserialization_error`."""
+    data = call.data
+    if len(data) == 4 and bytes(data) == b"null":
+        data = b"{}"
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise BusError(
+            f"Failed to deserialize input for {call.function_id}: {error}",
+            code="deserialization_error",
+        ) from None
+
+
+def answering(work: Callable[[Call], Any]) -> Callable[[Call], None]:
+    """A handler that answers with what `work(call)` returns, or with the `BusError` it raises."""
+
+    def handler(call: Call) -> None:
+        try:
+            result = work(call)
+        except BusError as error:
+            call.fail(error.code, error.message)
+        except Exception:
+            log.exception("%s failed", call.function_id)
+            call.fail("invocation_failed", "internal server error")
+        else:
+            call.reply(result if isinstance(result, (Raw, bytes)) else msgspec.json.encode(result))
+
+    return handler
+
+
+def answering_later(
+    work: Callable[[Call], Awaitable[Any]], loop: asyncio.AbstractEventLoop
+) -> Callable[[Call], None]:
+    """As `answering`, for a coroutine function."""
+    running: set[asyncio.Task[None]] = set()
+
+    async def run(call: Call) -> None:
+        try:
+            result = await work(call)
+        except BusError as error:
+            call.fail(error.code, error.message)
+        except Exception:
+            log.exception("%s failed", call.function_id)
+            call.fail("invocation_failed", "internal server error")
+        else:
+            call.reply(result if isinstance(result, (Raw, bytes)) else msgspec.json.encode(result))
+
+    def handler(call: Call) -> None:
+        task = loop.create_task(run(call))
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    return handler

@@ -1,0 +1,69 @@
+"""The store: durable, ordered maps that every module shares.
+
+A *space* is a named map from key to JSON bytes, in the order of first insertion (`state/<scope>`,
+`stream/<name>/<group>`, …). All changes happen in transactions; one transaction may span spaces
+and modules. A transaction is answered when it is on disk; many share one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class StoreError(Exception):
+    """The store could not do it: disk full, closed, locked by another engine, corrupt."""
+
+
+class Transaction(Protocol):
+    """A consistent view with this transaction's own writes; nothing is visible before commit."""
+
+    def get(self, space: str, key: str) -> bytes | None: ...
+
+    def put(self, space: str, key: str, value: bytes) -> None:
+        """Insert at the end, or replace in place."""
+        ...
+
+    def delete(self, space: str, key: str) -> bool: ...
+
+    def items(
+        self, space: str, *, prefix: str = "", limit: int | None = None, offset: int = 0
+    ) -> Iterable[tuple[str, bytes]]:
+        """In insertion order."""
+        ...
+
+    def count(self, space: str) -> int: ...
+
+    def spaces(self, prefix: str = "") -> list[str]:
+        """Non-empty spaces, sorted."""
+        ...
+
+    def delete_space(self, space: str) -> int: ...
+
+
+class Store(Protocol):
+    """`write` runs its work in order with all others; if the work raises, only it is undone."""
+
+    def write(
+        self,
+        work: Callable[[Transaction], T],
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        """Run `work` in a transaction; `done(result, None)` follows once it is durable.
+
+        `work` must be quick, must not block, and may run on another thread; what it raises reaches
+        `done(None, error)` and leaves nothing behind. `done` runs on the event loop.
+        """
+        ...
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run read-only `work` now, on what is committed: it sees every acknowledged write."""
+        ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None:
+        """Commit what was submitted, then close."""
+        ...

@@ -1,0 +1,337 @@
+"""The messages of the bus: one JSON object per WebSocket text frame.
+
+Shapes follow the published iii wire protocol. Payloads (`data`, `result`, `config`, `metadata`
+and the formats) are `msgspec.Raw`: bytes that are carried, never parsed, by whoever only passes
+them on. Every optional field treats absent and null alike.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+#: Absent and null are the same everywhere, so an opaque field is never None: it is NULL.
+NULL: Final = Raw(b"null")
+
+
+class ErrorBody(Struct, omit_defaults=True):
+    """Why a call or a registration failed, as it travels on the wire."""
+
+    code: str
+    message: str = ""
+    stacktrace: str | None = None
+
+
+class VoidAction(Struct, tag_field="type", tag="void"):
+    """Call without an answer."""
+
+
+class EnqueueAction(Struct, tag_field="type", tag="enqueue"):
+    """Put the call on a named queue; the answer is a receipt."""
+
+    queue: str
+
+
+Action: TypeAlias = VoidAction | EnqueueAction
+
+
+class HttpAuth(Struct, omit_defaults=True):
+    """Credentials of an HTTP-invoked function; values name environment variables of the engine."""
+
+    type: Literal["hmac", "bearer", "api_key"]
+    secret_key: str | None = None
+    token_key: str | None = None
+    header: str | None = None
+    value_key: str | None = None
+
+
+class HttpInvocation(Struct, omit_defaults=True):
+    """Where the engine sends the calls of a function that has no handler in its worker."""
+
+    url: str
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    timeout_ms: int | None = None
+    headers: dict[str, str] | None = None
+    auth: HttpAuth | None = None
+
+
+class WorkerRegistered(Struct, tag_field="type", tag="workerregistered", omit_defaults=True):
+    worker_id: str
+    reattach_token: str | None = None
+
+
+class RegisterFunction(Struct, tag_field="type", tag="registerfunction", omit_defaults=True):
+    id: str
+    description: str | None = None
+    request_format: Raw = NULL
+    response_format: Raw = NULL
+    metadata: Raw = NULL
+    invocation: HttpInvocation | None = None
+
+
+class UnregisterFunction(Struct, tag_field="type", tag="unregisterfunction"):
+    id: str
+
+
+class RegisterTriggerType(Struct, tag_field="type", tag="registertriggertype", omit_defaults=True):
+    id: str
+    description: str | None = None
+    trigger_request_format: Raw = NULL
+    call_request_format: Raw = NULL
+
+
+class UnregisterTriggerType(Struct, tag_field="type", tag="unregistertriggertype"):
+    id: str
+
+
+class RegisterTrigger(Struct, tag_field="type", tag="registertrigger", omit_defaults=True):
+    id: str
+    trigger_type: str
+    function_id: str
+    config: Raw = NULL
+    metadata: Raw = NULL
+
+
+class TriggerRegistrationResult(
+    Struct, tag_field="type", tag="triggerregistrationresult", omit_defaults=True
+):
+    id: str
+    trigger_type: str = ""
+    function_id: str = ""
+    error: ErrorBody | None = None
+
+
+class UnregisterTrigger(Struct, tag_field="type", tag="unregistertrigger", omit_defaults=True):
+    id: str
+    trigger_type: str | None = None
+    function_id: str | None = None
+    config: Raw = NULL
+    metadata: Raw = NULL
+
+
+class InvokeFunction(Struct, tag_field="type", tag="invokefunction", omit_defaults=True, gc=False):
+    function_id: str
+    invocation_id: str | None = None
+    data: Raw = NULL
+    traceparent: str | None = None
+    baggage: str | None = None
+    action: Action | None = None
+    metadata: Raw = NULL
+    namespace: str | None = None
+
+
+class InvocationResult(
+    Struct, tag_field="type", tag="invocationresult", omit_defaults=True, gc=False
+):
+    """`error` is kept raw: its shape is read by `error_body`, because a malformed error must still
+    settle the call."""
+
+    invocation_id: str
+    function_id: str | None = None
+    result: Raw = NULL
+    error: Raw = NULL
+    traceparent: str | None = None
+    baggage: str | None = None
+
+
+class RegisterService(Struct, tag_field="type", tag="registerservice", omit_defaults=True):
+    id: str
+    name: str | None = None
+    description: str | None = None
+    parent_service_id: str | None = None
+
+
+class Ping(Struct, tag_field="type", tag="ping"):
+    pass
+
+
+class Pong(Struct, tag_field="type", tag="pong"):
+    pass
+
+
+class ErrorMessage(Struct, tag_field="type", tag="error"):
+    error: ErrorBody
+
+
+class Reattach(Struct, tag_field="type", tag="reattach", omit_defaults=True):
+    previous_worker_id: str
+    reattach_token: str | None = None
+
+
+Message: TypeAlias = (
+    InvokeFunction
+    | InvocationResult
+    | WorkerRegistered
+    | RegisterFunction
+    | UnregisterFunction
+    | RegisterTriggerType
+    | UnregisterTriggerType
+    | RegisterTrigger
+    | TriggerRegistrationResult
+    | UnregisterTrigger
+    | RegisterService
+    | Ping
+    | Pong
+    | ErrorMessage
+    | Reattach
+)
+
+
+class ChannelRef(Struct):
+    """One end of a channel, as it travels inside payloads."""
+
+    channel_id: str
+    access_key: str
+    direction: Literal["read", "write"]
+
+
+class WorkerTelemetry(Struct, omit_defaults=True):
+    language: str | None = None
+    project_name: str | None = None
+    framework: str | None = None
+    amplitude_api_key: str | None = None
+
+
+class WorkerMetadata(Struct, omit_defaults=True):
+    """Payload of `engine::workers::register`."""
+
+    runtime: str | None = None
+    version: str | None = None
+    name: str | None = None
+    os: str | None = None
+    pid: int | None = None
+    isolation: str | None = None
+    telemetry: WorkerTelemetry | None = None
+    description: str | None = None
+    namespace: str | None = None
+    features: list[str] | None = None
+    dialect: str | None = None
+
+
+class MalformedMessage(ValueError):
+    """A frame that is not a message. `message_type` and `invocation_id` are what could be read."""
+
+    def __init__(
+        self, reason: str, message_type: str | None = None, invocation_id: str | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.message_type = message_type
+        self.invocation_id = invocation_id
+
+
+# Fields that are carried and never parsed here.
+OPAQUE: Final = frozenset(
+    {
+        "data",
+        "result",
+        "error",
+        "config",
+        "metadata",
+        "request_format",
+        "response_format",
+        "trigger_request_format",
+        "call_request_format",
+    }
+)
+
+_decoder: Final = msgspec.json.Decoder(Message)
+_encoder: Final = msgspec.json.Encoder()
+_error_decoder: Final = msgspec.json.Decoder(ErrorBody)
+
+
+def encode(message: Message) -> bytes:
+    """The frame payload of a message."""
+    return _encoder.encode(message)
+
+
+def decode(frame: bytes) -> Message:
+    """Read one frame. Raises `MalformedMessage`.
+
+    Frames that only a tolerant reader accepts are read too: NaN and Infinity become null, lone
+    surrogates and integers of any size are kept.
+    """
+    try:
+        return _decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _decode_tolerant(frame, str(error))
+
+
+def _decode_tolerant(frame: bytes, reason: str) -> Message:
+    try:
+        value = json.loads(frame.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError):
+        raise MalformedMessage(reason) from None
+    if not isinstance(value, dict):
+        raise MalformedMessage("a message is a JSON object")
+    opaque = {} if value.get("type") == "error" else {k: value[k] for k in value.keys() & OPAQUE}
+    try:
+        message: Message = msgspec.convert(
+            {key: item for key, item in value.items() if key not in opaque}, Message
+        )
+    except msgspec.ValidationError as error:
+        kind, call = value.get("type"), value.get("invocation_id")
+        raise MalformedMessage(
+            str(error),
+            kind if isinstance(kind, str) else None,
+            call if isinstance(call, str) and call else None,
+        ) from None
+    for field, item in opaque.items():
+        if hasattr(message, field):
+            setattr(message, field, tolerant_raw(item))
+    return message
+
+
+def tolerant_value(text: bytes) -> object:
+    """The value of JSON text, read as tolerantly as `decode` does."""
+    return json.loads(text.decode("utf-8", "surrogatepass"))
+
+
+def is_null(raw: Raw) -> bool:
+    return raw is NULL or raw == NULL
+
+
+def tolerant_raw(value: object) -> Raw:
+    """JSON bytes of a value that the strict codec may refuse."""
+    if value is None:
+        return NULL
+    return Raw(json.dumps(_finite(value), separators=(",", ":")).encode("ascii"))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return value
+
+
+def error_body(raw: Raw) -> ErrorBody:
+    """The error of a result; a malformed one becomes `UNKNOWN` with its text."""
+    try:
+        return _error_decoder.decode(raw)
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        text = bytes(raw).decode("utf-8", "replace")
+        return ErrorBody("UNKNOWN", text.strip('"'))
+
+
+_UUID: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
+)
+_TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+
+
+def is_uuid(text: str) -> bool:
+    return len(text) == 36 and _UUID.fullmatch(text) is not None
+
+
+def parse_traceparent(text: str) -> tuple[str, str] | None:
+    """Trace id and parent span id of a W3C traceparent, or None when it is not one."""
+    match = _TRACEPARENT.fullmatch(text)
+    return (match[1], match[2]) if match else None
