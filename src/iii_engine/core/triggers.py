@@ -68,8 +68,8 @@ class TriggerType:
 
     id: str
     description: str = ""
-    trigger_request_format: Raw = NULL
-    call_request_format: Raw = NULL
+    trigger_request_format: Raw = field(default_factory=lambda: NULL)
+    call_request_format: Raw = field(default_factory=lambda: NULL)
     session: Session | None = None
     module: str | None = None
     bind: Callable[[Trigger], None] | None = None
