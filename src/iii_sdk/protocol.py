@@ -256,9 +256,10 @@ def decode(frame: bytes) -> Message:
     surrogates and integers of any size are kept.
     """
     try:
-        return _decoder.decode(frame)
+        message: Message = _decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return _decode_tolerant(frame, str(error))
+    return message
 
 
 def _decode_tolerant(frame: bytes, reason: str) -> Message:

@@ -63,18 +63,6 @@ class Engine:
         #: Called with (event, worker id); the events are those of `engine::workers-available`.
         self.on_worker_event: Callable[[str, str], None] = _ignore_event
         self._epoch = 0
-        self._handlers: dict[type[Message], Callable[[Session, Message], None]] = {
-            protocol.RegisterFunction: self._register_function,
-            protocol.UnregisterFunction: self._unregister_function,
-            protocol.RegisterTriggerType: self._register_trigger_type,
-            protocol.UnregisterTriggerType: self._unregister_trigger_type,
-            protocol.RegisterTrigger: self._register_trigger,
-            protocol.UnregisterTrigger: self._unregister_trigger,
-            protocol.TriggerRegistrationResult: self._trigger_registration_result,
-            protocol.RegisterService: self._register_service,
-            protocol.Ping: self._ping,
-            protocol.Reattach: self._reattach,
-        }
 
     # -- connections -----------------------------------------------------------------------------
 
@@ -99,9 +87,7 @@ class Engine:
             headers=headers,
         )
         self.sessions[session.id] = session
-        session.send(
-            protocol.encode(protocol.WorkerRegistered(session.id, session.reattach_token))
-        )
+        session.send(protocol.encode(protocol.WorkerRegistered(session.id, session.reattach_token)))
         self.on_worker_event("worker_connected", session.id)
         return session
 
@@ -127,13 +113,37 @@ class Engine:
         except MalformedMessage as malformed:
             self._refuse(session, malformed, frame)
             return
-        kind = type(message)
-        if kind is InvocationResult:
+        if isinstance(message, InvocationResult):
             self.router.answer(session, message)
-        elif kind is InvokeFunction:
+        elif isinstance(message, InvokeFunction):
             self._invoke(session, message, frame)
-        elif (handler := self._handlers.get(kind)) is not None:
-            handler(session, message)
+        else:
+            self._apply(session, message)
+
+    def _apply(self, session: Session, message: Message) -> None:
+        match message:
+            case protocol.RegisterFunction():
+                self._register_function(session, message)
+            case protocol.UnregisterFunction():
+                self.registry.remove(session, message.id)
+            case protocol.RegisterTriggerType():
+                self._register_trigger_type(session, message)
+            case protocol.UnregisterTriggerType():
+                self.triggers.remove_type(message.id, session)
+            case protocol.RegisterTrigger():
+                self._register_trigger(session, message)
+            case protocol.UnregisterTrigger():
+                self._unregister_trigger(session, message)
+            case protocol.TriggerRegistrationResult():
+                self.triggers.answered(session, message)
+            case protocol.RegisterService():
+                self.services.register(session, message)
+            case protocol.Ping():
+                session.send(_PONG)
+            case protocol.Reattach():
+                self._reattach(session, message)
+            case _:  # pong, and what only engines send
+                pass
 
     def _refuse(self, session: Session, malformed: MalformedMessage, frame: bytes) -> None:
         if not frame.strip():
@@ -141,7 +151,7 @@ class Engine:
         topic = malformed.message_type or "?"
         if topic not in session.warned and len(session.warned) < 32:
             session.warned.add(topic)
-            log.warning("worker %s sent a malformed message (%s): %s", session.name, topic, malformed)
+            log.warning("worker %s: malformed message (%s): %s", session.name, topic, malformed)
         if malformed.message_type == "invokefunction" and malformed.invocation_id:
             error = ErrorBody("invalid_message", str(malformed))
             session.send(result_frame(malformed.invocation_id, "", NULL, error))
@@ -204,9 +214,7 @@ class Engine:
             log.info("void call of %s by %s: %s", call.function_id, session.name, error.message)
         else:
             session.send(
-                result_frame(
-                    wanted, call.function_id, NULL, error, call.caller_trace, call.baggage
-                )
+                result_frame(wanted, call.function_id, NULL, error, call.caller_trace, call.baggage)
             )
 
     # -- calls of modules ------------------------------------------------------------------------
@@ -312,9 +320,6 @@ class Engine:
         elif self.registry.add(session, message):
             self.services.attach(message.id)
 
-    def _unregister_function(self, session: Session, message: protocol.UnregisterFunction) -> None:
-        self.registry.remove(session, message.id)
-
     def _register_trigger_type(
         self, session: Session, message: protocol.RegisterTriggerType
     ) -> None:
@@ -330,11 +335,6 @@ class Engine:
                 session,
             )
         )
-
-    def _unregister_trigger_type(
-        self, session: Session, message: protocol.UnregisterTriggerType
-    ) -> None:
-        self.triggers.remove_type(message.id, session)
 
     def _register_trigger(self, session: Session, message: protocol.RegisterTrigger) -> None:
         trigger = Trigger(
@@ -361,17 +361,6 @@ class Engine:
         trigger = self.triggers.get(message.id)
         if trigger is not None and trigger.owner is session:
             self.triggers.remove(message.id)
-
-    def _trigger_registration_result(
-        self, session: Session, message: protocol.TriggerRegistrationResult
-    ) -> None:
-        self.triggers.answered(session, message)
-
-    def _register_service(self, session: Session, message: protocol.RegisterService) -> None:
-        self.services.register(session, message)
-
-    def _ping(self, session: Session, message: protocol.Ping) -> None:
-        session.send(_PONG)
 
     def _reattach(self, session: Session, message: protocol.Reattach) -> None:
         old = self.sessions.get(message.previous_worker_id)

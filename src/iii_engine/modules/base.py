@@ -25,7 +25,7 @@ from iii_sdk.protocol import NULL
 
 log = logging.getLogger("iii.modules")
 
-O = TypeVar("O", bound=Struct)
+Opts = TypeVar("Opts", bound=Struct)
 T = TypeVar("T")
 
 
@@ -38,7 +38,7 @@ class Host:
     loop: asyncio.AbstractEventLoop
 
 
-class Module(ABC, Generic[O]):
+class Module(ABC, Generic[Opts]):
     """One built-in worker. Subclasses set `kind`, `Options` and implement `start` and `stop`.
 
     `name` is the instance: `iii-http`, `iii-http#1`…; `kind` is what the config file calls it.
@@ -47,7 +47,7 @@ class Module(ABC, Generic[O]):
     kind: ClassVar[str]
     Options: ClassVar[type[Struct]]
 
-    def __init__(self, name: str, options: O, host: Host) -> None:
+    def __init__(self, name: str, options: Opts, host: Host) -> None:
         self.name = name
         self.options = options
         self.host = host

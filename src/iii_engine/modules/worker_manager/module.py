@@ -1,0 +1,36 @@
+"""`iii-worker-manager`: opens the port that workers connect to."""
+
+from __future__ import annotations
+
+from iii_engine.modules.base import Module
+from iii_engine.modules.worker_manager.options import WorkerManagerOptions
+from iii_engine.net.websocket import ChannelFactory, Limits, WorkerListener
+
+
+class WorkerManagerModule(Module[WorkerManagerOptions]):
+    kind = "iii-worker-manager"
+    Options = WorkerManagerOptions
+
+    #: Answers channel sockets on this listener; None refuses them with 404.
+    channels: ChannelFactory | None = None
+
+    async def start(self) -> None:
+        options = self.options
+        if options.invocation_timeout_ms:
+            self.engine.invocation_timeout_ms = options.invocation_timeout_ms
+        self.listener = WorkerListener(
+            self.engine,
+            self.host.loop,
+            limits=Limits(
+                options.handshake_timeout_ms,
+                options.worker_silence_ms,
+                max_frame=options.max_message_bytes,
+            ),
+            allowed_origins=options.allowed_origins,
+            channels=self.channels,
+        )
+        self.port = await self.listener.open(options.host, options.port)
+
+    async def stop(self) -> None:
+        await self.listener.close()
+        await super().stop()

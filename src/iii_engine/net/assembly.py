@@ -1,0 +1,109 @@
+"""Messages out of WebSocket frames: fragments, UTF-8, reserved bits, sizes (RFC 6455 §5)."""
+
+from __future__ import annotations
+
+import codecs
+from typing import Final
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+
+
+class Violation(Exception):
+    """The peer broke the protocol; `code` is the close code it gets."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Assembler:
+    """Data frames in, whole messages out. Control frames are not its business.
+
+    Text is checked as it arrives, so that a wrong byte ends the message at once.
+    """
+
+    __slots__ = ("_decoder", "_kind", "_limit", "_parts", "_size")
+
+    def __init__(self, max_message_bytes: int) -> None:
+        self._limit = max_message_bytes
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._kind = CONTINUATION  # TEXT or BINARY while a fragmented message is open
+        self._decoder: codecs.IncrementalDecoder | None = None
+
+    def feed(self, opcode: int, fin: bool, payload: bytes) -> tuple[int, bytes] | None:
+        """Add a frame; returns `(TEXT or BINARY, message)` when it completes one."""
+        if opcode != CONTINUATION and fin and self._kind == CONTINUATION:
+            if len(payload) > self._limit:
+                raise Violation(1009, "message too large")
+            if opcode == TEXT and not payload.isascii():
+                _check_utf8(payload)
+            return opcode, payload
+        return self._fragment(opcode, fin, payload)
+
+    def _fragment(self, opcode: int, fin: bool, payload: bytes) -> tuple[int, bytes] | None:
+        if opcode == CONTINUATION:
+            if self._kind == CONTINUATION:
+                raise Violation(1002, "continuation without a message")
+        elif self._kind != CONTINUATION:
+            raise Violation(1002, "new message inside a fragmented one")
+        else:
+            self._kind = opcode
+            if opcode == TEXT:
+                self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._size += len(payload)
+        if self._size > self._limit:
+            raise Violation(1009, "message too large")
+        if self._decoder is not None:
+            try:
+                self._decoder.decode(payload, fin)
+            except UnicodeDecodeError:
+                raise Violation(1007, "invalid UTF-8") from None
+        self._parts.append(payload)
+        if not fin:
+            return None
+        message = self._kind, b"".join(self._parts)
+        self._parts, self._size, self._kind, self._decoder = [], 0, CONTINUATION, None
+        return message
+
+
+def _check_utf8(payload: bytes) -> None:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        raise Violation(1007, "invalid UTF-8") from None
+
+
+#: Larger messages leave in fragments, so that a reader with a small frame limit can take them.
+MAX_FRAME: Final = 16 * 1024 * 1024
+FRAGMENT: Final = 1024 * 1024
+
+
+def text_frames(message: bytes) -> tuple[bytes, ...]:
+    """Header and payload of an unmasked text message, ready to be written one after another."""
+    size = len(message)
+    if size < 126:
+        return (bytes((0x81, size)), message)
+    if size < 65536:
+        return (b"\x81\x7e" + size.to_bytes(2, "big"), message)
+    if size <= MAX_FRAME:
+        return (b"\x81\x7f" + size.to_bytes(8, "big"), message)
+    return tuple(_fragments(message))
+
+
+def _fragments(message: bytes) -> list[bytes]:
+    """Frames of at most 1 MiB, cut at character boundaries."""
+    parts: list[bytes] = []
+    start, size = 0, len(message)
+    while start < size:
+        end = min(start + FRAGMENT, size)
+        while end < size and message[end] & 0xC0 == 0x80:
+            end -= 1
+        first = (0x01 if start == 0 else 0x00) | (0x80 if end == size else 0x00)
+        parts.append(bytes((first, 127)) + (end - start).to_bytes(8, "big"))
+        parts.append(message[start:end])
+        start = end
+    return parts

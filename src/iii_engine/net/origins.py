@@ -1,0 +1,17 @@
+"""Which web pages may open a socket. Programs send no `Origin`; browsers always do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_LOOPBACK = re.compile(r"https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
+
+
+def origin_allowed(origin: str | None, allowed: Sequence[str] | None) -> bool:
+    """Absent origins pass. Without a list only pages of this machine pass; `*` passes all."""
+    if origin is None:
+        return True
+    if allowed is None:
+        return _LOOPBACK.fullmatch(origin) is not None
+    return "*" in allowed or origin in allowed
