@@ -10,7 +10,7 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -36,6 +36,8 @@ class Host:
     engine: Engine
     store: Store
     loop: asyncio.AbstractEventLoop
+    #: The modules that have started, by instance name.
+    modules: dict[str, Module[Any]] = field(default_factory=dict)
 
 
 class Module(ABC, Generic[Opts]):
@@ -46,6 +48,8 @@ class Module(ABC, Generic[Opts]):
 
     kind: ClassVar[str]
     Options: ClassVar[type[Struct]]
+    #: Host and port it listens on once started; None for a module without a listener.
+    address: tuple[str, int] | None = None
 
     def __init__(self, name: str, options: Opts, host: Host) -> None:
         self.name = name
@@ -58,6 +62,9 @@ class Module(ABC, Generic[Opts]):
     @abstractmethod
     async def start(self) -> None:
         """Open what is needed and register what is offered. Raises on a problem that names it."""
+
+    async def quiesce(self) -> None:  # noqa: B027  (most modules take no work from outside)
+        """Shutdown begins: accept no new connections; what is under way goes on until `stop`."""
 
     async def stop(self) -> None:
         """Unregister everything; subclasses close what they opened, then call this."""

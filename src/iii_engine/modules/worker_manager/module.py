@@ -30,6 +30,7 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
             channels=self.channels,
         )
         self.port = await self.listener.open(options.host, options.port)
+        self.address = (options.host, self.port)
 
     async def stop(self) -> None:
         await self.listener.close()
