@@ -1,0 +1,1 @@
+"""Running AgentOS on this machine: home folder, engine process, hosts of workers, supervision."""

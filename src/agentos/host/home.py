@@ -1,0 +1,105 @@
+"""The home folder: configuration, credentials, data, logs and what runs now."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+ENGINE_CONFIG = """\
+# The engine of this AgentOS. Written once; yours to edit. ${NAME:default} reads the environment.
+workers:
+  - name: iii-worker-manager
+    config:
+      host: 127.0.0.1
+      port: ${AGENTOS_ENGINE_PORT:49134}
+  - name: iii-state
+    config:
+      adapter:
+        name: kv
+        config:
+          store_method: file_based
+          file_path: ${AGENTOS_HOME}/data/state
+  - name: iii-http
+    config:
+      host: 127.0.0.1
+      port: ${AGENTOS_HTTP_PORT:3111}
+      default_timeout: 300000
+      cors:
+        allowed_origins: ["http://localhost:3111", "http://127.0.0.1:3111"]
+"""
+
+
+class HomeError(Exception):
+    """The home folder cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths below `AGENTOS_HOME`, and the two secrets-free files that a first start writes."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Home:
+        """`AGENTOS_HOME`, by default `~/.agentos`."""
+        return cls(Path(os.environ.get("AGENTOS_HOME") or Path.home() / ".agentos").absolute())
+
+    @property
+    def engine_config(self) -> Path:
+        return self.root / "config.yaml"
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "config.toml"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def key_file(self) -> Path:
+        return self.root / "credentials" / "api_key"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.root / "run" / "supervisor.lock"
+
+    @property
+    def state_file(self) -> Path:
+        """JSON about the running system, see `RunState`."""
+        return self.root / "run" / "state.json"
+
+    def prepare(self) -> None:
+        """Create what is missing; nothing that exists is changed."""
+        try:
+            for folder in ("data", "logs", "run"):
+                (self.root / folder).mkdir(parents=True, exist_ok=True)
+            self.key_file.parent.mkdir(mode=0o700, exist_ok=True)
+            if not self.engine_config.exists():
+                self.engine_config.write_text(ENGINE_CONFIG)
+        except OSError as error:
+            raise HomeError(f"cannot prepare {self.root}: {error.strerror}") from error
+
+    def api_key(self) -> str | None:
+        """`AGENTOS_API_KEY`, else the key made at first start, else None."""
+        if key := os.environ.get("AGENTOS_API_KEY"):
+            return key
+        try:
+            return self.key_file.read_text().strip() or None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise HomeError(f"cannot read {self.key_file}: {error.strerror}") from error
+
+    def ensure_api_key(self) -> str:
+        """The key of this installation; made now, readable by its owner only, if there is none."""
+        key = self.api_key()
+        if key is None:
+            key = "ak_" + secrets.token_urlsafe(32)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with os.fdopen(os.open(self.key_file, flags, stat.S_IRUSR | stat.S_IWUSR), "w") as file:
+                file.write(key + "\n")
+        return key

@@ -1,0 +1,116 @@
+"""Child processes: a host forked from this warm process, the engine as a program of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from agentos.host.catalogue import load_worker
+
+PR_SET_PDEATHSIG = 1
+
+log = logging.getLogger("agentos.host")
+
+
+def start_engine(config: Path, log_file: Path) -> int:
+    """Start the engine; returns its process id. Its output goes to the log file."""
+    command = [sys.executable, "-m", "iii_engine", "--config", str(config)]
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        _become_child(log_file)
+        os.execv(command[0], command)
+    finally:
+        os._exit(127)
+
+
+def fork_host(
+    workers: Sequence[str],
+    url: str,
+    log_file: Path,
+    go: int | None = None,
+    ready: int | None = None,
+    close: Sequence[int] = (),
+) -> int:
+    """Fork a host that runs these workers; returns its process id.
+
+    The child imports its workers at once, waits for end-of-file on `go`, connects, and closes
+    `ready` when all its workers are on the bus. `close` are the parent's ends of the pipes.
+    """
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        for descriptor in close:
+            os.close(descriptor)
+        _become_child(log_file)
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        _run_host(workers, url, go, ready)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # Not sys.exit: the child must not run what the supervisor registered for its own end.
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _become_child(log_file: Path) -> None:
+    """Own session, default signals, output to the log file, and an end when the parent ends."""
+    os.setsid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+
+
+def _run_host(workers: Sequence[str], url: str, go: int | None, ready: int | None) -> None:
+    loaded = [load_worker(name) for name in workers]
+    if go is not None:
+        os.read(go, 1)
+        os.close(go)
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        events = [asyncio.Event() for _ in loaded]
+        serving = [
+            asyncio.ensure_future(worker.serve(url, ready=event))
+            for worker, event in zip(loaded, events, strict=True)
+        ]
+        up = asyncio.gather(*(event.wait() for event in events))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([up, stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
+        if up.done() and ready is not None:
+            os.close(ready)
+        await asyncio.wait([stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
+        for task in serving:
+            if task.done() and not stop.is_set():
+                task.result()  # a worker ended by itself: fail loudly, the supervisor restarts us
+            task.cancel()
+        up.cancel()
+        await asyncio.gather(*serving, up, return_exceptions=True)
+
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(serve())
+    else:
+        uvloop.run(serve())
