@@ -25,7 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
-    """Entry point of the console script: exit codes 1 error, 2 bad input, 3 key, 4 absent, 5 down."""
+    """The console script. Exit codes: 1 error, 2 bad input, 3 key, 4 absent, 5 nothing answers."""
     try:
         app()
     except CommandError as error:

@@ -56,7 +56,7 @@ def fork_host(
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         _run_host(workers, url, go, ready)
         status = 0
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a forked child never returns into its parent's code
         traceback.print_exc()
     finally:
         # Not sys.exit: the child must not run what the supervisor registered for its own end.

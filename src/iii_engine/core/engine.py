@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from msgspec import Raw
 
 from iii_engine.core.access import Access, forbidden
@@ -30,14 +31,15 @@ from iii_sdk.protocol import (
     InvokeFunction,
     MalformedMessage,
     Message,
-    VoidAction,
-    parse_traceparent,
 )
 
 log = logging.getLogger("iii.engine")
 
 #: Takes (call, queue name) and answers the call with a receipt; set by the queue module.
 Enqueue = Callable[[Call, str], None]
+
+#: The strict decoder; what it refuses goes through the tolerant one.
+_decode: Final = msgspec.json.Decoder(Message).decode
 
 _PONG: Final = b'{"type":"pong"}'
 _OPEN: Final = ord("{")
@@ -109,10 +111,13 @@ class Engine:
         if session.status is Status.GONE:
             return
         try:
-            message = protocol.decode(frame)
-        except MalformedMessage as malformed:
-            self._refuse(session, malformed, frame)
-            return
+            message = _decode(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            try:
+                message = protocol.decode(frame)
+            except MalformedMessage as malformed:
+                self._refuse(session, malformed, frame)
+                return
         if isinstance(message, InvocationResult):
             self.router.answer(session, message)
         elif isinstance(message, InvokeFunction):
@@ -163,17 +168,15 @@ class Engine:
         action = message.action
         call = Call(self.router, function_id, message.data)
         call.caller = session
-        if not isinstance(action, VoidAction):
-            call.caller_invocation = message.invocation_id or None
-        call.baggage = message.baggage
-        call.metadata = message.metadata
+        call.caller_id = session.id
         if message.traceparent is not None:
             call.caller_trace = message.traceparent
-            parsed = parse_traceparent(message.traceparent)
-            if parsed is not None:
-                call.trace_id, call.parent_id = parsed
-        if not call.trace_id:
-            call.trace_id = self.ids.trace_id()
+        if message.baggage is not None:
+            call.baggage = message.baggage
+        if message.metadata is not NULL:
+            call.metadata = message.metadata
+        if action is None or isinstance(action, EnqueueAction):
+            call.caller_invocation = message.invocation_id or None
         if session.access is not None and not session.access.may_call(function_id):
             self._answer_at_once(call, forbidden(function_id))
         elif isinstance(action, EnqueueAction):
@@ -195,12 +198,7 @@ class Engine:
         if self.enqueue is None:
             self._answer_at_once(call, ErrorBody("enqueue_error", "QueueModule not loaded"))
         else:
-            call.started_ns = self.clock.now_ns()
-            call.span_id = self.ids.span_id()
-            call.id = self.ids.uuid()
-            self.router.pending[call.id] = call
-            if call.caller is not None:
-                call.caller.outstanding += 1
+            self.router.accept(call)
             self.enqueue(call, queue)
 
     def _answer_at_once(self, call: Call, error: ErrorBody) -> None:
@@ -239,11 +237,7 @@ class Engine:
         call.on_answer = on_answer
         call.baggage = baggage
         call.metadata = metadata
-        parsed = None if traceparent is None else parse_traceparent(traceparent)
-        if parsed is None:
-            call.trace_id = self.ids.trace_id()
-        else:
-            call.trace_id, call.parent_id = parsed
+        call.caller_trace = traceparent
         timeout = timeout_ms or self.invocation_timeout_ms
         if timeout:
             call.deadline_ns = self.clock.now_ns() + timeout * 1_000_000

@@ -17,8 +17,16 @@ from msgspec import Raw
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.registry import Function
 from iii_engine.core.sessions import MAX_OUTSTANDING, Session
-from iii_engine.core.tracing import Span, SpanRing
-from iii_sdk.protocol import NULL, ErrorBody, InvocationResult, error_body, is_null, is_uuid
+from iii_engine.core.tracing import SpanRing
+from iii_sdk.protocol import (
+    NULL,
+    ErrorBody,
+    InvocationResult,
+    error_body,
+    is_null,
+    is_uuid,
+    parse_traceparent,
+)
 
 log = logging.getLogger("iii.router")
 
@@ -29,51 +37,34 @@ _encode = msgspec.json.encode
 
 
 class Call:
-    """One call under way. In-process functions get it as their argument and answer through it."""
+    """One call under way. In-process functions get it as their argument and answer through it.
 
-    __slots__ = (
-        "baggage",
-        "callee",
-        "caller",
-        "caller_invocation",
-        "caller_trace",
-        "data",
-        "deadline_ns",
-        "function",
-        "function_id",
-        "id",
-        "metadata",
-        "on_answer",
-        "parent_id",
-        "router",
-        "span_id",
-        "started_ns",
-        "trace_id",
-    )
+    The defaults live on the class, so that a call only pays for what it uses.
+    """
+
+    id: str = ""
+    function: Function | None = None
+    caller: Session | None = None
+    caller_id: str | None = None
+    #: The id that the caller's answer must carry; None when nobody waits on a connection.
+    caller_invocation: str | None = None
+    #: The caller's traceparent as it came.
+    caller_trace: str | None = None
+    #: The engine's own span for this call, parent of whatever the call causes.
+    traceparent: str = ""
+    baggage: str | None = None
+    metadata: Raw = NULL
+    on_answer: OnAnswer | None = None
+    callee: Session | None = None
+    started_ns: int = 0
+    ended_ns: int = 0
+    deadline_ns: int = 0
+    error_code: str | None = None
 
     def __init__(self, router: Router, function_id: str, data: Raw | bytes) -> None:
         self.router = router
         self.function_id = function_id  # as the caller wrote it
         self.data = data
-        self.id = ""
-        self.function: Function | None = None
-        self.caller: Session | None = None
-        self.caller_invocation: str | None = None  # None: nobody waits on a connection
-        self.caller_trace: str | None = None
-        self.on_answer: OnAnswer | None = None
-        self.callee: Session | None = None
-        self.trace_id = ""
-        self.span_id = ""
-        self.parent_id: str | None = None
-        self.baggage: str | None = None
-        self.metadata: Raw = NULL
-        self.started_ns = 0
-        self.deadline_ns = 0
-
-    @property
-    def traceparent(self) -> str:
-        """The engine's span for this call, to be the parent of whatever it causes."""
-        return f"00-{self.trace_id}-{self.span_id}-01"
 
     @property
     def answered(self) -> bool:
@@ -120,31 +111,31 @@ class Router:
 
     def dispatch(self, call: Call, function: Function, wanted_id: str | None) -> None:
         """Hand the call to whoever provides the function."""
-        ids = self._ids
         pending = self.pending
         if wanted_id is not None and wanted_id not in pending and is_uuid(wanted_id):
-            call.id = wanted_id
+            call_id = wanted_id
         else:
-            call.id = ids.uuid()
+            call_id = self._ids.uuid()
+        call.id = call_id
         call.function = function
-        call.span_id = ids.span_id()
+        call.traceparent = self._traceparent(call.caller_trace)
         call.started_ns = self._now()
+        pending[call_id] = call
         if (caller := call.caller) is not None:
             caller.outstanding += 1
-        pending[call.id] = call
         if call.deadline_ns:
-            self._deadlines.setdefault(call.deadline_ns // BUCKET_NS, {})[call.id] = None
+            self._deadlines.setdefault(call.deadline_ns // BUCKET_NS, {})[call_id] = None
         if function.local is not None:
             function.local(call)
             return
-        callee = function.choose()
+        callee = function.target or function.choose()
         if callee is None:
             call.fail("function_not_found", f"Function {function.id} not found")
             return
-        frame = self._invocation_frame(call, function)
+        frame = _invocation_frame(call, function)
         if len(frame) > callee.max_message:
             call.fail("payload_too_large", _too_large(len(frame), callee))
-        elif callee.overloaded:
+        elif callee.outbox_bytes > SLOW_BYTES and callee.overloaded:
             self.counters.overloaded += 1
             call.fail("worker_overloaded", f"Worker {callee.name} does not keep up with its calls")
         else:
@@ -153,18 +144,21 @@ class Router:
             call.data = b""  # the frame holds it now
             callee.send(frame)
 
-    def _invocation_frame(self, call: Call, function: Function) -> bytes:
-        head = (
-            f'{{"type":"invokefunction","invocation_id":"{call.id}",'
-            f'"traceparent":"00-{call.trace_id}-{call.span_id}-01",'
-        ).encode()
-        parts: list[Raw | bytes] = [head]
-        if call.baggage is not None:
-            parts += (b'"baggage":', _encode(call.baggage), b",")
-        if not is_null(call.metadata):
-            parts += (b'"metadata":', call.metadata, b",")
-        parts += (b'"function_id":', function.id_json, b',"data":', call.data, b"}")
-        return b"".join(parts)
+    def accept(self, call: Call) -> None:
+        """Take a call that something other than a provider will answer."""
+        call.id = self._ids.uuid()
+        call.traceparent = self._traceparent(call.caller_trace)
+        call.started_ns = self._now()
+        self.pending[call.id] = call
+        if call.caller is not None:
+            call.caller.outstanding += 1
+
+    def _traceparent(self, parent: str | None) -> str:
+        """A new span below the parent. The first span of a new trace shares the trace's digits."""
+        if parent is not None and (trace := parse_traceparent(parent)) is not None:
+            return f"00-{trace[0]}-{self._ids.span_id()}-01"
+        digits = self._ids.trace_id()
+        return f"00-{digits}-{digits[16:]}-01"
 
     # -- inward ----------------------------------------------------------------------------------
 
@@ -183,43 +177,29 @@ class Router:
 
     def finish(self, call: Call, result: Raw | bytes, error: ErrorBody | None) -> None:
         """Settle a call that has just left `pending`."""
-        ended = self._now()
+        call.ended_ns = ended = self._now()
         function = call.function
-        callee = call.callee
         if call.deadline_ns:
             self._forget_deadline(call)
-        if callee is not None:
+        if (callee := call.callee) is not None:
             callee.active -= 1
-        counters = self.counters
-        counters.total += 1
+        self.counters.total += 1
         if function is not None:
             function.calls += 1
             function.seconds += (ended - call.started_ns) * 1e-9
-            if error is not None:
-                function.errors += 1
         if error is not None:
-            counters.errors += 1
+            call.error_code = error.code
+            self.counters.errors += 1
+            if function is not None:
+                function.errors += 1
+        call.data = b""  # the ring keeps the call, not what it carried
+        self._spans.add(call)
         caller = call.caller
-        self._spans.add(
-            Span(
-                call.trace_id,
-                call.span_id,
-                call.parent_id,
-                call.function_id,
-                call.id,
-                None if caller is None else caller.id,
-                None if callee is None else callee.id,
-                call.started_ns,
-                ended,
-                None if error is None else error.code,
-            )
-        )
         if caller is not None:
+            call.caller = None
             caller.outstanding -= 1
             if caller.paused and caller.outstanding <= MAX_OUTSTANDING // 2:
-                caller.paused = False
-                if caller.on_resume is not None:
-                    caller.on_resume()
+                caller.resume()
             if call.caller_invocation is not None:
                 self._send_result(call, caller, result, error)
             elif error is not None:
@@ -231,19 +211,25 @@ class Router:
     def _send_result(
         self, call: Call, caller: Session, result: Raw | bytes, error: ErrorBody | None
     ) -> None:
-        frame = result_frame(
-            call.caller_invocation or "",
-            call.function_id,
-            result,
-            error,
-            call.traceparent,
-            call.baggage,
-        )
+        wanted = call.caller_invocation or ""
+        if wanted is call.id and error is None and call.baggage is None:
+            # A UUID and no baggage: nothing in the head needs escaping.
+            head = (
+                f'{{"type":"invocationresult","invocation_id":"{wanted}","traceparent":'
+                f'"{call.traceparent}","function_id":'
+            ).encode()
+            id_json = call.function.id_json if call.function else b'""'
+            if result == NULL:
+                frame = b"".join((head, id_json, b"}"))
+            else:
+                frame = b"".join((head, id_json, b',"result":', result, b"}"))
+        else:
+            frame = result_frame(
+                wanted, call.function_id, result, error, call.traceparent, call.baggage
+            )
         if len(frame) > caller.max_message:
             too_large = ErrorBody("payload_too_large", _too_large(len(frame), caller))
-            frame = result_frame(
-                call.caller_invocation or "", call.function_id, NULL, too_large, call.traceparent
-            )
+            frame = result_frame(wanted, call.function_id, NULL, too_large, call.traceparent)
         caller.send(frame)
 
     # -- ends without an answer ------------------------------------------------------------------
@@ -291,6 +277,26 @@ class Router:
 
 #: Deadlines are kept in buckets: a call ends at most this long after its deadline.
 BUCKET_NS = 20_000_000
+
+
+#: A worker with less than this in its outbox keeps up; nobody needs to look closer.
+SLOW_BYTES = 256 * 1024
+
+
+def _invocation_frame(call: Call, function: Function) -> bytes:
+    head = (
+        f'{{"type":"invokefunction","invocation_id":"{call.id}",'
+        f'"traceparent":"{call.traceparent}","function_id":'
+    ).encode()
+    if call.baggage is None and call.metadata is NULL:
+        return b"".join((head, function.id_json, b',"data":', call.data, b"}"))
+    parts: list[Raw | bytes] = [head, function.id_json]
+    if call.baggage is not None:
+        parts += (b',"baggage":', _encode(call.baggage))
+    if not is_null(call.metadata):
+        parts += (b',"metadata":', call.metadata)
+    parts += (b',"data":', call.data, b"}")
+    return b"".join(parts)
 
 
 def _too_large(size: int, receiver: Session) -> str:

@@ -117,6 +117,12 @@ class Session:
         self.outbox_bytes = 0
         return frames
 
+    def resume(self) -> None:
+        """Read from it again."""
+        self.paused = False
+        if self.on_resume is not None:
+            self.on_resume()
+
     def close(self, code: int, reason: str = "") -> None:
         """Ask the transport to close after what is queued."""
         if self.close_code == 0:

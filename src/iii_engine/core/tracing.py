@@ -1,9 +1,14 @@
-"""Spans of calls: small tuples in a ring, made on the hot path and read off it."""
+"""Spans of calls: the finished calls themselves in a ring, turned into spans off the hot path."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from iii_sdk.protocol import parse_traceparent
+
+if TYPE_CHECKING:
+    from iii_engine.core.router import Call
 
 
 class Span(NamedTuple):
@@ -22,23 +27,23 @@ class Span(NamedTuple):
 
 
 class SpanRing:
-    """The newest `capacity` spans; adding is O(1) and never grows."""
+    """The newest `capacity` finished calls; adding is O(1) and never grows."""
 
     def __init__(self, capacity: int = 10_000) -> None:
-        self._slots: list[Span | None] = [None] * capacity
+        self._slots: list[Call | None] = [None] * capacity
         self._capacity = capacity
         self.recorded = 0
 
-    def add(self, span: Span) -> None:
-        self._slots[self.recorded % self._capacity] = span
+    def add(self, call: Call) -> None:
+        self._slots[self.recorded % self._capacity] = call
         self.recorded += 1
 
     def __iter__(self) -> Iterator[Span]:
         """Oldest first."""
         start = self.recorded % self._capacity
-        for span in self._slots[start:] + self._slots[:start]:
-            if span is not None:
-                yield span
+        for call in self._slots[start:] + self._slots[:start]:
+            if call is not None:
+                yield _span(call)
 
     def __len__(self) -> int:
         return min(self.recorded, self._capacity)
@@ -46,3 +51,20 @@ class SpanRing:
     def clear(self) -> None:
         self._slots = [None] * self._capacity
         self.recorded = 0
+
+
+def _span(call: Call) -> Span:
+    trace_id, span_id = parse_traceparent(call.traceparent) or ("", "")
+    parent = parse_traceparent(call.caller_trace) if call.caller_trace else None
+    return Span(
+        trace_id,
+        span_id,
+        parent[1] if parent else None,
+        call.function_id,
+        call.id,
+        call.caller_id,
+        call.callee.id if call.callee else None,
+        call.started_ns,
+        call.ended_ns,
+        call.error_code,
+    )
