@@ -31,6 +31,10 @@ class Ids(Protocol):
         """An unguessable token, safe in a URL."""
         ...
 
+    def secret_uuid(self) -> str:
+        """An unguessable token in the form of a version-4 UUID."""
+        ...
+
 
 class SystemClock:
     now_ns = staticmethod(time.time_ns)
@@ -48,10 +52,11 @@ class SystemIds:
         self._bits = random.Random(secrets.randbits(256) if seed is None else seed).getrandbits
         self._engine = f"{self._bits(64):016x}"
         self._count = self._bits(64)
+        self._pool = ""  # hex digits from `secrets`, fetched for many tokens at once
+        self._used = 0
 
     def uuid(self) -> str:
-        text = f"{self._bits(128):032x}"
-        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:]}"
+        return _uuid(f"{self._bits(128):032x}")
 
     def trace_id(self) -> str:
         return self._engine + self.span_id()
@@ -62,6 +67,20 @@ class SystemIds:
 
     def secret(self) -> str:
         return secrets.token_urlsafe(24)
+
+    def secret_uuid(self) -> str:
+        start = self._used
+        if start >= len(self._pool):
+            self._pool, start = secrets.token_hex(16 * 128), 0
+        self._used = start + 32
+        return _uuid(self._pool[start : start + 32])
+
+
+def _uuid(hex_digits: str) -> str:
+    return (
+        f"{hex_digits[:8]}-{hex_digits[8:12]}-4{hex_digits[13:16]}"
+        f"-a{hex_digits[17:20]}-{hex_digits[20:]}"
+    )
 
 
 #: 2⁶⁴ divided by the golden ratio, made odd: multiplying by it permutes the 64-bit numbers.
@@ -77,6 +96,9 @@ class SeededIds(SystemIds):
 
     def secret(self) -> str:
         return f"{self._bits(192):048x}"
+
+    def secret_uuid(self) -> str:
+        return self.uuid()
 
 
 class VirtualClock:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from iii_engine.core.access import Access, forbidden
+from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.registry import LocalHandler, Registry
 from iii_engine.core.router import Call, OnAnswer, Router, result_frame
@@ -59,6 +60,7 @@ class Engine:
         self.router = Router(clock, ids, self.spans)
         self.triggers = Triggers(clock.now_ns)
         self.services = Services(self.registry)
+        self.channels = Channels(clock, ids)
         self.sessions: dict[str, Session] = {}
         self.invocation_timeout_ms = invocation_timeout_ms
         self.enqueue: Enqueue | None = None
@@ -103,6 +105,7 @@ class Engine:
         self.router.session_gone(session)
         self.triggers.session_gone(session)
         self.services.session_gone(session)
+        self.channels.session_gone(session)
         self.sessions.pop(session.id, None)
         self.on_worker_event("worker_disconnected", session.id)
 
@@ -290,7 +293,11 @@ class Engine:
         """When `advance` has something to do, in nanoseconds since the Unix epoch."""
         due = [
             d
-            for d in (self.router.next_deadline_ns(), self.triggers.next_warning_ns())
+            for d in (
+                self.router.next_deadline_ns(),
+                self.triggers.next_warning_ns(),
+                self.channels.next_deadline_ns(),
+            )
             if d is not None
         ]
         return min(due, default=None)
@@ -299,6 +306,7 @@ class Engine:
         """Do what is due at the clock's time."""
         self.router.expire()
         self.triggers.warn()
+        self.channels.advance()
 
     # -- registrations ---------------------------------------------------------------------------
 

@@ -1,0 +1,234 @@
+"""The routes table: which trigger answers a method and a path.
+
+Static segments win over parameters, parameters over a wildcard. Two routes may name the parameter
+at one position differently. Of several triggers for one method and path the newest answers, and
+the one before it again when that goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+from urllib.parse import unquote
+
+import msgspec
+from msgspec import Struct
+
+from iii_sdk.errors import InvalidInput
+
+METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
+
+
+class RouteConfig(Struct):
+    """`config` of an `http` trigger."""
+
+    api_path: str
+    http_method: str = "GET"
+    condition_function_id: str | None = None
+    middleware_function_ids: list[str] | None = None
+    raw_body: bool | None = None
+    input: Literal["request", "flat"] | None = None
+    _condition_path: str | None = None
+
+
+class Route:
+    """One bound trigger with the constant parts of its payloads."""
+
+    __slots__ = (
+        "condition",
+        "flat",
+        "function_id",
+        "id",
+        "method",
+        "middleware",
+        "names",
+        "path",
+        "plain",
+        "prefix",
+        "raw_body",
+        "segments",
+    )
+
+    def __init__(self, id: str, function_id: str, config: RouteConfig) -> None:
+        self.id = id
+        self.function_id = function_id
+        self.path = config.api_path if config.api_path.startswith("/") else "/" + config.api_path
+        self.method = config.http_method.upper()
+        self.condition = config.condition_function_id or config._condition_path
+        self.middleware = config.middleware_function_ids or []
+        self.raw_body = bool(config.raw_body)
+        self.flat = config.input == "flat"
+        self.segments, self.names = parse_path(self.path)
+        #: Neither condition nor middleware: nothing happens between the body and the handler.
+        self.plain = not self.condition and not self.middleware
+        registered = msgspec.json.encode(config.api_path)
+        self.prefix = (
+            b'{"trigger":{"type":"http","path":%b,"method":"%b"},"path":%b,"path_params":'
+            % (registered, self.method.encode(), registered)
+        )
+
+
+def read_config(raw: bytes) -> RouteConfig:
+    """The config of a trigger. Raises `InvalidInput` with what is wrong with it."""
+    try:
+        config = msgspec.json.decode(raw, type=RouteConfig)
+    except msgspec.ValidationError as error:
+        if "api_path" in str(error):
+            raise InvalidInput("api_path is required for http triggers") from None
+        raise InvalidInput(f"http trigger: {error}") from None
+    except msgspec.DecodeError as error:
+        raise InvalidInput(f"http trigger: {error}") from None
+    if not config.api_path:
+        raise InvalidInput("api_path is required for http triggers")
+    if config.http_method.upper() not in METHODS:
+        raise InvalidInput(
+            f"$.http_method: {config.http_method!r} is not one of {', '.join(METHODS)}"
+        )
+    return config
+
+
+#: What a segment of a route is matched by: its text, or one of these.
+PARAM = ":"
+REST = "*"
+
+
+def parse_path(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Segments with placeholders for parameters, and the parameters' names in order.
+
+    Raises `InvalidInput` for a wildcard that is not last and for a name used twice.
+    """
+    kinds: list[str] = []
+    names: list[str] = []
+    segments = path[1:].split("/")
+    for position, segment in enumerate(segments):
+        if len(segment) > 1 and segment[0] == ":":
+            kinds.append(PARAM)
+            names.append(segment[1:])
+        elif len(segment) > 2 and segment[0] == "{" and segment[-1] == "}":
+            kinds.append(PARAM)
+            names.append(segment[1:-1])
+        elif segment[:1] == "*":
+            if position != len(segments) - 1:
+                raise InvalidInput(f"$.api_path: {path}: a wildcard must be the last segment")
+            kinds.append(REST)
+            names.append(segment[1:] or "rest")
+        else:
+            kinds.append("=" + segment)
+    if len(set(names)) != len(names):
+        raise InvalidInput(f"$.api_path: {path}: two parameters have the same name")
+    return tuple(kinds), tuple(names)
+
+
+class _Node:
+    """One position of the tree. `routes` has, by method, the stack of routes that end here."""
+
+    __slots__ = ("children", "routes")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.routes: dict[str, list[Route]] = {}
+
+    def route(self, method: str) -> Route | None:
+        stack = self.routes.get(method)
+        if stack is None and method == "HEAD":
+            stack = self.routes.get("GET")
+        return stack[-1] if stack else None
+
+
+class Match(Struct, gc=False):
+    """Outcome of a look-up: a route with its parameters, or the methods that would do."""
+
+    route: Route | None
+    params: list[str]
+    allowed: list[str]
+
+
+_NOTHING = Match(None, [], [])
+
+
+class Routes:
+    def __init__(self, *, ignore_trailing_slash: bool = False) -> None:
+        self._root = _Node()
+        self._fixed: dict[str, _Node] = {}  # paths without parameters, as requested
+        self._by_id: dict[str, Route] = {}
+        self._ignore_slash = ignore_trailing_slash
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._by_id.values())
+
+    def add(self, route: Route) -> None:
+        self._by_id[route.id] = route
+        node = self._root
+        for kind in self._segments(route):
+            node = node.children.setdefault(kind, _Node())
+        node.routes.setdefault(route.method, []).append(route)
+        if not route.names:
+            self._fixed["/" + "/".join(kind[1:] for kind in self._segments(route))] = node
+
+    def remove(self, trigger_id: str) -> None:
+        route = self._by_id.pop(trigger_id, None)
+        if route is None:
+            return
+        path = [self._root]
+        segments = self._segments(route)
+        for kind in segments:
+            path.append(path[-1].children[kind])
+        stack = path[-1].routes[route.method]
+        stack.remove(route)
+        if not stack:
+            del path[-1].routes[route.method]
+        if not route.names and not path[-1].routes:
+            del self._fixed["/" + "/".join(kind[1:] for kind in segments)]
+        for position in range(len(segments), 0, -1):
+            if path[position].routes or path[position].children:
+                break
+            del path[position - 1].children[segments[position - 1]]
+
+    def _segments(self, route: Route) -> tuple[str, ...]:
+        segments = route.segments
+        if self._ignore_slash and len(segments) > 1 and segments[-1] == "=":
+            return segments[:-1]
+        return segments
+
+    def find(self, method: str, path: str) -> Match:
+        """Look up a request path as it was sent, percent-encoding included, without the query."""
+        if self._ignore_slash and len(path) > 1 and path[-1] == "/":
+            path = path[:-1]
+        node = self._fixed.get(path)
+        if node is not None and (route := node.route(method)) is not None:
+            return Match(route, [], [])
+        segments = path[1:].split("/")
+        if "%" in path:
+            segments = [unquote(segment) for segment in segments]
+        allowed: dict[str, None] = {}
+        for node, params in _walk(self._root, segments, 0, []):
+            route = node.route(method)
+            if route is not None:
+                return Match(route, params, [])
+            allowed.update(dict.fromkeys(node.routes))
+        if not allowed:
+            return _NOTHING
+        if "GET" in allowed:
+            allowed["HEAD"] = None
+        return Match(None, [], sorted(allowed))
+
+
+def _walk(
+    node: _Node, segments: list[str], position: int, params: list[str]
+) -> Iterator[tuple[_Node, list[str]]]:
+    """Every node that fits, best first, with the values of its parameters."""
+    if position == len(segments):
+        if node.routes:
+            yield node, params
+        return
+    segment = segments[position]
+    children = node.children
+    child = children.get("=" + segment)
+    if child is not None:
+        yield from _walk(child, segments, position + 1, params)
+    child = children.get(PARAM)
+    if child is not None and segment:
+        yield from _walk(child, segments, position + 1, [*params, segment])
+    child = children.get(REST)
+    if child is not None:
+        yield child, [*params, "/".join(segments[position:])]

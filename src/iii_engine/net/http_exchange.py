@@ -1,0 +1,294 @@
+"""One HTTP request and its answer, as the application sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from iii_engine.net.http_protocol import HttpProtocol
+
+#: A body that nobody has asked for yet, or that its reader does not take, is read this far ahead.
+READ_AHEAD = 64 * 1024
+
+#: Head and body of an answer up to this size leave in one write.
+JOIN_BELOW = 64 * 1024
+
+_STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+_WITHOUT_BODY = frozenset({204, 304})
+_CLOSE = b"connection: close\r\n"
+_KEEP_1_0 = b"connection: keep-alive\r\n"
+
+
+class BodyReader(Protocol):
+    """Takes a request body piece by piece."""
+
+    def on_body(self, data: bytes) -> None: ...
+
+    def on_body_end(self) -> None: ...
+
+
+class Application(Protocol):
+    """What answers requests."""
+
+    def on_request(self, exchange: Exchange) -> None:
+        """The head of a request has arrived. Answer it with `respond` or `begin`, now or later."""
+        ...
+
+
+class _Body(Enum):
+    WAITING = 0
+    COLLECT = 1
+    STREAM = 2
+    DISCARD = 3
+
+
+class Exchange:
+    """A request (`method`, `target`, `headers`, body) and the way back.
+
+    Header names are lower-case bytes. An answer is either one `respond`, or `begin`, `write`… and
+    `end`. All methods may be called after the client has gone; they do nothing then.
+    """
+
+    __slots__ = (
+        "_bodiless",
+        "_chunked",
+        "_collected",
+        "_head",
+        "_limit",
+        "_mode",
+        "_parts",
+        "_protocol",
+        "_reader",
+        "_size",
+        "_too_large",
+        "begun",
+        "closed",
+        "complete",
+        "content_length",
+        "content_type",
+        "expects_continue",
+        "has_body",
+        "headers",
+        "http_1_0",
+        "keep_alive",
+        "method",
+        "on_close",
+        "on_writable",
+        "refusal",
+        "target",
+    )
+
+    def __init__(
+        self,
+        protocol: HttpProtocol,
+        method: str,
+        target: str,
+        headers: list[tuple[bytes, bytes]],
+    ) -> None:
+        self._protocol = protocol
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.content_type = b""
+        self.content_length = 0
+        self.has_body = False
+        self.expects_continue = False
+        self.http_1_0 = False
+        self.keep_alive = True
+        self.complete = False  # the whole request has arrived
+        self.begun = False  # a streamed answer is under way
+        self.closed = False  # the answer is complete, or the client has gone
+        self.refusal: tuple[int, str] | None = None  # answered by the protocol itself
+        #: Called when the client goes before the answer is complete.
+        self.on_close: Callable[[], None] | None = None
+        #: Called with False when the client reads too slowly, with True when it has caught up.
+        self.on_writable: Callable[[bool], None] | None = None
+        self._mode = _Body.WAITING
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._limit = 0
+        self._collected: Callable[[bytes], None] | None = None
+        self._too_large: Callable[[], None] | None = None
+        self._reader: BodyReader | None = None
+        self._head: bytes | None = None  # of a streamed answer, until its first bytes
+        self._chunked = False
+        self._bodiless = False
+
+    @property
+    def peer(self) -> str:
+        """Address of the client."""
+        return self._protocol.peer
+
+    @property
+    def connection(self) -> HttpProtocol:
+        return self._protocol
+
+    # -- body of the request ---------------------------------------------------------------------
+
+    def collect(
+        self, limit: int, done: Callable[[bytes], None], too_large: Callable[[], None]
+    ) -> None:
+        """Call `done(body)` once the body is there, or `too_large()` when it exceeds `limit`."""
+        self._mode = _Body.COLLECT
+        self._limit, self._collected, self._too_large = limit, done, too_large
+        if self.content_length > limit:
+            self._give_up()
+            return
+        self._ask_for_body()
+        self.pump()
+
+    def stream(self, reader: BodyReader) -> None:
+        """Hand the body to `reader` as it comes; `pause_body` and `resume_body` control it."""
+        self._mode = _Body.STREAM
+        self._reader = reader
+        self._ask_for_body()
+        self.pump()
+
+    def pause_body(self) -> None:
+        self._protocol.pause_reading()
+
+    def resume_body(self) -> None:
+        if not self.closed:
+            self._protocol.resume_reading()
+
+    def _ask_for_body(self) -> None:
+        if self.expects_continue and not self.complete and not self._size and not self.closed:
+            self._protocol.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.expects_continue = False
+        self._protocol.resume_reading()
+
+    def feed(self, data: bytes) -> None:
+        """A piece of the body arrived (called by the protocol, which calls `pump` afterwards)."""
+        if self._mode is not _Body.DISCARD:
+            self._parts.append(data)
+            self._size += len(data)
+
+    def pump(self) -> None:
+        """Pass on what has arrived."""
+        mode = self._mode
+        if mode is _Body.COLLECT:
+            if self._size > self._limit:
+                self._give_up()
+            elif self.complete and (done := self._collected) is not None:
+                self._collected = self._too_large = None
+                parts, self._parts = self._parts, []
+                done(parts[0] if len(parts) == 1 else b"".join(parts))
+        elif mode is _Body.STREAM:
+            parts, self._parts = self._parts, []
+            reader = self._reader
+            if reader is None:
+                return
+            for part in parts:
+                reader.on_body(part)
+            if self.complete:
+                self._reader = None
+                reader.on_body_end()
+        elif mode is _Body.WAITING and self._size > READ_AHEAD:
+            self._protocol.pause_reading()
+
+    def _give_up(self) -> None:
+        too_large, self._too_large, self._collected = self._too_large, None, None
+        self._discard()
+        if too_large is not None:
+            too_large()
+
+    def _discard(self) -> None:
+        self._mode = _Body.DISCARD
+        self._parts = []
+        self._reader = None
+
+    # -- answer ----------------------------------------------------------------------------------
+
+    def respond(self, status: int, head: bytes, body: bytes | memoryview) -> None:
+        """Send the whole answer. `head` is complete header lines without those of framing."""
+        if self.closed or self.begun:
+            return
+        if status in _WITHOUT_BODY:
+            length, body = b"", b""
+        else:
+            length = b"content-length: %d\r\n" % len(body)
+        start = b"".join((self._first_line(status), head, length, self._connection(), b"\r\n"))
+        if self.method == "HEAD":
+            body = b""
+        if len(body) <= JOIN_BELOW:
+            self._protocol.write(b"".join((start, body)))
+        else:
+            self._protocol.write(start)
+            self._protocol.write(body)
+        self._finish()
+
+    def begin(self, status: int, head: bytes) -> None:
+        """Start an answer whose length is not known. Its head leaves with the first bytes."""
+        if self.closed or self.begun:
+            return
+        self.begun = True
+        self._bodiless = status in _WITHOUT_BODY or self.method == "HEAD"
+        framing = b""
+        if self.http_1_0:
+            self.keep_alive = False
+        elif status not in _WITHOUT_BODY:
+            self._chunked = not self._bodiless
+            framing = b"transfer-encoding: chunked\r\n"
+        self._head = b"".join(
+            (self._first_line(status), head, framing, self._connection(), b"\r\n")
+        )
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of a streamed answer at once."""
+        if self.closed or not data:
+            return
+        head, self._head = self._head or b"", None
+        if self._bodiless:
+            data = b""
+        elif self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if head or data:
+            self._protocol.write(head + data)
+
+    def end(self) -> None:
+        """The streamed answer is complete."""
+        if self.closed:
+            return
+        head, self._head = self._head or b"", None
+        tail = b"0\r\n\r\n" if self._chunked else b""
+        if head or tail:
+            self._protocol.write(head + tail)
+        self._finish()
+
+    def abort(self) -> None:
+        """Cut the connection, so that the client sees that the answer is not whole."""
+        if not self.closed:
+            self._protocol.abort()
+
+    def _first_line(self, status: int) -> bytes:
+        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
+        return line + self._protocol.date_line()
+
+    def _connection(self) -> bytes:
+        if not self.complete or self._protocol.stopping:
+            self.keep_alive = False
+        if not self.keep_alive:
+            return _CLOSE
+        return _KEEP_1_0 if self.http_1_0 else b""
+
+    def _finish(self) -> None:
+        self.closed = True
+        self.on_close = self.on_writable = None
+        self._discard()
+        self._protocol.finished(self)
+
+    def lost(self) -> None:
+        """The client has gone (called by the protocol)."""
+        if self.closed:
+            return
+        self.closed = True
+        self._discard()
+        on_close, self.on_close = self.on_close, None
+        self.on_writable = self._collected = self._too_large = None
+        if on_close is not None:
+            on_close()

@@ -1,0 +1,92 @@
+"""A TCP port that speaks HTTP/1.1."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from iii_engine.net.http_exchange import Application
+from iii_engine.net.http_protocol import HttpProtocol
+
+SWEEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class HttpLimits:
+    """Sizes in bytes, times in seconds."""
+
+    head_bytes: int = 64 * 1024
+    head_lines: int = 128
+    target_bytes: int = 16 * 1024
+    head_seconds: float = 10.0  # for the whole head
+    body_seconds: float = 30.0  # between two pieces of a body
+    stall_seconds: float = 30.0  # without progress in sending an answer
+    idle_seconds: float = 75.0  # between two requests
+    linger_seconds: float = 2.0  # for a refused body to stop coming
+
+
+class HttpListener:
+    """Accepts connections for an application and ends them in order."""
+
+    def __init__(self, app: Application, limits: HttpLimits | None = None) -> None:
+        self.app = app
+        self.limits = limits or HttpLimits()
+        self.connections: set[HttpProtocol] = set()
+        self.now = 0.0
+        self.date_line = b""
+        self._server: asyncio.Server | None = None
+        self._empty: asyncio.Future[None] | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen; returns the port, which is a free one when 0 was asked for. Raises `OSError`."""
+        loop = asyncio.get_running_loop()
+        self._sweep(loop)
+        try:
+            self._server = await loop.create_server(
+                lambda: HttpProtocol(self), host, port, backlog=2048
+            )
+        except OSError:
+            self._cancel_sweeper()
+            raise
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    def refuse_new(self) -> None:
+        """Accept no more connections; those that are open finish what they have begun."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self.connections):
+            connection.stop()
+
+    async def close(self, grace_seconds: float = 5.0) -> None:
+        """Let answers under way finish within the grace time, then cut the rest."""
+        self.refuse_new()
+        loop = asyncio.get_running_loop()
+        for patience in (grace_seconds, 1.0):
+            if self.connections:
+                self._empty = loop.create_future()
+                await asyncio.wait([self._empty], timeout=patience)
+            for connection in list(self.connections):
+                connection.abort()
+        self._cancel_sweeper()
+        self._server = None
+
+    def forget(self, connection: HttpProtocol) -> None:
+        """A connection has ended (called by itself)."""
+        self.connections.discard(connection)
+        if self._empty is not None and not self.connections and not self._empty.done():
+            self._empty.set_result(None)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.now = loop.time()
+        self.date_line = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        for connection in list(self.connections):
+            connection.check(self.now)
+        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+    def _cancel_sweeper(self) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
