@@ -63,7 +63,7 @@ class SystemIds:
 
     def span_id(self) -> str:
         self._count = count = self._count + 1
-        return "%016x" % ((count * GOLDEN & MASK) or 1)  # noqa: UP031 - twice as fast
+        return "%016x" % ((count * GOLDEN & MASK) or 1)
 
     def secret(self) -> str:
         return secrets.token_urlsafe(24)
