@@ -63,7 +63,7 @@ class Module(ABC, Generic[Opts]):
     async def start(self) -> None:
         """Open what is needed and register what is offered. Raises on a problem that names it."""
 
-    async def quiesce(self) -> None:  # noqa: B027  (most modules take no work from outside)
+    async def quiesce(self) -> None:
         """Shutdown begins: accept no new connections; what is under way goes on until `stop`."""
 
     async def stop(self) -> None:

@@ -1,0 +1,141 @@
+"""The trigger types `engine::functions-available` and `engine::workers-available`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from msgspec import Raw, Struct
+from msgspec.json import encode
+
+from iii_engine.core.engine import Engine
+from iii_engine.core.triggers import Trigger, TriggerType
+from iii_engine.modules.base import schema
+from iii_engine.modules.engine_functions.functions import (
+    FunctionRow,
+    FunctionsQuery,
+    list_functions,
+)
+from iii_sdk.protocol import ErrorBody
+
+log = logging.getLogger("iii.engine")
+
+#: Changes within this time are told together, in seconds.
+COALESCE_SECONDS = 0.2
+
+
+class AnyConfig(Struct):
+    """These types take no options; whatever is given is ignored."""
+
+
+class FunctionsChanged(Struct):
+    event: str
+    functions: list[FunctionRow]
+
+
+class WorkerEvent(Struct):
+    """`event` is `worker_connected`, `worker_disconnected` or `worker_metadata_updated`."""
+
+    event: str
+    worker_id: str
+
+
+class Source:
+    """A trigger type of the engine with the triggers bound to it."""
+
+    def __init__(self, engine: Engine, id: str, description: str, payload: type[Struct]) -> None:
+        self._engine = engine
+        self.triggers: dict[str, Trigger] = {}
+        self.type = TriggerType(
+            id,
+            description,
+            schema(AnyConfig),
+            schema(payload),
+            bind=self._bind,
+            unbind=self._unbind,
+        )
+
+    def _bind(self, trigger: Trigger) -> None:
+        self.triggers[trigger.id] = trigger
+
+    def _unbind(self, trigger: Trigger) -> None:
+        self.triggers.pop(trigger.id, None)
+
+    def fire(self, trigger: Trigger, payload: Struct) -> None:
+        """Call the trigger's function; a failure only leaves a line in the log."""
+
+        def answered(result: Raw, error: ErrorBody | None) -> None:
+            if error is not None:
+                log.warning("%s of %s: %s", trigger.function_id, self.type.id, error.message)
+
+        self._engine.call(trigger.function_id, encode(payload), answered, metadata=trigger.metadata)
+
+
+class FunctionsAvailable(Source):
+    """Fires when the set of function ids has changed, `COALESCE_SECONDS` after the first change.
+
+    Each trigger is told what its owner may call.
+    """
+
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            engine,
+            "engine::functions-available",
+            "A function was registered or is gone",
+            FunctionsChanged,
+        )
+        self._loop = loop
+        self._timer: asyncio.TimerHandle | None = None
+        self._told: frozenset[str] = frozenset()
+
+    def start(self) -> None:
+        self._told = self._ids()
+        self._engine.registry.on_change = self._changed
+
+    def stop(self) -> None:
+        self._engine.registry.on_change = _nothing
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _ids(self) -> frozenset[str]:
+        return frozenset(function.id for function in self._engine.registry)
+
+    def _changed(self) -> None:
+        if self._timer is None:
+            self._timer = self._loop.call_later(COALESCE_SECONDS, self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        ids = self._ids()
+        if ids == self._told:
+            return
+        self._told = ids
+        for trigger in list(self.triggers.values()):
+            rows = list_functions(self._engine, FunctionsQuery(), trigger.owner)
+            self.fire(trigger, FunctionsChanged("functions_changed", rows.functions))
+
+
+class WorkersAvailable(Source):
+    """Fires when a worker comes, goes, or says who it is."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(
+            engine,
+            "engine::workers-available",
+            "A worker connected, left, or told its metadata",
+            WorkerEvent,
+        )
+
+    def start(self) -> None:
+        self._engine.on_worker_event = self._tell
+
+    def stop(self) -> None:
+        self._engine.on_worker_event = _nothing
+
+    def _tell(self, event: str, worker_id: str) -> None:
+        for trigger in list(self.triggers.values()):
+            self.fire(trigger, WorkerEvent(event, worker_id))
+
+
+def _nothing(*_: str) -> None:
+    pass

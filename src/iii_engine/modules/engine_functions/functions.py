@@ -1,0 +1,183 @@
+"""`engine::functions::list` and `engine::functions::info`."""
+
+from __future__ import annotations
+
+from msgspec import Raw, Struct
+
+from iii_engine.core.engine import Engine
+from iii_engine.core.registry import Function
+from iii_engine.core.sessions import Session
+from iii_sdk.errors import BusError
+from iii_sdk.protocol import NULL
+
+INTERNAL_PREFIX = "engine::"
+MAX_IDS = 32
+
+
+class FunctionsQuery(Struct):
+    """Filters are combined; `search` also ranks. Workers are named by name or id."""
+
+    include_internal: bool | None = None
+    search: str | None = None
+    prefix: str | None = None
+    worker: str | None = None
+    workers: list[str] | None = None
+
+
+class FunctionRow(Struct):
+    """One function in the words of its newest registration; absent values are null."""
+
+    function_id: str
+    description: str | None
+    request_format: Raw
+    response_format: Raw
+    metadata: Raw
+    namespace: str
+    worker_name: str
+
+
+class FunctionRows(Struct):
+    functions: list[FunctionRow]
+
+
+class FunctionInfoQuery(Struct):
+    """One of the two; at most 32 ids."""
+
+    function_id: str | None = None
+    function_ids: list[str] | None = None
+
+
+class BoundTrigger(Struct):
+    id: str
+    trigger_type: str
+    config: Raw
+
+
+class FunctionDetail(Struct, omit_defaults=True):
+    function_id: str
+    namespace: str
+    worker_name: str
+    registered_triggers: list[BoundTrigger]
+    description: str | None = None
+    request_schema: Raw = NULL
+    response_schema: Raw = NULL
+    metadata: Raw = NULL
+
+
+class MissingFunction(Struct):
+    function_id: str
+    error: str
+
+
+class FunctionDetails(Struct):
+    functions: list[FunctionDetail | MissingFunction]
+
+
+def visible(caller: Session | None, function_id: str) -> bool:
+    """Whether the caller may know about a function: it may call it."""
+    return caller is None or caller.access is None or caller.access.may_call(function_id)
+
+
+def is_internal(function_id: str) -> bool:
+    return function_id.startswith(INTERNAL_PREFIX)
+
+
+def provider_name(function: Function) -> str:
+    """The worker or the module that answers the next call."""
+    session = function.newest.session
+    return (function.module or "") if session is None else session.name
+
+
+def function_row(function: Function) -> FunctionRow:
+    newest = function.newest
+    return FunctionRow(
+        function.id,
+        newest.description,
+        newest.request_format,
+        newest.response_format,
+        newest.metadata,
+        "default",
+        provider_name(function),
+    )
+
+
+def list_functions(engine: Engine, query: FunctionsQuery, caller: Session | None) -> FunctionRows:
+    """The functions the caller may call, by id, or best match first when searching."""
+    found = [f for f in engine.registry if visible(caller, f.id) and _wanted(f, query)]
+    found.sort(key=lambda f: (_rank(f, query.search), f.id))
+    return FunctionRows([function_row(f) for f in found])
+
+
+def function_info(
+    engine: Engine, query: FunctionInfoQuery, caller: Session | None
+) -> FunctionDetail | FunctionDetails:
+    """Everything about one function (`NOT_FOUND` when there is none), or about several."""
+    one, several = query.function_id, query.function_ids
+    if (one is None) == (several is None):
+        raise BusError("give either function_id or function_ids", code="INVALID_ARGUMENTS")
+    if one is not None:
+        detail = _detail(engine, one, caller)
+        if isinstance(detail, MissingFunction):
+            raise BusError(detail.error, code="NOT_FOUND")
+        return detail
+    assert several is not None
+    if len(several) > MAX_IDS:
+        raise BusError(f"function_ids: at most {MAX_IDS} ids", code="INVALID_ARGUMENTS")
+    return FunctionDetails([_detail(engine, function_id, caller) for function_id in several])
+
+
+def _detail(
+    engine: Engine, function_id: str, caller: Session | None
+) -> FunctionDetail | MissingFunction:
+    function = engine.registry.get(function_id)
+    if function is None or not visible(caller, function_id):
+        return MissingFunction(function_id, f"Function {function_id} not found")
+    newest = function.newest
+    return FunctionDetail(
+        function_id,
+        "default",
+        provider_name(function),
+        [
+            BoundTrigger(t.id, t.type, t.config)
+            for t in engine.triggers
+            if t.function_id == function_id
+        ],
+        newest.description,
+        newest.request_format,
+        newest.response_format,
+        newest.metadata,
+    )
+
+
+def _wanted(function: Function, query: FunctionsQuery) -> bool:
+    if is_internal(function.id) and not query.include_internal:
+        return False
+    if query.prefix and not function.id.startswith(query.prefix):
+        return False
+    if query.search and _rank(function, query.search) == _NO_MATCH:
+        return False
+    names = [*(query.workers or ()), *([query.worker] if query.worker else ())]
+    return not names or any(_provided_by(function, name) for name in names)
+
+
+def _provided_by(function: Function, name: str) -> bool:
+    return function.module == name or any(
+        session is not None and name in (session.name, session.id) for session in function.providers
+    )
+
+
+_NO_MATCH = 4
+
+
+def _rank(function: Function, search: str | None) -> int:
+    """0 the very id, 1 its beginning, 2 inside it, 3 inside the description."""
+    if not search:
+        return 0
+    wanted, name = search.lower(), function.id.lower()
+    if name == wanted:
+        return 0
+    if name.startswith(wanted):
+        return 1
+    if wanted in name:
+        return 2
+    return 3 if wanted in (function.newest.description or "").lower() else _NO_MATCH

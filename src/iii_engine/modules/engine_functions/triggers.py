@@ -1,0 +1,240 @@
+"""The functions about triggers and trigger types.
+
+Clients of the 0.11 generation mean the triggers when they ask for `engine::triggers::list`; newer
+ones mean the types. The ids `engine::registered-triggers::*` and `engine::trigger-types::list`
+mean the same to everybody.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Raw, Struct
+
+from iii_engine.core.engine import Engine
+from iii_engine.core.sessions import Session
+from iii_engine.core.triggers import Trigger, TriggerType
+from iii_engine.modules.engine_functions.functions import (
+    FunctionRow,
+    function_row,
+    is_internal,
+    visible,
+)
+from iii_sdk.errors import BusError
+from iii_sdk.protocol import NULL, WorkerMetadata
+
+SUMMARY_CHARACTERS = 120
+
+
+class TriggersQuery(Struct):
+    """`view` says what is meant; without it the caller's generation decides."""
+
+    include_internal: bool | None = None
+    view: Literal["types", "instances"] | None = None
+
+
+class TriggerEntry(Struct, omit_defaults=True):
+    id: str
+    trigger_type: str
+    function_id: str
+    config: Raw
+    metadata: Raw = NULL
+
+
+class TypeRow(Struct):
+    id: str
+    namespace: str
+    worker_name: str
+    description: str
+
+
+class TriggerEntries(Struct):
+    """Triggers, or types for newer clients."""
+
+    triggers: list[TriggerEntry] | list[TypeRow]
+
+
+class TypeQuery(Struct):
+    id: str
+
+
+class TypeDetail(Struct, omit_defaults=True):
+    id: str
+    namespace: str
+    worker_name: str
+    description: str
+    instance_count: int
+    configuration_schema: Raw = NULL
+    request_schema: Raw = NULL
+    response_schema: Raw = NULL
+
+
+class TypesQuery(Struct):
+    include_internal: bool | None = None
+
+
+class TypeEntry(Struct, omit_defaults=True):
+    id: str
+    description: str
+    trigger_request_format: Raw = NULL
+    call_request_format: Raw = NULL
+
+
+class TypeEntries(Struct):
+    trigger_types: list[TypeEntry]
+
+
+class RegisteredQuery(Struct):
+    """`search` looks into id, type and function; `worker` is a name or an id."""
+
+    include_internal: bool | None = None
+    search: str | None = None
+    trigger_type: str | None = None
+    function_id: str | None = None
+    worker: str | None = None
+
+
+class TriggerRow(Struct):
+    id: str
+    trigger_type: str
+    function_id: str
+    worker_name: str
+    config: Raw
+    config_summary: str
+
+
+class TriggerRows(Struct):
+    registered_triggers: list[TriggerRow]
+
+
+class TriggerQuery(Struct):
+    id: str
+
+
+class TriggerDetail(Struct, omit_defaults=True):
+    id: str
+    trigger_type: str
+    function_id: str
+    worker_name: str
+    config: Raw
+    config_summary: str
+    metadata: Raw = NULL
+    trigger: TypeRow | None = None
+    function: FunctionRow | None = None
+
+
+def list_triggers(engine: Engine, query: TriggersQuery, caller: Session | None) -> TriggerEntries:
+    view = query.view
+    if view is None:
+        newer = caller is not None and _means_types(caller.metadata)
+        view = "types" if newer else "instances"
+    internal = bool(query.include_internal)
+    if view == "types":
+        return TriggerEntries([type_row(kind) for kind in _types(engine, internal)])
+    return TriggerEntries(
+        [
+            TriggerEntry(t.id, t.type, t.function_id, t.config, t.metadata)
+            for t in _triggers(engine, internal, caller)
+        ]
+    )
+
+
+def list_types(engine: Engine, query: TypesQuery) -> TypeEntries:
+    return TypeEntries(
+        [
+            TypeEntry(k.id, k.description, k.trigger_request_format, k.call_request_format)
+            for k in _types(engine, bool(query.include_internal))
+        ]
+    )
+
+
+def type_info(engine: Engine, query: TypeQuery) -> TypeDetail:
+    """One trigger type with its schemas. Raises `NOT_FOUND`."""
+    kind = engine.triggers.type_of(query.id)
+    if kind is None:
+        raise BusError(f"Trigger type {query.id} not found", code="NOT_FOUND")
+    return TypeDetail(
+        kind.id,
+        "default",
+        _provider(kind),
+        kind.description,
+        len(engine.triggers.of_type(kind)),
+        kind.trigger_request_format,
+        kind.call_request_format,
+    )
+
+
+def list_registered(engine: Engine, query: RegisteredQuery, caller: Session | None) -> TriggerRows:
+    found = _triggers(engine, bool(query.include_internal), caller)
+    return TriggerRows([trigger_row(t) for t in found if _wanted(t, query)])
+
+
+def registered_info(engine: Engine, query: TriggerQuery, caller: Session | None) -> TriggerDetail:
+    """One trigger with its type and its function. Raises `NOT_FOUND`."""
+    trigger = engine.triggers.get(query.id)
+    if trigger is None or not visible(caller, trigger.function_id):
+        raise BusError(f"Trigger {query.id} not found", code="NOT_FOUND")
+    kind = engine.triggers.type_of(trigger.type)
+    function = engine.registry.get(trigger.function_id)
+    row = trigger_row(trigger)
+    return TriggerDetail(
+        row.id,
+        row.trigger_type,
+        row.function_id,
+        row.worker_name,
+        row.config,
+        row.config_summary,
+        trigger.metadata,
+        None if kind is None else type_row(kind),
+        None if function is None else function_row(function),
+    )
+
+
+def type_row(kind: TriggerType) -> TypeRow:
+    return TypeRow(kind.id, "default", _provider(kind), kind.description)
+
+
+def trigger_row(trigger: Trigger) -> TriggerRow:
+    text = bytes(trigger.config).decode("utf-8", "replace")
+    if len(text) > SUMMARY_CHARACTERS:
+        text = text[: SUMMARY_CHARACTERS - 1] + "…"
+    owner = "" if trigger.owner is None else trigger.owner.name
+    return TriggerRow(trigger.id, trigger.type, trigger.function_id, owner, trigger.config, text)
+
+
+def _provider(kind: TriggerType) -> str:
+    return kind.module or ("" if kind.session is None else kind.session.name)
+
+
+def _types(engine: Engine, include_internal: bool) -> list[TriggerType]:
+    kinds = [k for k in engine.triggers.types() if include_internal or not is_internal(k.id)]
+    return sorted(kinds, key=lambda kind: kind.id)
+
+
+def _triggers(engine: Engine, include_internal: bool, caller: Session | None) -> list[Trigger]:
+    return [
+        t
+        for t in engine.triggers
+        if (include_internal or not is_internal(t.function_id)) and visible(caller, t.function_id)
+    ]
+
+
+def _wanted(trigger: Trigger, query: RegisteredQuery) -> bool:
+    owner = () if trigger.owner is None else (trigger.owner.id, trigger.owner.name)
+    text = f"{trigger.id} {trigger.type} {trigger.function_id}".lower()
+    return (
+        (not query.search or query.search.lower() in text)
+        and query.trigger_type in (None, trigger.type)
+        and query.function_id in (None, trigger.function_id)
+        and (query.worker is None or query.worker in owner)
+    )
+
+
+def _means_types(metadata: WorkerMetadata) -> bool:
+    """Whether a client is of a generation that calls trigger types `triggers` (0.13 and later)."""
+    if metadata.dialect == "0.11":
+        return False
+    if "observe.v1" in (metadata.features or ()):
+        return True
+    numbers = (metadata.version or "").split(".")[:2]
+    return all(n.isdecimal() for n in numbers) and [int(n) for n in numbers] >= [0, 13]
