@@ -1,0 +1,119 @@
+"""What the rows share: the systems under test, started when first asked for, and repeated runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from benchmarks.load import Outcome, Plan
+from benchmarks.processes import Failed, Program, free_port, module, wait_for_port
+
+T = TypeVar("T")
+
+
+@dataclass
+class System:
+    """Something that speaks the worker protocol, with an echo worker connected to it."""
+
+    name: str
+    program: Program
+    port: int
+    http_port: int
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/"
+
+
+def engine_config(folder: Path, port: int, http_port: int) -> Path:
+    """A configuration file with what every measurement has on: tracing, metrics, durable state."""
+    state = {"store_method": "file_based", "file_path": str(folder / "state")}
+    document = {
+        "workers": [
+            {"name": "iii-worker-manager", "config": {"host": "127.0.0.1", "port": port}},
+            {"name": "iii-http", "config": {"host": "127.0.0.1", "port": http_port}},
+            {"name": "iii-state", "config": {"adapter": {"name": "kv", "config": state}}},
+        ]
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "config.yaml"
+    path.write_text(json.dumps(document))  # JSON is YAML
+    return path
+
+
+class Bench:
+    """`folder` holds logs and data; `runs` is how often each row is measured."""
+
+    def __init__(self, folder: Path, runs: int) -> None:
+        self.folder = folder
+        self.runs = runs
+        self.log = folder / "programs.log"
+        self.sdk_workers: set[str] = set()  # libraries whose worker runs
+        self._open = ExitStack()
+
+    def close(self) -> None:
+        self._open.close()
+
+    # -- systems ---------------------------------------------------------------------------------
+
+    def start(self, *arguments: str) -> Program:
+        """One of our modules, ended with the bench."""
+        return self._open.enter_context(Program(module(*arguments), self.log))
+
+    @contextmanager
+    def engine_program(self, folder: Path) -> Iterator[tuple[Program, int, int, float]]:
+        """A new engine: program, port, HTTP port, seconds until it accepted."""
+        port, http_port = free_port(), free_port()
+        config = engine_config(folder, port, http_port)
+        arguments = module("iii_engine", "--config", str(config))
+        with Program(arguments, self.log) as program:
+            seconds = wait_for_port(port, program)
+            yield program, port, http_port, seconds
+
+    @cached_property
+    def engine(self) -> System:
+        program, port, http_port, _ = self._open.enter_context(
+            self.engine_program(self.folder / "engine")
+        )
+        return self._with_worker(System("engine", program, port, http_port))
+
+    @cached_property
+    def relay(self) -> System:
+        program = self.start("benchmarks.bare_http")
+        port, http_port = map(int, program.line("listening").split())
+        return self._with_worker(System("bare relay", program, port, http_port))
+
+    def _with_worker(self, system: System) -> System:
+        self.start("benchmarks.echo_worker", system.url).line("ready")
+        return system
+
+    # -- runs ------------------------------------------------------------------------------------
+
+    def load(self, plan: Plan) -> Outcome:
+        """Run the caller once. Raises `Failed` when a call was lost, doubled or refused."""
+        arguments = module("benchmarks.load", msgspec.json.encode(plan).decode())
+        with Program(arguments, self.log) as caller:
+            result = msgspec.json.decode(caller.output(), type=Outcome)
+        if result.errors or result.lost or result.unexpected:
+            raise Failed(
+                f"{plan.function}: {result.errors} errors, {result.lost} lost, "
+                f"{result.unexpected} unexpected. {result.first_error}"
+            )
+        return result
+
+    def alternate(self, *measures: Callable[[], T]) -> list[list[T]]:
+        """Each measure `runs` times, in turn, so that a change of the machine meets all alike."""
+        results: list[list[T]] = [[] for _ in measures]
+        for _ in range(self.runs):
+            for measure, found in zip(measures, results, strict=True):
+                found.append(measure())
+            print(".", end="", file=sys.stderr, flush=True)
+        return results

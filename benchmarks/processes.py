@@ -1,0 +1,151 @@
+"""Start, watch and end the programs under test; read what the kernel says about them."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 20.0
+
+
+class Failed(Exception):
+    """A program under test did not do what it was started for."""
+
+
+class Program:
+    """One child process with its output in a log. Leaving the context ends it."""
+
+    def __init__(
+        self, arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        self.log = log
+        self.started = time.perf_counter()
+        with log.open("ab") as errors:
+            self._child = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=ROOT,
+                env={**os.environ, **(env or {})},
+            )
+        self.pid = self._child.pid
+
+    def line(self, marker: str) -> str:
+        """Wait for an output line that contains the marker; returns what follows it there."""
+        output = self._child.stdout
+        assert output is not None
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if not select.select([output], [], [], 0.1)[0]:
+                continue
+            text = output.readline().decode(errors="replace")
+            if marker in text:
+                return text.partition(marker)[2].strip()
+            if not text:
+                break
+        raise Failed(f"{self._child.args!r} did not print {marker!r}; see {self.log}")
+
+    def output(self, timeout: float = 120.0) -> str:
+        """Everything it prints until it ends, which it must do with success."""
+        try:
+            text, _ = self._child.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            self.end()
+            raise Failed(f"{self._child.args!r} did not end; see {self.log}") from None
+        if self._child.returncode != 0:
+            raise Failed(
+                f"{self._child.args!r} ended with {self._child.returncode}; see {self.log}"
+            )
+        return text.decode()
+
+    def ended(self) -> bool:
+        return self._child.poll() is not None
+
+    def end(self) -> None:
+        if self._child.poll() is None:
+            self._child.terminate()
+            try:
+                self._child.wait(10)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+        if self._child.stdout is not None:
+            self._child.stdout.close()
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+
+def module(name: str, *arguments: str) -> list[str]:
+    """The command line of one of our modules."""
+    return [sys.executable, "-m", name, *arguments]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for_port(port: int, program: Program) -> float:
+    """Seconds from the start of the program until it accepted a connection."""
+    while time.perf_counter() - program.started < PATIENCE:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return time.perf_counter() - program.started
+        if program.ended():
+            raise Failed(f"it ended before it listened on {port}; see {program.log}")
+        time.sleep(0.001)
+    raise Failed(f"nothing listens on {port}; see {program.log}")
+
+
+def cpu_ns(pid: int) -> int:
+    """Processor time of all threads of a process so far."""
+    total = 0
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            total += int((task / "schedstat").read_text().split()[0])
+    except FileNotFoundError:  # a kernel without schedstat counts in clock ticks
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total = (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def memory_kib(pid: int, field: str) -> int:
+    """`Rss` or `Pss` of a process."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1])
+    raise Failed(f"the kernel does not tell {field} of {pid}")
+
+
+def family(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [pid]
+    for member in found:
+        found += children.get(member, [])
+    return found
