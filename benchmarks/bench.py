@@ -16,7 +16,8 @@ import msgspec
 from benchmarks.load import Outcome, Plan
 from benchmarks.processes import Failed, Program, free_port, module, wait_for_port
 
-T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass
@@ -109,11 +110,14 @@ class Bench:
             )
         return result
 
-    def alternate(self, *measures: Callable[[], T]) -> list[list[T]]:
-        """Each measure `runs` times, in turn, so that a change of the machine meets all alike."""
-        results: list[list[T]] = [[] for _ in measures]
+    def repeat(self, once: Callable[[], A]) -> list[A]:
+        """Measure `runs` times."""
+        return self.beside(once, lambda: None)[0]
+
+    def beside(self, ours: Callable[[], A], baseline: Callable[[], B]) -> tuple[list[A], list[B]]:
+        """Both `runs` times in turn, so that a change of the machine's speed meets both alike."""
+        results: list[tuple[A, B]] = []
         for _ in range(self.runs):
-            for measure, found in zip(measures, results, strict=True):
-                found.append(measure())
+            results.append((ours(), baseline()))
             print(".", end="", file=sys.stderr, flush=True)
-        return results
+        return [pair[0] for pair in results], [pair[1] for pair in results]

@@ -23,7 +23,7 @@ class Disk(Struct):
 def measure(path: Path, seconds: float) -> Disk:
     """Write and fsync single pages for so long."""
     page = os.urandom(PAGE)
-    times = []
+    times: list[float] = []
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         os.pwrite(descriptor, bytes(PAGE * PAGES), 0)

@@ -48,9 +48,10 @@ class Connection(asyncio.Protocol):
 async def main(address: str, connections: int, seconds: float) -> float:
     url = urllib.parse.urlsplit(address)
     load = Load(b"GET %b HTTP/1.1\r\nhost: %b\r\n\r\n" % (url.path.encode(), url.netloc.encode()))
+    host, _, port = url.netloc.partition(":")
     loop = asyncio.get_running_loop()
     for _ in range(connections):
-        await loop.create_connection(lambda: Connection(load), url.hostname, url.port)
+        await loop.create_connection(lambda: Connection(load), host, int(port))
     before, began = load.answered, time.perf_counter()
     await asyncio.sleep(seconds)
     rate = (load.answered - before) / (time.perf_counter() - began)

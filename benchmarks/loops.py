@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 from collections.abc import Coroutine
 from typing import TypeVar
-
-try:
-    import uvloop
-except ImportError:  # where there is no uvloop, nobody has it
-    uvloop = None  # type: ignore[assignment]
 
 T = TypeVar("T")
 
 
 def run(main: Coroutine[object, object, T]) -> T:
-    if uvloop is None:
+    """Like `asyncio.run`, on uvloop where there is one."""
+    if importlib.util.find_spec("uvloop") is None:
         return asyncio.run(main)
+    import uvloop
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)

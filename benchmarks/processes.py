@@ -22,12 +22,13 @@ class Failed(Exception):
 
 
 class Program:
-    """One child process with its output in a log. Leaving the context ends it."""
+    """One of our modules as a child process, its errors in a log. Leaving the context ends it."""
 
     def __init__(
         self, arguments: Sequence[str], log: Path, env: Mapping[str, str] | None = None
     ) -> None:
         self.log = log
+        self.name = arguments[2]
         self.started = time.perf_counter()
         with log.open("ab") as errors:
             self._child = subprocess.Popen(
@@ -53,7 +54,7 @@ class Program:
                 return text.partition(marker)[2].strip()
             if not text:
                 break
-        raise Failed(f"{self._child.args!r} did not print {marker!r}; see {self.log}")
+        raise Failed(f"{self.name} did not print {marker!r}: {self.last_words()}")
 
     def output(self, timeout: float = 120.0) -> str:
         """Everything it prints until it ends, which it must do with success."""
@@ -61,12 +62,15 @@ class Program:
             text, _ = self._child.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
             self.end()
-            raise Failed(f"{self._child.args!r} did not end; see {self.log}") from None
+            raise Failed(f"{self.name} did not end: {self.last_words()}") from None
         if self._child.returncode != 0:
-            raise Failed(
-                f"{self._child.args!r} ended with {self._child.returncode}; see {self.log}"
-            )
+            raise Failed(f"{self.name} ended with {self._child.returncode}: {self.last_words()}")
         return text.decode()
+
+    def last_words(self) -> str:
+        """The end of the log, which usually says what went wrong."""
+        lines = self.log.read_text(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
 
     def ended(self) -> bool:
         return self._child.poll() is not None
@@ -112,9 +116,9 @@ def wait_for_port(port: int, program: Program) -> float:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return time.perf_counter() - program.started
         if program.ended():
-            raise Failed(f"it ended before it listened on {port}; see {program.log}")
+            raise Failed(f"{program.name} ended early: {program.last_words()}")
         time.sleep(0.001)
-    raise Failed(f"nothing listens on {port}; see {program.log}")
+    raise Failed(f"{program.name} does not listen: {program.last_words()}")
 
 
 def cpu_ns(pid: int) -> int:

@@ -15,8 +15,7 @@ def _measure(bench: Bench, inflight: int, payload: str) -> tuple[list[Outcome], 
         pid = system.program.pid
         return bench.load(Plan(system.url, ECHO, payload, inflight, pid))
 
-    ours, baseline = bench.alternate(partial(once, bench.engine), partial(once, bench.relay))
-    return ours, baseline
+    return bench.beside(partial(once, bench.engine), partial(once, bench.relay))
 
 
 def call_1(bench: Bench) -> list[Row]:

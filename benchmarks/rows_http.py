@@ -28,7 +28,7 @@ def http(bench: Bench) -> list[Row]:
         address = _address(system)
         return _wrk(wrk, address) if wrk else _own_load(bench, address)
 
-    ours, baseline = bench.alternate(partial(once, bench.engine), partial(once, bench.relay))
+    ours, baseline = bench.beside(partial(once, bench.engine), partial(once, bench.relay))
     row = Row(
         "http",
         f"HTTP to a function in a worker, {CONNECTIONS} connections",

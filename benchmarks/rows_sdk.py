@@ -33,7 +33,7 @@ def sdk(bench: Bench) -> list[Row]:
         result = ask(bench.engine.url, f"{name}::drive", order)
         return msgspec.json.decode(result, type=Speed).per_second
 
-    ours, baseline = bench.alternate(partial(once, "ours"), partial(once, "published"))
+    ours, baseline = bench.beside(partial(once, "ours"), partial(once, "published"))
     name = f"SDK on both ends, 100 B, {INFLIGHT} in flight"
     target = Target(ratio_at_least=3)
     return [Row("sdk", name, "calls/s", target, ours, baseline, PUBLISHED)]
@@ -49,7 +49,7 @@ def realm_get(bench: Bench) -> list[Row]:
     def once(name: str) -> Outcome:
         return bench.load(Plan(engine.url, f"{name}::get", "key", 16, engine.program.pid))
 
-    ours, baseline = bench.alternate(partial(once, "ours"), partial(once, "published"))
+    ours, baseline = bench.beside(partial(once, "ours"), partial(once, "published"))
     row = Row(
         "realm_get",
         "function of a worker that reads one state key, 16 in flight",

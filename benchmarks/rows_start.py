@@ -55,7 +55,7 @@ def engine_start(bench: Bench) -> list[Row]:
             return Start(seconds * 1000, memory_kib(program.pid, "Rss") / 1024)
 
     engine()  # the first start compiles and creates the store
-    ours, baseline = bench.alternate(engine, relay)
+    ours, baseline = bench.beside(engine, relay)
     ready = Row(
         "engine_start",
         "engine accepts workers after exec",
@@ -86,7 +86,7 @@ def tree_start(bench: Bench) -> list[Row]:
             return Start(seconds * 1000, total / 1024)
 
     once()  # the first start makes the home
-    (runs,) = bench.alternate(once)
+    runs = bench.repeat(once)
     ready = Row(
         "tree_start",
         "all workers callable after agentos start",

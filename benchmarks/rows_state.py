@@ -22,21 +22,21 @@ def _disk(bench: Bench) -> Disk:
 
 
 def state_128(bench: Bench) -> list[Row]:
-    ours, disk = bench.alternate(partial(_set, bench, 128), partial(_disk, bench))
+    ours, disk = bench.beside(partial(_set, bench, 128), partial(_disk, bench))
     row = Row(
         "state_128",
         "state::set, durable, 128 in flight",
         "sets/s",
         Target(at_least=40_000),
-        [run.per_second for run in ours],  # type: ignore[union-attr]
-        [run.per_second for run in disk],  # type: ignore[union-attr]
+        [run.per_second for run in ours],
+        [run.per_second for run in disk],
         "raw fsync loop, one record each",
     )
     return [row]
 
 
 def state_1(bench: Bench) -> list[Row]:
-    ours, disk = bench.alternate(partial(_set, bench, 1), partial(_disk, bench))
+    ours, disk = bench.beside(partial(_set, bench, 1), partial(_disk, bench))
     row = Row(
         "state_1",
         "state::set, durable, one at a time: p50",
