@@ -12,8 +12,8 @@ from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Session
 from iii_engine.core.triggers import Trigger
 from iii_engine.modules.engine_functions.functions import visible
+from iii_engine.modules.engine_functions.opaque import null
 from iii_sdk.errors import BusError, Forbidden
-from iii_sdk.protocol import NULL
 
 
 class RegisterTrigger(Struct):
@@ -21,8 +21,8 @@ class RegisterTrigger(Struct):
 
     trigger_type: str
     function_id: str
-    config: Raw = NULL
-    metadata: Raw = NULL
+    config: Raw = field(default_factory=null)
+    metadata: Raw = field(default_factory=null)
     id: str | None = None
 
 
@@ -31,8 +31,8 @@ class RegisterTriggerAlias(Struct):
 
     trigger_type: str = field(name="type")
     function_id: str = field(name="function")
-    config: Raw = NULL
-    metadata: Raw = NULL
+    config: Raw = field(default_factory=null)
+    metadata: Raw = field(default_factory=null)
     id: str | None = None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.registry import Function
 from iii_engine.core.sessions import Session
+from iii_engine.modules.engine_functions.opaque import Optional, present
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import NULL
 
 INTERNAL_PREFIX = "engine::"
 MAX_IDS = 32
@@ -59,9 +59,9 @@ class FunctionDetail(Struct, omit_defaults=True):
     worker_name: str
     registered_triggers: list[BoundTrigger]
     description: str | None = None
-    request_schema: Raw = NULL
-    response_schema: Raw = NULL
-    metadata: Raw = NULL
+    request_schema: Optional = UNSET
+    response_schema: Optional = UNSET
+    metadata: Optional = UNSET
 
 
 class MissingFunction(Struct):
@@ -143,9 +143,9 @@ def _detail(
             if t.function_id == function_id
         ],
         newest.description,
-        newest.request_format,
-        newest.response_format,
-        newest.metadata,
+        present(newest.request_format),
+        present(newest.response_format),
+        present(newest.metadata),
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from iii_engine.core.router import Call
 from iii_engine.logs import LEVELS
 from iii_engine.modules.base import read
-from iii_sdk.protocol import NULL, parse_traceparent
+from iii_engine.modules.engine_functions.opaque import null
+from iii_sdk.protocol import parse_traceparent
 
 log = logging.getLogger("iii.worker")
 
@@ -22,7 +23,7 @@ class LogLine(Struct):
     """The keys of an object `data` become attributes; other values are dropped."""
 
     message: str
-    data: Raw = NULL
+    data: Raw = field(default_factory=null)
     trace_id: str | None = None
     span_id: str | None = None
     service_name: str | None = None

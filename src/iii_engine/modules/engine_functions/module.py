@@ -84,7 +84,7 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
             "engine::functions::info",
             functions.FunctionInfoQuery,
             lambda query, call: functions.function_info(engine, query, call.caller),
-            functions.FunctionDetail | functions.FunctionDetails,
+            functions.FunctionDetail,
             "Describe one function, or several",
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Session
@@ -20,8 +20,9 @@ from iii_engine.modules.engine_functions.functions import (
     is_internal,
     visible,
 )
+from iii_engine.modules.engine_functions.opaque import Optional, present
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import NULL, WorkerMetadata
+from iii_sdk.protocol import WorkerMetadata
 
 SUMMARY_CHARACTERS = 120
 
@@ -38,7 +39,7 @@ class TriggerEntry(Struct, omit_defaults=True):
     trigger_type: str
     function_id: str
     config: Raw
-    metadata: Raw = NULL
+    metadata: Optional = UNSET
 
 
 class TypeRow(Struct):
@@ -49,9 +50,13 @@ class TypeRow(Struct):
 
 
 class TriggerEntries(Struct):
-    """Triggers, or types for newer clients."""
+    triggers: list[TriggerEntry]
 
-    triggers: list[TriggerEntry] | list[TypeRow]
+
+class TypeRows(Struct):
+    """What newer clients get."""
+
+    triggers: list[TypeRow]
 
 
 class TypeQuery(Struct):
@@ -64,9 +69,9 @@ class TypeDetail(Struct, omit_defaults=True):
     worker_name: str
     description: str
     instance_count: int
-    configuration_schema: Raw = NULL
-    request_schema: Raw = NULL
-    response_schema: Raw = NULL
+    configuration_schema: Optional = UNSET
+    request_schema: Optional = UNSET
+    response_schema: Optional = UNSET
 
 
 class TypesQuery(Struct):
@@ -76,8 +81,8 @@ class TypesQuery(Struct):
 class TypeEntry(Struct, omit_defaults=True):
     id: str
     description: str
-    trigger_request_format: Raw = NULL
-    call_request_format: Raw = NULL
+    trigger_request_format: Optional = UNSET
+    call_request_format: Optional = UNSET
 
 
 class TypeEntries(Struct):
@@ -118,22 +123,24 @@ class TriggerDetail(Struct, omit_defaults=True):
     worker_name: str
     config: Raw
     config_summary: str
-    metadata: Raw = NULL
+    metadata: Optional = UNSET
     trigger: TypeRow | None = None
     function: FunctionRow | None = None
 
 
-def list_triggers(engine: Engine, query: TriggersQuery, caller: Session | None) -> TriggerEntries:
+def list_triggers(
+    engine: Engine, query: TriggersQuery, caller: Session | None
+) -> TriggerEntries | TypeRows:
     view = query.view
     if view is None:
         newer = caller is not None and _means_types(caller.metadata)
         view = "types" if newer else "instances"
     internal = bool(query.include_internal)
     if view == "types":
-        return TriggerEntries([type_row(kind) for kind in _types(engine, internal)])
+        return TypeRows([type_row(kind) for kind in _types(engine, internal)])
     return TriggerEntries(
         [
-            TriggerEntry(t.id, t.type, t.function_id, t.config, t.metadata)
+            TriggerEntry(t.id, t.type, t.function_id, t.config, present(t.metadata))
             for t in _triggers(engine, internal, caller)
         ]
     )
@@ -142,7 +149,12 @@ def list_triggers(engine: Engine, query: TriggersQuery, caller: Session | None) 
 def list_types(engine: Engine, query: TypesQuery) -> TypeEntries:
     return TypeEntries(
         [
-            TypeEntry(k.id, k.description, k.trigger_request_format, k.call_request_format)
+            TypeEntry(
+                k.id,
+                k.description,
+                present(k.trigger_request_format),
+                present(k.call_request_format),
+            )
             for k in _types(engine, bool(query.include_internal))
         ]
     )
@@ -159,8 +171,8 @@ def type_info(engine: Engine, query: TypeQuery) -> TypeDetail:
         _provider(kind),
         kind.description,
         len(engine.triggers.of_type(kind)),
-        kind.trigger_request_format,
-        kind.call_request_format,
+        present(kind.trigger_request_format),
+        present(kind.call_request_format),
     )
 
 
@@ -184,7 +196,7 @@ def registered_info(engine: Engine, query: TriggerQuery, caller: Session | None)
         row.worker_name,
         row.config,
         row.config_summary,
-        trigger.metadata,
+        present(trigger.metadata),
         None if kind is None else type_row(kind),
         None if function is None else function_row(function),
     )

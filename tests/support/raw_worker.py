@@ -1,0 +1,149 @@
+"""A worker made of nothing but a WebSocket: frames are JSON objects, sent and read one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from tests.support.waiting import PATIENCE
+from websockets.asyncio.client import ClientConnection, connect
+
+Frame = dict[str, Any]
+
+
+class CallFailed(Exception):
+    """A call was answered with an error body."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(f"{error['code']}: {error['message']}")
+        self.code: str = error["code"]
+        self.message: str = error["message"]
+
+
+class RawWorker:
+    """One connection. Use as `async with RawWorker(url) as worker`.
+
+    Frames that nobody took yet stay in `frames`; `receive` takes the first that matches, so the
+    order in which a test asks does not matter.
+    """
+
+    def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
+        self._url = url
+        self._headers = headers
+        self._arrived = asyncio.Event()
+        self.frames: list[Frame] = []
+        self.id = ""
+
+    async def __aenter__(self) -> RawWorker:
+        self.socket: ClientConnection = await connect(
+            self._url, additional_headers=self._headers, max_size=None
+        )
+        self._reader = asyncio.create_task(self._read())
+        self.id = (await self.receive("workerregistered"))["worker_id"]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self.socket.close()
+        await self._reader
+
+    async def _read(self) -> None:
+        async for message in self.socket:
+            self.frames.append(json.loads(message))
+            self._arrived.set()
+
+    # -- frames ----------------------------------------------------------------------------------
+
+    async def send(self, type: str, **fields: Any) -> None:
+        await self.socket.send(json.dumps({"type": type, **fields}))
+
+    async def send_text(self, text: str) -> None:
+        await self.socket.send(text)
+
+    async def receive(
+        self,
+        type: str,
+        where: Callable[[Frame], bool] = lambda frame: True,
+        timeout: float = PATIENCE,
+    ) -> Frame:
+        """Take the first frame of this type that `where` accepts."""
+        async with asyncio.timeout(timeout):
+            while True:
+                for frame in self.frames:
+                    if frame["type"] == type and where(frame):
+                        self.frames.remove(frame)
+                        return frame
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    # -- conversations ---------------------------------------------------------------------------
+
+    async def call(self, function_id: str, data: Any = None, **fields: Any) -> Any:
+        """Call and wait for the result. Raises `CallFailed`."""
+        wanted = str(uuid.uuid4())
+        await self.send(
+            "invokefunction", function_id=function_id, invocation_id=wanted, data=data, **fields
+        )
+        frame = await self.receive("invocationresult", lambda f: f["invocation_id"] == wanted)
+        if frame.get("error") is not None:
+            raise CallFailed(frame["error"])
+        return frame.get("result")
+
+    async def register(self, function_id: str, **fields: Any) -> None:
+        """Register a function and wait until the engine has it (a ping answers in order)."""
+        await self.send("registerfunction", id=function_id, **fields)
+        await self.settle()
+
+    async def register_trigger(
+        self, trigger_type: str, function_id: str, config: Any = None, **fields: Any
+    ) -> str:
+        """Bind a function; the trigger's id."""
+        trigger_id = fields.pop("id", None) or str(uuid.uuid4())
+        await self.send(
+            "registertrigger",
+            id=trigger_id,
+            trigger_type=trigger_type,
+            function_id=function_id,
+            config=config,
+            **fields,
+        )
+        await self.settle()
+        return trigger_id
+
+    async def settle(self) -> None:
+        """Wait until the engine has read everything sent so far."""
+        await self.send("ping")
+        await self.receive("pong")
+
+    async def invoked(self, function_id: str, timeout: float = PATIENCE) -> Frame:
+        """The next call of a function that this worker has to answer."""
+        return await self.receive(
+            "invokefunction", lambda f: f["function_id"] == function_id, timeout
+        )
+
+    async def answer(self, invocation: Frame, result: Any = None) -> None:
+        await self.send(
+            "invocationresult",
+            invocation_id=invocation["invocation_id"],
+            function_id=invocation["function_id"],
+            result=result,
+        )
+
+    async def fail(self, invocation: Frame, code: str, message: str) -> None:
+        await self.send(
+            "invocationresult",
+            invocation_id=invocation["invocation_id"],
+            function_id=invocation["function_id"],
+            error={"code": code, "message": message},
+        )
