@@ -25,6 +25,8 @@ LEVELS = {
     "error": logging.ERROR,
 }
 _NAMES = {number: name.upper() for name, number in LEVELS.items()} | {logging.CRITICAL: "ERROR"}
+#: Fields that only the JSON form shows.
+_FOR_PROGRAMS = ("trace_id", "span_id")
 _COLOURS = {"TRACE": "2", "DEBUG": "34", "INFO": "32", "WARN": "33", "ERROR": "31"}
 
 
@@ -111,7 +113,11 @@ class HumanFormatter(logging.Formatter):
         level = f"{name:>5}"
         if self._colours:
             level = f"\033[{_COLOURS.get(name, '0')}m{level}\033[0m"
-        fields = "".join(f" {key}={value}" for key, value in fields_of(record).items())
+        fields = "".join(
+            f" {key}={value}"
+            for key, value in fields_of(record).items()
+            if key not in _FOR_PROGRAMS
+        )
         line = f"{_timestamp(record)} {level} {record.name}: {record.getMessage()}{fields}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
