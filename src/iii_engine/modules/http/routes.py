@@ -67,6 +67,17 @@ class Route:
             % (registered, self.method.encode(), registered)
         )
 
+    @classmethod
+    def catch_all(cls, function_id: str, config: RouteConfig) -> Route:
+        """A route outside the table, whose path is taken as it is."""
+        route = cls("", function_id, RouteConfig("/", config.http_method))
+        path, method = msgspec.json.encode(config.api_path), route.method.encode()
+        route.prefix = (
+            b'{"trigger":{"type":"http","path":%b,"method":"%b"},"path":%b,"path_params":'
+            % (path, method, path)
+        )
+        return route
+
 
 def read_config(raw: bytes) -> RouteConfig:
     """The config of a trigger. Raises `InvalidInput` with what is wrong with it."""

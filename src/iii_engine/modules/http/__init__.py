@@ -1,0 +1,5 @@
+"""HTTP module: routes bound by `http` triggers."""
+
+from iii_engine.modules.http.module import HttpModule
+
+__all__ = ["HttpModule"]

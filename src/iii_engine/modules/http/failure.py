@@ -1,0 +1,51 @@
+"""Error answers: their bodies, and what is logged about them."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from iii_engine.modules.http.redaction import target_for_log
+from iii_engine.net.http_exchange import Exchange
+from iii_sdk.errors import error_from_wire
+from iii_sdk.protocol import ErrorBody
+
+log = logging.getLogger("iii.http")
+
+#: Codes that say no more than "it raised": their messages may hold details of the code.
+_CRASHES = frozenset({"", "invocation_failed", "UNKNOWN"})
+CRASH_MESSAGE = "internal server error"
+
+
+def body_of(message: str, **more: object) -> bytes:
+    return msgspec.json.encode({"error": message, **more})
+
+
+def logged(exchange: Exchange, function_id: str, error: ErrorBody, error_id: str) -> bytes:
+    """Log a failure of a function; returns the body for the client, which names the log line."""
+    log.error(
+        "%s %s: function %s failed (error_id %s): %s: %s%s",
+        exchange.method,
+        target_for_log(exchange.target),
+        function_id,
+        error_id,
+        error.code,
+        error.message,
+        f"\n{error.stacktrace}" if error.stacktrace else "",
+    )
+    message = CRASH_MESSAGE if error.code in _CRASHES else error.message
+    return body_of(message, error_id=error_id)
+
+
+def flat_status(code: str) -> int:
+    """Status of a route with `input: flat` for an error code."""
+    if code == "function_not_found":
+        return 500
+    if code == "NOT_FOUND" or code.endswith("_not_found"):
+        return 404
+    if code == "deserialization_error" or code.startswith("validation_"):
+        return 400
+    if code in ("FORBIDDEN", "UNAUTHORIZED"):
+        return 403 if code == "FORBIDDEN" else 401
+    return error_from_wire(code, "").status

@@ -1,0 +1,47 @@
+"""`iii-http`: a port whose routes are `http` triggers."""
+
+from __future__ import annotations
+
+from iii_engine.core.triggers import Trigger, TriggerType
+from iii_engine.modules.base import Module, schema
+from iii_engine.modules.http.gateway import Gateway
+from iii_engine.modules.http.options import HttpOptions
+from iii_engine.modules.http.routes import Route, RouteConfig, read_config
+from iii_engine.net.http_listener import HttpListener
+
+
+class HttpModule(Module[HttpOptions]):
+    kind = "iii-http"
+    Options = HttpOptions
+
+    async def start(self) -> None:
+        self.gateway = Gateway(self.engine, self.options, self.host.loop)
+        self.listener = HttpListener(self.gateway)
+        self.port = await self.listener.open(self.options.host, self.options.port)
+        self.address = (self.options.host, self.port)
+        self.offer_type(
+            TriggerType(
+                "http",
+                "An HTTP request to a path",
+                schema(RouteConfig),
+                bind=self._bind,
+                unbind=self._unbind,
+            ),
+            aliases=("api",),
+        )
+
+    async def quiesce(self) -> None:
+        self.listener.refuse_new()
+
+    async def stop(self) -> None:
+        if hasattr(self, "listener"):
+            await self.listener.close()
+            self.gateway.cancel_all()
+        await super().stop()
+
+    def _bind(self, trigger: Trigger) -> None:
+        config = read_config(bytes(trigger.config))
+        self.gateway.routes.add(Route(trigger.id, trigger.function_id, config))
+
+    def _unbind(self, trigger: Trigger) -> None:
+        self.gateway.routes.remove(trigger.id)

@@ -1,0 +1,123 @@
+"""What a handler is given: one JSON object, joined from pieces that are already bytes."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Raw, Struct
+
+from iii_sdk.protocol import NULL
+
+if TYPE_CHECKING:
+    from iii_engine.modules.http.routes import Route
+
+_encode = msgspec.json.encode
+_check_json = msgspec.json.Decoder(Raw).decode
+
+#: Fields of a query string beyond this number are refused.
+MAX_QUERY_FIELDS = 1000
+
+EMPTY = b"{}"
+
+
+class Head(Struct, gc=False):
+    """The headers of a request, read once. `json` lacks its closing brace."""
+
+    json: bytes
+    request_id: str | None
+    traceparent: str | None
+    baggage: str | None
+    origin: bytes | None
+    forwarded_for: str | None
+    forwarded_proto: str | None
+
+
+def read_head(headers: list[tuple[bytes, bytes]], request_id_header: str) -> Head:
+    """Merge repeated headers and pick out those that the module itself uses."""
+    merged: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name = raw_name.decode("latin-1")
+        value = raw_value.decode("latin-1")
+        if name in merged:
+            value = merged[name] + ("; " if name == "cookie" else ", ") + value
+        merged[name] = value
+    origin = merged.get("origin")
+    return Head(
+        _encode(merged)[:-1],
+        _usable_id(merged.get(request_id_header)),
+        merged.get("traceparent"),
+        merged.get("baggage"),
+        None if origin is None else origin.encode("latin-1"),
+        merged.get("x-forwarded-for"),
+        merged.get("x-forwarded-proto"),
+    )
+
+
+def _usable_id(value: str | None) -> str | None:
+    if value and len(value) <= 200 and value.isascii() and value.isprintable():
+        return value
+    return None
+
+
+class Query(Struct, gc=False):
+    """A query string read as JSON objects: last value per key, and all values per key."""
+
+    text: str
+    last: bytes
+    all: bytes
+
+
+NO_QUERY = Query("", EMPTY, EMPTY)
+
+
+def read_query(text: str) -> Query:
+    """Raises `ValueError` when there are too many fields."""
+    if not text:
+        return NO_QUERY
+    last: dict[str, str] = {}
+    every: dict[str, list[str]] = {}
+    for key, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS):
+        last[key] = value
+        every.setdefault(key, []).append(value)
+    return Query(text, _encode(last), _encode(every))
+
+
+def read_params(route: Route, values: list[str]) -> bytes:
+    return _encode(dict(zip(route.names, values, strict=True))) if values else EMPTY
+
+
+def is_json_type(content_type: bytes) -> bool:
+    """Whether a body of this (lower-case) type is parsed."""
+    if b"application/json" in content_type:
+        return True
+    return content_type.partition(b";")[0].strip().endswith(b"+json")
+
+
+def read_json(body: bytes) -> Raw:
+    """The body as JSON, checked but not decoded; nothing is null. Raises `ValueError`."""
+    if not body or body.isspace():
+        return NULL
+    if not body.isascii():
+        body.decode()
+    try:
+        return _check_json(body)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def raw_fields(body: bytes, is_json: bool) -> bytes:
+    """The exact bytes received, for handlers that check signatures."""
+    if is_json:
+        return b',"raw_body":' + _encode(body.decode("utf-8", "replace"))
+    return b',"raw_body_base64":"%b"' % b64encode(body)
+
+
+def channel_fields(request_id: str, read_key: str, response_id: str, write_key: str) -> bytes:
+    return (
+        f',"request_body":{{"channel_id":"{request_id}","access_key":"{read_key}",'
+        f'"direction":"read"}},"response":{{"channel_id":"{response_id}",'
+        f'"access_key":"{write_key}","direction":"write"}}}}'
+    ).encode()
