@@ -1,0 +1,157 @@
+"""The bus as a worker sees it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, TypeVar, overload
+
+import msgspec
+
+from iii_sdk import frames
+from iii_sdk.call import current_call
+from iii_sdk.channels import Channel, ChannelReader, ChannelRefs, ChannelWriter
+from iii_sdk.codec import dump, read_result
+from iii_sdk.connection import Connection
+from iii_sdk.protocol import ChannelRef, parse_traceparent
+from iii_sdk.state import State
+
+T = TypeVar("T")
+
+#: Seconds a call waits for its answer unless told otherwise.
+TIMEOUT = 30.0
+
+
+class Receipt(msgspec.Struct, rename="camel"):
+    """What an enqueued call returns."""
+
+    message_receipt_id: str
+
+
+class Bus:
+    """Calls of functions, state, channels and the log. Use it on the event loop only.
+
+    Calls made while a handler runs carry the trace context of its call.
+    """
+
+    def __init__(self, connection: Connection, name: str) -> None:
+        self.connection = connection
+        self.name = name
+        self.state = State(self.call)
+        self.log = Log(self)
+
+    @property
+    def worker_id(self) -> str | None:
+        """The engine's id of this connection; None before the first one."""
+        return self.connection.worker_id
+
+    @overload
+    async def call(
+        self, function_id: str, data: object = None, *, timeout: float | None = TIMEOUT
+    ) -> Any: ...
+    @overload
+    async def call(
+        self,
+        function_id: str,
+        data: object = None,
+        *,
+        kind: type[T],
+        timeout: float | None = TIMEOUT,
+    ) -> T: ...
+    @overload
+    async def call(
+        self, function_id: str, data: object = None, *, kind: Any, timeout: float | None = TIMEOUT
+    ) -> Any: ...
+
+    async def call(
+        self,
+        function_id: str,
+        data: object = None,
+        *,
+        kind: Any = None,
+        timeout: float | None = TIMEOUT,
+    ) -> Any:
+        """Call a function and return its result as `kind` (default: plain JSON values).
+
+        `timeout` is in seconds; None waits for ever. Raises the `BusError` the callee answered
+        with, `Timeout`, `Unavailable` when the connection is lost meanwhile, `serialization_error`
+        when `data` cannot be written as JSON.
+        """
+        result = await self.connection.request(function_id, dump(data), timeout)
+        return read_result(result, kind, function_id)
+
+    def send(self, function_id: str, data: object = None) -> None:
+        """Call without an answer. Never raises for the state of the connection."""
+        self.connection.send(function_id, dump(data))
+
+    async def enqueue(self, queue: str, function_id: str, data: object = None) -> str:
+        """Put a call on a named queue and return the id of its receipt.
+
+        Raises `BusError` with code `enqueue_error`.
+        """
+        result = await self.connection.request(
+            function_id, dump(data), TIMEOUT, frames.enqueue_action(queue)
+        )
+        receipt: Receipt = read_result(result, Receipt, function_id)
+        return receipt.message_receipt_id
+
+    def publish(self, topic: str, data: object = None) -> None:
+        """Tell every subscriber of a topic; at most once, nobody waits."""
+        self.send("publish", {"topic": topic, "data": data})
+
+    async def channel(self, buffer_size: int = 64) -> Channel:
+        """Create a data channel. `buffer_size` is in frames, 1 to 1024."""
+        refs = await self.call(
+            "engine::channels::create", {"buffer_size": buffer_size}, kind=ChannelRefs
+        )
+        return Channel(self.connection.endpoint, refs)
+
+    async def open_writer(self, ref: ChannelRef) -> ChannelWriter:
+        """Open the writing end somebody handed over. Raises `Unavailable`."""
+        writer = ChannelWriter(self.connection.endpoint, ref)
+        await writer.open()
+        return writer
+
+    async def open_reader(self, ref: ChannelRef) -> ChannelReader:
+        """Open the reading end somebody handed over. Raises `Unavailable`."""
+        reader = ChannelReader(self.connection.endpoint, ref)
+        await reader.open()
+        return reader
+
+
+class Log:
+    """The log of the system, and this process's own log beside it."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._local = logging.getLogger(f"iii.worker.{bus.name}")
+
+    def debug(self, message: str, **data: object) -> None:
+        self._write(logging.DEBUG, "debug", message, data)
+
+    def info(self, message: str, **data: object) -> None:
+        self._write(logging.INFO, "info", message, data)
+
+    def warn(self, message: str, **data: object) -> None:
+        self._write(logging.WARNING, "warn", message, data)
+
+    warning = warn
+
+    def error(self, message: str, **data: object) -> None:
+        self._write(logging.ERROR, "error", message, data)
+
+    def _write(self, level: int, name: str, message: str, data: dict[str, object]) -> None:
+        self._local.log(
+            level, "%s %s" if data else "%s", *((message, data) if data else (message,))
+        )
+        record: dict[str, object] = {"message": message, "service_name": self._bus.name}
+        if data:
+            record["data"] = data
+        call = current_call.get()
+        trace = (
+            None
+            if call is None or call.traceparent is None
+            else parse_traceparent(call.traceparent)
+        )
+        if trace is not None:
+            record["trace_id"], record["span_id"] = trace
+        self._bus.send(f"engine::log::{name}", record)

@@ -1,0 +1,148 @@
+"""The calls that wait for an answer.
+
+Deadlines are kept in slots of 20 ms with one timer each, so a call costs no timer of its own and
+ends at most one slot after its deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Raw
+
+from iii_sdk.errors import BusError, Timeout, Unavailable, error_from_wire
+from iii_sdk.protocol import InvocationResult, error_body, is_null
+
+SLOTS_PER_SECOND: Final = 50
+
+
+class PendingCall:
+    """One call under way. `sent` says that its frame is on the current connection."""
+
+    __slots__ = ("function_id", "future", "sent", "slot", "timeout")
+
+    def __init__(
+        self,
+        function_id: str,
+        future: asyncio.Future[Raw],
+        slot: dict[str, PendingCall] | None,
+        timeout: float | None,
+    ) -> None:
+        self.function_id = function_id
+        self.future = future
+        self.slot = slot
+        self.timeout = timeout
+        self.sent = False
+
+
+class Calls:
+    """Pending calls by invocation id. Each ends once: answer, timeout, lost connection, shutdown.
+
+    Ids have the form of a version-4 UUID: a random prefix of this process and a counter.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._pending: dict[str, PendingCall] = {}
+        self._slots: dict[int, tuple[dict[str, PendingCall], asyncio.TimerHandle]] = {}
+        self._prefix = str(uuid.uuid4())[:24]
+        self._count = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def __contains__(self, call_id: str) -> bool:
+        return call_id in self._pending
+
+    def open(self, function_id: str, timeout: float | None) -> tuple[str, PendingCall]:
+        """Record a call before its frame leaves. `timeout` is in seconds; None waits for ever."""
+        self._count += 1
+        call_id = f"{self._prefix}{self._count:012x}"
+        slot = None if timeout is None else self._slot(timeout)
+        call = PendingCall(function_id, self._loop.create_future(), slot, timeout)
+        self._pending[call_id] = call
+        if slot is not None:
+            slot[call_id] = call
+        return call_id, call
+
+    def sent(self, call_id: str) -> None:
+        """A call that waited for a connection is on its way."""
+        call = self._pending.get(call_id)
+        if call is not None:
+            call.sent = True
+
+    def settle(self, message: InvocationResult) -> None:
+        """The answer arrived; one that nobody waits for is dropped."""
+        call = self._pending.pop(message.invocation_id, None)
+        if call is None:
+            return
+        if call.slot is not None:
+            del call.slot[message.invocation_id]
+        future = call.future
+        if future.done():
+            return
+        if is_null(message.error):
+            future.set_result(message.result)
+        else:
+            error = error_body(message.error)
+            future.set_exception(
+                error_from_wire(error.code, error.message, call.function_id, error.stacktrace)
+            )
+
+    def lose_sent(self) -> None:
+        """The connection is gone, and with it the way back for every call that was sent on it."""
+        self._fail_where(
+            lambda call: call.sent,
+            lambda call: _unavailable(
+                call, "connection_lost", "the connection to the engine was lost during the call"
+            ),
+        )
+
+    def shut_down(self) -> None:
+        """Nothing will be answered any more."""
+        self._fail_where(
+            lambda call: True, lambda call: _unavailable(call, "SHUTDOWN", "iii is shutting down")
+        )
+        for _, timer in self._slots.values():
+            timer.cancel()
+        self._slots.clear()
+
+    def _fail_where(
+        self, chosen: Callable[[PendingCall], bool], error: Callable[[PendingCall], BusError]
+    ) -> None:
+        for call_id in [i for i, call in self._pending.items() if chosen(call)]:
+            call = self._pending.pop(call_id)
+            if call.slot is not None:
+                del call.slot[call_id]
+            if not call.future.done():
+                call.future.set_exception(error(call))
+
+    def _slot(self, timeout: float) -> dict[str, PendingCall]:
+        index = int((self._loop.time() + timeout) * SLOTS_PER_SECOND) + 1
+        entry = self._slots.get(index)
+        if entry is None:
+            timer = self._loop.call_at(index / SLOTS_PER_SECOND, self._expire, index)
+            entry = self._slots[index] = ({}, timer)
+        return entry[0]
+
+    def _expire(self, index: int) -> None:
+        slot, _ = self._slots.pop(index)
+        for call_id, call in slot.items():
+            del self._pending[call_id]
+            if not call.future.done():
+                call.future.set_exception(_timed_out(call))
+        slot.clear()
+
+
+def _timed_out(call: PendingCall) -> BusError:
+    error = Timeout(f"invocation timed out after {round((call.timeout or 0) * 1000)}ms")
+    error.code = "TIMEOUT"
+    error.function_id = call.function_id
+    return error
+
+
+def _unavailable(call: PendingCall, code: str, message: str) -> BusError:
+    return Unavailable(message, code=code, function_id=call.function_id)

@@ -1,0 +1,74 @@
+"""Frames of the hot path, joined by hand: the payload is copied, never parsed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from iii_sdk.protocol import ErrorBody
+
+_encode: Final = msgspec.json.Encoder().encode
+
+VOID_ACTION: Final = b'"action":{"type":"void"},'
+
+_ids: dict[str, bytes] = {}
+_IDS_KEPT: Final = 4096
+
+
+def _id_json(function_id: str) -> bytes:
+    """The id as JSON text; the ids in use are few, so they are kept."""
+    text = _ids.get(function_id)
+    if text is None:
+        if len(_ids) >= _IDS_KEPT:
+            _ids.clear()
+        text = _ids[function_id] = _encode(function_id)
+    return text
+
+
+def enqueue_action(queue: str) -> bytes:
+    return b'"action":{"type":"enqueue","queue":%b},' % _encode(queue)
+
+
+def invocation(
+    call_id: str | None,
+    function_id: str,
+    data: bytes | Raw,
+    traceparent: str | None = None,
+    baggage: str | None = None,
+    action: bytes = b"",
+    metadata: bytes | Raw = b"",
+) -> bytes:
+    """An `invokefunction`. `action` is one of the above; `call_id` None means nobody waits."""
+    parts: list[bytes | Raw] = [b'{"type":"invokefunction",']
+    if call_id is not None:
+        parts.append(b'"invocation_id":"%b",' % call_id.encode())
+    if traceparent is not None:
+        parts.append(b'"traceparent":"%b",' % traceparent.encode())
+        if baggage is not None:
+            parts.append(b'"baggage":%b,' % _encode(baggage))
+    if action:
+        parts.append(action)
+    if metadata:
+        parts += (b'"metadata":', metadata, b",")
+    parts += (b'"function_id":', _id_json(function_id), b',"data":', data, b"}")
+    return b"".join(parts)
+
+
+def result(call_id: str, function_id: str, data: bytes | Raw) -> bytes:
+    """An `invocationresult` with a result in JSON."""
+    return b'{"type":"invocationresult","invocation_id":%b,"function_id":%b,"result":%b}' % (
+        _encode(call_id),
+        _id_json(function_id),
+        data,
+    )
+
+
+def failure(call_id: str, function_id: str, error: ErrorBody) -> bytes:
+    """An `invocationresult` with an error."""
+    return b'{"type":"invocationresult","invocation_id":%b,"function_id":%b,"error":%b}' % (
+        _encode(call_id),
+        _id_json(function_id),
+        _encode(error),
+    )

@@ -1,0 +1,43 @@
+"""Serve workers as a program."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iii_sdk.worker import Worker
+
+
+def run(*workers: Worker, url: str | None = None) -> None:
+    """Serve workers on one event loop until SIGTERM or SIGINT, then let running calls finish."""
+    if not logging.getLogger().handlers:
+        logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(workers, url))
+
+
+async def _serve(workers: tuple[Worker, ...], url: str | None) -> None:
+    loop = asyncio.get_running_loop()
+    stopping: list[asyncio.Task[None]] = []
+
+    def stop() -> None:
+        if not stopping:
+            stopping.extend(loop.create_task(worker.stop()) for worker in workers)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    await asyncio.gather(*(worker.serve(url) for worker in workers))
+    await asyncio.gather(*stopping)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

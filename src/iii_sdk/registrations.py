@@ -1,0 +1,64 @@
+"""What this end offers. It is the source of truth: all of it is replayed on every connection."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from iii_sdk import protocol
+from iii_sdk.protocol import (
+    ErrorBody,
+    InvokeFunction,
+    RegisterFunction,
+    RegisterService,
+    RegisterTrigger,
+    RegisterTriggerType,
+    UnregisterTrigger,
+)
+
+#: Starts to handle a call and returns at once. The second argument is the epoch of the connection
+#: the call came on; the answer goes through `Connection.answer` or `refuse` with it.
+OnInvoke: TypeAlias = Callable[[InvokeFunction, int], None]
+#: Told that a registration of a trigger failed.
+OnTriggerError: TypeAlias = Callable[[ErrorBody], None]
+
+
+@dataclass
+class TypeHandler:
+    """The owner's side of a trigger type. `bind` raises to refuse a trigger."""
+
+    bind: Callable[[RegisterTrigger], Awaitable[None]]
+    unbind: Callable[[UnregisterTrigger], Awaitable[None]] | None = None
+
+
+class Registrations:
+    """Functions, trigger types, services and triggers by id."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, tuple[RegisterFunction, OnInvoke | None]] = {}
+        self.types: dict[str, tuple[RegisterTriggerType, TypeHandler]] = {}
+        self.services: dict[str, RegisterService] = {}
+        self.triggers: dict[str, tuple[RegisterTrigger, OnTriggerError | None]] = {}
+
+    def add_function(self, message: RegisterFunction, on_invoke: OnInvoke | None) -> None:
+        """Raises `ValueError` for an empty id and for one that is taken.
+
+        `on_invoke` is None for a function that the engine invokes over HTTP.
+        """
+        if not message.id.strip():
+            raise ValueError("id is required")
+        if message.id in self.functions:
+            raise ValueError(f"function id '{message.id}' already registered")
+        self.functions[message.id] = (message, on_invoke)
+
+    def frames(self) -> Iterator[bytes]:
+        """Every registration as a frame, in the order that published clients use."""
+        for kind, _ in self.types.values():
+            yield protocol.encode(kind)
+        for service in self.services.values():
+            yield protocol.encode(service)
+        for function, _ in self.functions.values():
+            yield protocol.encode(function)
+        for trigger, _ in self.triggers.values():
+            yield protocol.encode(trigger)

@@ -1,0 +1,162 @@
+"""A worker being served: its connection, its running calls, its graceful end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Raw
+
+from iii_sdk.bus import Bus
+from iii_sdk.call import Call, current_call
+from iii_sdk.codec import dump
+from iii_sdk.connection import Connection
+from iii_sdk.envelope import read_envelope
+from iii_sdk.errors import BusError
+from iii_sdk.exchange import Exchange
+from iii_sdk.metadata import worker_metadata
+from iii_sdk.protocol import NULL, ErrorBody, InvokeFunction, RegisterFunction, RegisterTrigger
+from iii_sdk.streams import EventStream, Response
+
+if TYPE_CHECKING:
+    from iii_sdk.transport import Endpoint
+    from iii_sdk.worker import Function, Worker
+
+log = logging.getLogger("iii.sdk")
+
+#: Seconds that running calls get to finish when the worker stops.
+DRAIN_SECONDS: Final = 10.0
+#: Threads for handlers that are plain functions.
+SYNC_HANDLERS: Final = 64
+
+
+class Service:
+    """One worker on one engine."""
+
+    def __init__(self, worker: Worker, endpoint: Endpoint) -> None:
+        self.worker = worker
+        metadata = worker_metadata(
+            worker.name, version=worker.version, description=worker.description
+        )
+        self.connection = Connection(endpoint, metadata)
+        self.bus = Bus(self.connection, worker.name)
+        self._running: dict[asyncio.Task[None], None] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self._loop = asyncio.get_running_loop()
+        for kind, handler in worker.trigger_types.values():
+            self.connection.add_type(kind, handler)
+        for function in worker.functions.values():
+            self.add(function)
+
+    def add(self, function: Function) -> None:
+        """Offer a function and its aliases, and bind its triggers."""
+        for function_id, metadata in function.ids():
+            self.connection.add_function(
+                RegisterFunction(
+                    function_id,
+                    function.description,
+                    function.request_format,
+                    function.response_format,
+                    metadata,
+                ),
+                lambda message, epoch: self._start(function, message, epoch),
+            )
+        for binding in function.bindings:
+            self.connection.add_trigger(
+                RegisterTrigger(
+                    str(uuid.uuid4()),
+                    binding.trigger_type,
+                    function.id,
+                    _raw(binding.config),
+                    NULL if binding.metadata is None else _raw(binding.metadata),
+                )
+            )
+
+    def remove(self, function: Function) -> None:
+        """Withdraw a function with its aliases and triggers; running calls complete."""
+        triggers = self.connection.registrations.triggers
+        for trigger_id in [i for i, (t, _) in triggers.items() if t.function_id == function.id]:
+            self.connection.remove_trigger(trigger_id)
+        for function_id, _ in function.ids():
+            self.connection.remove_function(function_id)
+
+    async def stop(self, drain: float = DRAIN_SECONDS) -> None:
+        """Take no more calls, let the running ones finish, close."""
+        for function in self.worker.functions.values():
+            self.remove(function)
+        deadline = self._loop.time() + drain
+        await self.connection.settled(min(drain, 2.0))
+        if self._running:
+            await asyncio.wait(list(self._running), timeout=deadline - self._loop.time())
+        await self.close()
+
+    async def close(self) -> None:
+        """Cancel what is running and close."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=1.0)
+        await self.connection.close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def _start(self, function: Function, message: InvokeFunction, epoch: int) -> None:
+        task = self._loop.create_task(self._handle(function, message, epoch))
+        self._running[task] = None
+        task.add_done_callback(self._running.pop)
+
+    async def _handle(self, function: Function, message: InvokeFunction, epoch: int) -> None:
+        call = Call(message)
+        current_call.set(call)
+        try:
+            if function.routes and (
+                envelope := read_envelope(message.data, function.handler.payload)
+            ):
+                exchange = Exchange(function, envelope, call, self)
+                answer = await exchange.answer()
+            else:
+                answer = dump(await self._result(function, message, call))
+        except asyncio.CancelledError:
+            error = ErrorBody("invocation_stopped", "the worker is shutting down")
+            self.connection.refuse(message, epoch, error)
+            raise
+        except BusError as error:
+            self.connection.refuse(message, epoch, ErrorBody(error.code, error.message))
+        except Exception as error:
+            log.exception("%s failed", message.function_id)
+            self.connection.refuse(message, epoch, ErrorBody("invocation_failed", _text(error)))
+        else:
+            self.connection.answer(message, epoch, answer)
+
+    async def _result(self, function: Function, message: InvokeFunction, call: Call) -> Any:
+        payload = function.handler.payload
+        value = None if payload is None else payload.read(message.data)
+        result = await self.invoke(function, value, call)
+        if isinstance(result, Response):
+            return result.body
+        if isinstance(result, EventStream):
+            return await result.collect()
+        return result
+
+    async def invoke(self, function: Function, value: Any, call: Call) -> Any:
+        """Run the handler with a payload that has been read."""
+        return await function.handler.invoke(value, self.bus, call, self._threads)
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(SYNC_HANDLERS, f"iii-{self.worker.name}")
+        return self._pool
+
+
+def _text(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _raw(value: object) -> Raw:
+    return Raw(dump(value))
