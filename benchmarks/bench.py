@@ -24,8 +24,8 @@ B = TypeVar("B")
 class System:
     """Something that speaks the worker protocol, with an echo worker connected to it."""
 
-    name: str
     program: Program
+    worker: Program
     port: int
     http_port: int
 
@@ -84,17 +84,18 @@ class Bench:
         program, port, http_port, _ = self._open.enter_context(
             self.engine_program(self.folder / "engine")
         )
-        return self._with_worker(System("engine", program, port, http_port))
+        return System(program, self._echo_worker(port), port, http_port)
 
     @cached_property
     def relay(self) -> System:
         program = self.start("benchmarks.bare_http")
         port, http_port = map(int, program.line("listening").split())
-        return self._with_worker(System("bare relay", program, port, http_port))
+        return System(program, self._echo_worker(port), port, http_port)
 
-    def _with_worker(self, system: System) -> System:
-        self.start("benchmarks.echo_worker", system.url).line("ready")
-        return system
+    def _echo_worker(self, port: int) -> Program:
+        worker = self.start("benchmarks.echo_worker", f"ws://127.0.0.1:{port}/")
+        worker.line("ready")
+        return worker
 
     # -- runs ------------------------------------------------------------------------------------
 

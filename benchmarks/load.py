@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import sys
 import time
 
@@ -18,7 +19,7 @@ from picows import WSFrame, WSListener, WSTransport
 
 from benchmarks import loops, wire
 from benchmarks.payloads import PAYLOADS
-from benchmarks.processes import cpu_ns
+from benchmarks.processes import cpu_ns, pin
 
 STALL_SECONDS = 10.0
 _ERROR = b'"error":{'
@@ -28,7 +29,7 @@ class Plan(Struct):
     """What to call and how. With `calls` the window ends by count, else after `seconds`.
 
     `payload` names an entry of `payloads.PAYLOADS`. `watch` is the process whose processor time
-    counts.
+    counts. The caller stays on the processor core `core`, if one is given.
     """
 
     url: str
@@ -39,6 +40,7 @@ class Plan(Struct):
     warmup: float = 0.4
     seconds: float = 1.0
     calls: int = 0
+    core: int | None = None
 
 
 class Outcome(Struct):
@@ -165,6 +167,8 @@ def outcome(caller: Caller, cpu: int, elapsed: float) -> Outcome:
 
 def main() -> None:
     plan = msgspec.json.decode(sys.argv[1], type=Plan)
+    if plan.core is not None:
+        pin(os.getpid(), {plan.core})
     gc.disable()  # nothing here makes cycles, and a pause of the caller is no pause of the engine
     print(msgspec.json.encode(loops.run(drive(plan))).decode())
 

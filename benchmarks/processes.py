@@ -133,6 +133,13 @@ def cpu_ns(pid: int) -> int:
     return total
 
 
+def pin(pid: int, cores: set[int]) -> None:
+    """Keep all threads of a process on these cores, where the system can do that."""
+    if hasattr(os, "sched_setaffinity"):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), cores)
+
+
 def memory_kib(pid: int, field: str) -> int:
     """`Rss` or `Pss` of a process."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
