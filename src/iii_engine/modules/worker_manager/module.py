@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from iii_engine.modules.base import Module
 from iii_engine.modules.worker_manager.options import WorkerManagerOptions
-from iii_engine.net.websocket import ChannelFactory, Limits, WorkerListener
+from iii_engine.net.channel_socket import channel_listener
+from iii_engine.net.websocket import Limits, WorkerListener
 
 
 class WorkerManagerModule(Module[WorkerManagerOptions]):
     kind = "iii-worker-manager"
     Options = WorkerManagerOptions
-
-    #: Answers channel sockets on this listener; None refuses them with 404.
-    channels: ChannelFactory | None = None
 
     async def start(self) -> None:
         options = self.options
@@ -27,7 +27,7 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
                 max_frame=options.max_message_bytes,
             ),
             allowed_origins=options.allowed_origins,
-            channels=self.channels,
+            channels=partial(channel_listener, self.engine.channels),
         )
         self.port = await self.listener.open(options.host, options.port)
         self.address = (options.host, self.port)
