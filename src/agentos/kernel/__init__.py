@@ -1,0 +1,1 @@
+"""The little that workers share: ids and times, nothing with a subject of its own."""

@@ -1,0 +1,1 @@
+"""Long-term memory per agent: entries, recall, sessions, graph, profiles, reflection."""

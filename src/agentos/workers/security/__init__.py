@@ -1,0 +1,1 @@
+"""The guardrails: capabilities, audit chain, injection scanner, taint, signing, policy, Docker."""
