@@ -113,7 +113,7 @@ def read(call: Call, kind: type[T]) -> T:
         data = b"{}"
     try:
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BusError(
             f"Failed to deserialize input for {call.function_id}: {error}",
             code="deserialization_error",

@@ -1,0 +1,191 @@
+"""Delivery of events to the triggers that want them.
+
+Whoever causes an event never waits. For one trigger and one key, events are delivered one after
+another in the order they came; other keys and other triggers run at the same time. What waits for
+a trigger is bounded: when too much does, the oldest goes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Final
+
+from msgspec import Raw, Struct, field
+
+from iii_engine.core.engine import Engine
+from iii_engine.core.triggers import Trigger
+from iii_sdk.protocol import ErrorBody
+
+log = logging.getLogger("iii.triggers")
+
+#: Events of one trigger that may wait; one more drops the oldest.
+MAX_WAITING: Final = 1000
+
+#: Deliveries of one trigger, each of its own key, that may run at the same time.
+MAX_RUNNING: Final = 1000
+
+
+class Condition(Struct):
+    """The part of any trigger's config that may hold its deliveries back (modules 2.2)."""
+
+    condition_function_id: str | None = None
+    condition_path: str | None = field(default=None, name="_condition_path")
+
+    @property
+    def function_id(self) -> str | None:
+        return self.condition_function_id or self.condition_path
+
+
+class Event(Struct, eq=False):
+    """What happened: JSON bytes for the handler, and the trace it belongs to."""
+
+    key: str
+    payload: bytes
+    traceparent: str | None = None
+    baggage: str | None = None
+
+
+class Lane:
+    """The events of one trigger. A key is in `followers` from its first event to its last."""
+
+    __slots__ = ("condition", "draining", "followers", "ready", "running", "trigger", "waiting")
+
+    def __init__(self, trigger: Trigger, condition: str | None) -> None:
+        self.trigger = trigger
+        self.condition = condition
+        self.followers: dict[str, deque[Event]] = {}  # by key: those behind its first
+        self.ready: dict[Event, None] = {}  # may start
+        self.waiting: dict[Event, None] = {}  # not started, oldest first
+        self.running = 0
+        self.draining = False
+
+
+class Fanout:
+    """Calls the functions of triggers. One per module; `add` a trigger before delivering to it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lanes: dict[Trigger, Lane] = {}
+        #: Events that were thrown away because too many waited (`iii.triggers.dropped`).
+        self.dropped = 0
+
+    def add(self, trigger: Trigger, condition: str | None = None) -> None:
+        """Deliver to this trigger from now on, asking the function `condition` before each."""
+        self._lanes[trigger] = Lane(trigger, condition)
+
+    def remove(self, trigger: Trigger) -> None:
+        """Forget the trigger and what waits for it; calls under way end by themselves."""
+        lane = self._lanes.pop(trigger, None)
+        if lane is not None:
+            lane.ready.clear()
+            lane.waiting.clear()
+            lane.followers.clear()
+
+    def waiting(self, trigger: Trigger) -> int:
+        """How many events of the trigger have not started."""
+        lane = self._lanes.get(trigger)
+        return 0 if lane is None else len(lane.waiting)
+
+    def deliver(self, trigger: Trigger, event: Event) -> None:
+        """Hand the event to the trigger's function, now or in its turn."""
+        lane = self._lanes[trigger]
+        followers = lane.followers.get(event.key)
+        if followers is None:
+            lane.followers[event.key] = deque()
+            lane.ready[event] = None
+        else:
+            followers.append(event)
+        lane.waiting[event] = None
+        self._drain(lane)
+        if len(lane.waiting) > MAX_WAITING:
+            self._drop_oldest(lane)
+
+    def _drop_oldest(self, lane: Lane) -> None:
+        event = next(iter(lane.waiting))
+        del lane.waiting[event]
+        if event in lane.ready:
+            del lane.ready[event]
+            self._next_of_key(lane, event.key)
+        else:
+            lane.followers[event.key].remove(event)
+        self.dropped += 1
+        if (
+            self.dropped & (self.dropped - 1) == 0
+        ):  # at 1, 2, 4, 8… : a flood must not flood the log
+            log.warning(
+                "trigger %s for %s does not keep up: oldest event dropped (%d so far)",
+                lane.trigger.id,
+                lane.trigger.function_id,
+                self.dropped,
+            )
+
+    def _next_of_key(self, lane: Lane, key: str) -> None:
+        """The first event of a key is gone: the next may start, or the key is idle."""
+        followers = lane.followers.get(key)
+        if followers:
+            lane.ready[followers.popleft()] = None
+        elif followers is not None:
+            del lane.followers[key]
+
+    def _drain(self, lane: Lane) -> None:
+        """Start what may start. A call may end before it returns; the loop then goes on here."""
+        if lane.draining:
+            return
+        lane.draining = True
+        while lane.ready and lane.running < MAX_RUNNING:
+            event = next(iter(lane.ready))
+            del lane.ready[event]
+            del lane.waiting[event]
+            lane.running += 1
+            if lane.condition is None:
+                self._handle(lane, event)
+            else:
+                self._ask(lane, event, lane.condition)
+        lane.draining = False
+
+    def _ask(self, lane: Lane, event: Event, condition: str) -> None:
+        def decided(result: Raw, error: ErrorBody | None) -> None:
+            if error is not None:
+                _report(lane, condition, error)
+            elif bytes(result).strip() != b"false":
+                self._handle(lane, event)
+                return
+            self._ended(lane, event)
+
+        self._engine.call(
+            condition,
+            event.payload,
+            decided,
+            traceparent=event.traceparent,
+            baggage=event.baggage,
+            metadata=lane.trigger.metadata,
+        )
+
+    def _handle(self, lane: Lane, event: Event) -> None:
+        function_id = lane.trigger.function_id
+
+        def answered(_: Raw, error: ErrorBody | None) -> None:
+            if error is not None:
+                _report(lane, function_id, error)
+            self._ended(lane, event)
+
+        self._engine.call(
+            function_id,
+            event.payload,
+            answered,
+            traceparent=event.traceparent,
+            baggage=event.baggage,
+            metadata=lane.trigger.metadata,
+        )
+
+    def _ended(self, lane: Lane, event: Event) -> None:
+        lane.running -= 1
+        self._next_of_key(lane, event.key)
+        self._drain(lane)
+
+
+def _report(lane: Lane, function_id: str, error: ErrorBody) -> None:
+    log.warning(
+        "trigger %s: %s failed: %s: %s", lane.trigger.id, function_id, error.code, error.message
+    )

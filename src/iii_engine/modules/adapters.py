@@ -1,0 +1,56 @@
+"""Which back end a module was asked to use, by its name or its older class name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from iii_sdk.errors import BusError
+
+log = logging.getLogger("iii.modules")
+
+
+class Adapter(Struct, forbid_unknown_fields=True):
+    """The option `adapter`. `config` is checked by whoever the name stands for."""
+
+    name: str | None = None
+    class_: str | None = msgspec.field(default=None, name="class")
+    config: dict[str, object] = {}
+
+
+class KvConfig(Struct, forbid_unknown_fields=True):
+    """Config of the adapter `kv`.
+
+    `file_based` data is in the engine's durable store: what was answered is on disk, so
+    `save_interval_ms` is accepted and has no effect. `file_path` is a directory.
+    """
+
+    store_method: str = "in_memory"
+    file_path: str = "kv_store_data.db"
+    save_interval_ms: int = 5000
+
+    def warn_of_unknown_method(self) -> None:
+        if self.store_method not in ("in_memory", "file_based"):
+            log.warning("unknown store_method %r: data is kept in memory", self.store_method)
+
+
+class UnknownAdapter(BusError):
+    """The configured adapter does not exist."""
+
+    code = "adapter_not_found"
+
+
+def adapter_name(adapter: Adapter, known: Mapping[str, tuple[str, ...]], default: str) -> str:
+    """The adapter's name; `known` gives the older class names of each.
+
+    Raises `UnknownAdapter`.
+    """
+    wanted = adapter.name or adapter.class_ or default
+    for name, classes in known.items():
+        if wanted == name or wanted in classes:
+            return name
+    available = ", ".join(f'"{name}"' for name in known)
+    raise UnknownAdapter(f"Adapter factory '{wanted}' not found. Available: [{available}]")

@@ -1,0 +1,42 @@
+"""Reading records: one, those of a scope, and which scopes there are."""
+
+from __future__ import annotations
+
+import msgspec
+
+from iii_engine.modules.state.answers import array, pair
+from iii_engine.modules.state.records import PREFIX, space_of
+from iii_engine.modules.state.requests import (
+    ListGroupsRequest,
+    ListRequest,
+    RecordRequest,
+    ScopeRequest,
+)
+from iii_engine.storage.base import Transaction
+
+
+def get(transaction: Transaction, request: RecordRequest) -> bytes:
+    """The record, or null."""
+    return transaction.get(space_of(request.scope), request.key) or b"null"
+
+
+def values(transaction: Transaction, request: ListRequest) -> bytes:
+    """The values of a scope in insertion order, with their keys when asked for."""
+    items = transaction.items(
+        space_of(request.scope), prefix=request.prefix, limit=request.limit, offset=request.offset
+    )
+    if request.include_keys:
+        return array(pair(key, value) for key, value in items)
+    return array(value for _, value in items)
+
+
+def keys(transaction: Transaction, request: ScopeRequest) -> bytes:
+    """The keys of a scope in insertion order."""
+    items = transaction.items(space_of(request.scope))
+    return msgspec.json.encode({"keys": [key for key, _ in items]})
+
+
+def groups(transaction: Transaction, request: ListGroupsRequest) -> bytes:
+    """All scopes that have records."""
+    spaces = transaction.spaces(PREFIX)
+    return msgspec.json.encode({"groups": [space[len(PREFIX) :] for space in spaces]})

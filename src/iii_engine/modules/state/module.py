@@ -1,0 +1,103 @@
+"""`iii-state`: the functions `state::*` and the trigger type `state`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from iii_engine.modules.adapters import KvConfig, adapter_name
+from iii_engine.modules.base import Module
+from iii_engine.modules.state import answers, listing, records, requests
+from iii_engine.modules.state.events import StateEvents
+from iii_engine.modules.state.handlers import Handlers
+from iii_engine.modules.state.options import ADAPTERS, StateOptions
+
+
+class StateModule(Module[StateOptions]):
+    """Records live in the spaces `state/<scope>` of the engine's store."""
+
+    kind = "iii-state"
+    Options = StateOptions
+
+    async def start(self) -> None:
+        adapter_name(self.options.adapter, ADAPTERS, "kv")
+        config = msgspec.convert(self.options.adapter.config, KvConfig)
+        config.warn_of_unknown_method()
+        self.events = StateEvents(self.engine)
+        self.handlers = Handlers(self.host.store, self.events)
+        self._offer_changes()
+        self._offer_several()
+        self._offer_reads()
+        self.offer_type(self.events.kind)
+
+    def _offer_changes(self) -> None:
+        changing = self.handlers.changing
+        self.offer(
+            "state::set",
+            changing("SET_ERROR", requests.SetRequest, records.set_record),
+            description="Create or replace a record; answers its old and new value",
+            request=requests.SetRequest,
+            response=answers.Written,
+        )
+        self.offer(
+            "state::update",
+            changing("UPDATE_ERROR", requests.UpdateRequest, records.update_record),
+            description="Change a record by operations, atomically",
+            request=requests.UpdateRequest,
+            response=answers.Written,
+        )
+        self.offer(
+            "state::delete",
+            changing("DELETE_ERROR", requests.DeleteRequest, records.delete_record),
+            description="Remove a record; answers what it was",
+            request=requests.DeleteRequest,
+            response=Any,
+        )
+
+    def _offer_several(self) -> None:
+        self.offer(
+            "state::transact",
+            self.handlers.transacting("TRANSACT_ERROR"),
+            description="Make several changes together or not at all",
+            request=requests.TransactRequest,
+            response=answers.Transacted,
+        )
+        self.offer(
+            "state::delete_scope",
+            self.handlers.deleting_scope("DELETE_ERROR"),
+            description="Remove all records of a scope; triggers are not told",
+            request=requests.ScopeRequest,
+            response=answers.Deleted,
+        )
+
+    def _offer_reads(self) -> None:
+        reading = self.handlers.reading
+        self.offer(
+            "state::get",
+            reading("GET_ERROR", requests.RecordRequest, listing.get),
+            description="A record, or null",
+            request=requests.RecordRequest,
+            response=Any,
+        )
+        self.offer(
+            "state::list",
+            reading("LIST_ERROR", requests.ListRequest, listing.values),
+            description="The values of a scope in insertion order",
+            request=requests.ListRequest,
+            response=list[Any],
+        )
+        self.offer(
+            "state::list_keys",
+            reading("LIST_ERROR", requests.ScopeRequest, listing.keys),
+            description="The keys of a scope in insertion order",
+            request=requests.ScopeRequest,
+            response=answers.Keys,
+        )
+        self.offer(
+            "state::list_groups",
+            reading("LIST_GROUPS_ERROR", requests.ListGroupsRequest, listing.groups),
+            description="The scopes that have records",
+            request=requests.ListGroupsRequest,
+            response=answers.Groups,
+        )

@@ -1,0 +1,116 @@
+"""Writes of one piece of work, held back until it has succeeded.
+
+A work that raises leaves nothing behind because nothing of it was written: its `Buffer` is simply
+dropped. This costs less than a savepoint and works over any store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from iii_engine.storage.base import Transaction
+
+
+class Write(NamedTuple):
+    """One change. Without a value the key goes; without a key the whole space goes."""
+
+    space: str
+    key: str | None
+    value: bytes | None
+
+
+class Changes:
+    """What a buffer changed in one space, as its own reads must see it."""
+
+    __slots__ = ("emptied", "moved", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes | None] = {}
+        self.moved: set[str] = set()  # deleted, then put again: now last in order
+        self.emptied = False  # nothing below counts any more
+
+
+class Buffer:
+    """A `Transaction` over another one that is only read. `writes` is what to apply, in order."""
+
+    __slots__ = ("_base", "_spaces", "writes")
+
+    def __init__(self, base: Transaction) -> None:
+        self._base = base
+        self._spaces: dict[str, Changes] = {}
+        self.writes: list[Write] = []
+
+    def get(self, space: str, key: str) -> bytes | None:
+        changes = self._spaces.get(space)
+        if changes is not None and (key in changes.values or changes.emptied):
+            return changes.values.get(key)
+        return self._base.get(space, key)
+
+    def put(self, space: str, key: str, value: bytes) -> None:
+        changes = self._spaces.get(space)
+        if changes is None:
+            changes = self._spaces[space] = Changes()
+        elif changes.values.get(key, b"") is None:
+            del changes.values[key]
+            changes.moved.add(key)
+        changes.values[key] = value
+        self.writes.append(Write(space, key, value))
+
+    def delete(self, space: str, key: str) -> bool:
+        if self.get(space, key) is None:
+            return False
+        changes = self._spaces.setdefault(space, Changes())
+        changes.values[key] = None
+        changes.moved.discard(key)
+        self.writes.append(Write(space, key, None))
+        return True
+
+    def items(
+        self, space: str, *, prefix: str = "", limit: int | None = None, offset: int = 0
+    ) -> Iterable[tuple[str, bytes]]:
+        changes = self._spaces.get(space)
+        if changes is None:
+            return self._base.items(space, prefix=prefix, limit=limit, offset=offset)
+        stop = None if limit is None else offset + limit
+        return islice(self._merged(space, changes, prefix), offset, stop)
+
+    def _merged(self, space: str, changes: Changes, prefix: str) -> Iterator[tuple[str, bytes]]:
+        values, in_place = changes.values, set()
+        if not changes.emptied:
+            for key, value in self._base.items(space, prefix=prefix):
+                if key not in values:
+                    yield key, value
+                elif key not in changes.moved:
+                    in_place.add(key)
+                    if (new := values[key]) is not None:
+                        yield key, new
+        for key, added in values.items():
+            if added is not None and key not in in_place and key.startswith(prefix):
+                yield key, added
+
+    def count(self, space: str) -> int:
+        changes = self._spaces.get(space)
+        if changes is None:
+            return self._base.count(space)
+        if changes.emptied:
+            return sum(value is not None for value in changes.values.values())
+        total = self._base.count(space)
+        for key, value in changes.values.items():
+            total += (value is not None) - (self._base.get(space, key) is not None)
+        return total
+
+    def spaces(self, prefix: str = "") -> list[str]:
+        found = set(self._base.spaces(prefix))
+        for space in self._spaces:
+            if space.startswith(prefix):
+                (found.add if self.count(space) else found.discard)(space)
+        return sorted(found)
+
+    def delete_space(self, space: str) -> int:
+        deleted = self.count(space)
+        changes = self._spaces[space] = Changes()
+        changes.emptied = True
+        self.writes.append(Write(space, None, None))
+        return deleted

@@ -1,0 +1,97 @@
+"""The store in memory: nothing survives the process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TypeVar
+
+from iii_engine.storage.base import StoreError, Transaction
+from iii_engine.storage.buffer import Buffer
+
+log = logging.getLogger("iii.storage")
+
+T = TypeVar("T")
+
+
+class Maps:
+    """The data: spaces by name, each a map in the order of first insertion."""
+
+    def __init__(self) -> None:
+        self._spaces: dict[str, dict[str, bytes]] = {}
+
+    def get(self, space: str, key: str) -> bytes | None:
+        items = self._spaces.get(space)
+        return None if items is None else items.get(key)
+
+    def put(self, space: str, key: str, value: bytes) -> None:
+        self._spaces.setdefault(space, {})[key] = value
+
+    def delete(self, space: str, key: str) -> bool:
+        items = self._spaces.get(space)
+        if items is None or items.pop(key, None) is None:
+            return False
+        if not items:
+            del self._spaces[space]
+        return True
+
+    def items(
+        self, space: str, *, prefix: str = "", limit: int | None = None, offset: int = 0
+    ) -> Iterable[tuple[str, bytes]]:
+        found: Iterable[tuple[str, bytes]] = self._spaces.get(space, {}).items()
+        if prefix:
+            found = (item for item in found if item[0].startswith(prefix))
+        return islice(found, offset, None if limit is None else offset + limit)
+
+    def count(self, space: str) -> int:
+        return len(self._spaces.get(space, ()))
+
+    def spaces(self, prefix: str = "") -> list[str]:
+        return sorted(space for space in self._spaces if space.startswith(prefix))
+
+    def delete_space(self, space: str) -> int:
+        return len(self._spaces.pop(space, ()))
+
+
+class MemoryStore:
+    """A `Store` whose `write` runs the work and calls `done` before it returns."""
+
+    def __init__(self) -> None:
+        self._maps = Maps()
+        self._closed = False
+
+    async def open(self) -> None:
+        self._closed = False
+
+    async def close(self) -> None:
+        self._closed = True
+
+    def write(
+        self,
+        work: Callable[[Transaction], T],
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        if self._closed:
+            done(None, StoreError("the store is closed"))
+            return
+        buffer = Buffer(self._maps)
+        try:
+            result = work(buffer)
+        except Exception as error:  # noqa: BLE001  (it is the caller's, who gets it)
+            done(None, error)
+            return
+        maps = self._maps
+        for space, key, value in buffer.writes:
+            if key is None:
+                maps.delete_space(space)
+            elif value is None:
+                maps.delete(space, key)
+            else:
+                maps.put(space, key, value)
+        done(result, None)
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        if self._closed:
+            raise StoreError("the store is closed")
+        return work(self._maps)

@@ -1,0 +1,55 @@
+"""`state::list` and its relatives: conformance cases 60 and 61."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .conftest import Desk
+
+
+def fill(desk: Desk, scope: str, *keys: str) -> None:
+    for number, key in enumerate(keys):
+        desk.ask("state::set", {"scope": scope, "key": key, "value": number})
+
+
+def test_case_60_list_keeps_the_order_of_insertion(desk: Desk) -> None:
+    fill(desk, "s", "b", "a", "c")
+    desk.ask("state::set", {"scope": "s", "key": "b", "value": 9})
+    assert desk.ask("state::list", {"scope": "s"}) == [9, 1, 2]
+    assert desk.ask("state::list", {"scope": "s", "include_keys": True}) == [
+        {"key": "b", "value": 9},
+        {"key": "a", "value": 1},
+        {"key": "c", "value": 2},
+    ]
+    assert desk.ask("state::list", {"scope": "nowhere"}) == []
+
+
+def test_case_61_list_groups_is_sorted(desk: Desk) -> None:
+    fill(desk, "z", "1", "2")
+    fill(desk, "a", "1")
+    assert desk.ask("state::list_groups", {}) == {"groups": ["a", "z"]}
+    desk.ask("state::delete", {"scope": "a", "key": "1"})
+    assert desk.ask("state::list_groups", {}) == {"groups": ["z"]}
+
+
+def test_list_pages_by_prefix_limit_and_offset(desk: Desk) -> None:
+    fill(desk, "s", "x1", "y1", "x2", "x3", "y2")
+    page = {"scope": "s", "prefix": "x", "limit": 1, "offset": 1}
+    assert desk.ask("state::list", page) == [2]
+    assert desk.ask("state::list", {"scope": "s", "offset": 3}) == [3, 4]
+    assert desk.ask("state::list", {"scope": "s", "limit": 0}) == []
+
+
+def test_list_keys(desk: Desk) -> None:
+    fill(desk, "s", "b", "a")
+    assert desk.ask("state::list_keys", {"scope": "s"}) == {"keys": ["b", "a"]}
+    assert desk.ask("state::list_keys", {"scope": "t"}) == {"keys": []}
+
+
+def test_delete_scope_empties_one_scope(desk: Desk) -> None:
+    fill(desk, "s", "a", "b")
+    fill(desk, "t", "a")
+    assert desk.ask("state::delete_scope", {"scope": "s"}) == {"deleted": 2}
+    assert desk.ask("state::delete_scope", {"scope": "s"}) == {"deleted": 0}
+    assert desk.ask("state::list_groups") == {"groups": ["t"]}
