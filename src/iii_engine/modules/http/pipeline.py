@@ -115,7 +115,7 @@ async def _meets_condition(request: Request, function_id: str) -> bool:
     if error is not None:
         request.refuse(500, request.logged(function_id, error))
         return False
-    if result == b"false":
+    if bytes(result) == b"false":
         request.refuse(422, failure.body_of("Request condition not met", skipped=True))
         return False
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Site:
     module: HttpModule
     client: httpx2.AsyncClient
     seen: dict[str, list[Any]] = field(default_factory=dict)
+    sockets: list[asyncio.StreamWriter] = field(default_factory=list)
     _count: Any = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -73,14 +75,17 @@ class Site:
             raise AssertionError(refused.message)
         return trigger_id
 
+    async def connect(self, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A socket on which these bytes were sent; it is closed at the end of the test."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
+        self.sockets.append(writer)
+        writer.write(data)
+        return reader, writer
+
     async def raw(self, data: bytes) -> bytes:
         """Send bytes on a socket of its own; all that comes back until the server closes."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(data)
-        answer = await asyncio.wait_for(reader.read(), 5)
-        writer.close()
-        await writer.wait_closed()
-        return answer
+        reader, _ = await self.connect(data)
+        return await asyncio.wait_for(reader.read(), 5)
 
 
 MakeSite = Callable[..., Awaitable[Site]]
@@ -89,7 +94,7 @@ MakeSite = Callable[..., Awaitable[Site]]
 @pytest.fixture
 async def make_site() -> AsyncIterator[MakeSite]:
     """Makes sites; keyword arguments are options of the module in the form of the config file."""
-    started: list[tuple[HttpModule, httpx2.AsyncClient, Ticker]] = []
+    started: list[tuple[Site, Ticker]] = []
 
     async def make(**options: Any) -> Site:
         loop = asyncio.get_running_loop()
@@ -98,13 +103,18 @@ async def make_site() -> AsyncIterator[MakeSite]:
         module = HttpModule("iii-http", parsed, Host(engine, None, loop))  # type: ignore[arg-type]
         await module.start()
         client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{module.port}", timeout=5)
-        started.append((module, client, Ticker(engine, loop)))
-        return Site(engine, module, client)
+        site = Site(engine, module, client)
+        started.append((site, Ticker(engine, loop)))
+        return site
 
     yield make
-    for module, client, ticker in started:
-        await client.aclose()
-        await module.stop()
+    for site, ticker in started:
+        await site.client.aclose()
+        for writer in site.sockets:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+        await site.module.stop()
         ticker.stop()
 
 
