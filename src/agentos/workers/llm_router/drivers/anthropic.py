@@ -1,0 +1,140 @@
+"""Anthropic's messages API, through the official `anthropic` client.
+
+As with the other driver, the client gives transport, events and error classes; bodies are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import msgspec
+from anthropic import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    AsyncAnthropic,
+    AsyncStream,
+    Omit,
+)
+
+from agentos.workers.llm_router.conversation import Prompt, Reply
+from agentos.workers.llm_router.drivers import http
+from agentos.workers.llm_router.drivers.anthropic_wire import (
+    Collector,
+    WireEvent,
+    WireMessage,
+    reply_of,
+    request_body,
+)
+from agentos.workers.llm_router.drivers.base import StreamItem
+from agentos.workers.llm_router.endpoints import Endpoint
+from agentos.workers.llm_router.failures import malformed, refused, unreachable
+from agentos.workers.llm_router.names import NameMap
+from iii_sdk.errors import BusError
+
+_PATH = "/v1/messages"
+_VERSION = "2023-06-01"
+
+
+class AnthropicDriver:
+    """Speaks to Anthropic, or to whatever `ANTHROPIC_BASE_URL` names."""
+
+    def __init__(self) -> None:
+        self._http = http.new_http_client()
+        self._clients: dict[tuple[str, str], AsyncAnthropic] = {}
+
+    async def complete(self, endpoint: Endpoint, prompt: Prompt) -> Reply:
+        """One `POST /v1/messages`."""
+        names = NameMap()
+        try:
+            response = await self._client(endpoint).post(
+                _PATH,
+                cast_to=httpx2.Response,
+                body=request_body(prompt, names, stream=False),
+            )
+        except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
+            raise _failure(endpoint, error) from None
+        try:
+            message = msgspec.json.decode(response.content, type=WireMessage)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise malformed(endpoint, f"an answer that cannot be read: {error}") from None
+        return reply_of(message, names)
+
+    async def stream(
+        self, endpoint: Endpoint, prompt: Prompt, timeout_s: float
+    ) -> AsyncIterator[StreamItem]:
+        """The same with `stream: true`."""
+        names = NameMap()
+        collector = Collector(names, prompt.model)
+        try:
+            stream = await self._client(endpoint).post(
+                _PATH,
+                cast_to=object,
+                body=request_body(prompt, names, stream=True),
+                stream=True,
+                stream_cls=AsyncStream[object],
+            )
+            async with stream:
+                async for event in stream:
+                    if text := collector.add(msgspec.convert(event, type=WireEvent)):
+                        yield text
+        except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
+            raise _failure(endpoint, error) from None
+        except ValueError as error:
+            raise malformed(endpoint, f"a stream that cannot be read: {error}") from None
+        reply = collector.reply()
+        for call in reply.calls:
+            yield call
+        yield reply
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self._http.aclose()
+
+    def _client(self, endpoint: Endpoint) -> AsyncAnthropic:
+        known = self._clients.get((endpoint.base_url, endpoint.key))
+        if known is None:
+            known = _Client(endpoint, self._http)
+            self._clients[endpoint.base_url, endpoint.key] = known
+        return known
+
+
+class _Client(AsyncAnthropic):
+    """The official client with the documented key header, and no headers from the environment."""
+
+    def __init__(self, endpoint: Endpoint, http_client: httpx2.AsyncClient) -> None:
+        super().__init__(
+            api_key=endpoint.key,
+            base_url=endpoint.base_url,
+            http_client=http_client,
+            timeout=http.TIMEOUT,
+            max_retries=0,
+        )
+        self._custom_headers = {}
+        self._only_headers: dict[str, str | Omit] = {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "User-Agent": "agentos",
+            "anthropic-version": _VERSION,
+            "x-api-key": endpoint.key,
+        }
+
+    @property
+    def default_headers(self) -> dict[str, str | Omit]:
+        return self._only_headers
+
+
+def _failure(endpoint: Endpoint, error: Exception) -> BusError:
+    if isinstance(error, APIStatusError):
+        # An error event inside a stream arrives with the status of the stream, 200.
+        status = error.status_code if error.status_code >= 300 else 502
+        text = error.response.text if error.status_code >= 300 else error.message
+        return refused(endpoint, status, text, error.response.headers.get("retry-after"))
+    if isinstance(error, APIConnectionError):
+        return unreachable(endpoint, error.__cause__ or error)
+    if isinstance(error, APIError):
+        return refused(endpoint, 502, error.message)
+    if isinstance(error, http.BodyTooLarge):
+        return malformed(endpoint, f"too much: {error}")
+    return unreachable(endpoint, error)

@@ -1,0 +1,154 @@
+"""Every service that speaks OpenAI's chat format, through the official `openai` client.
+
+The client gives transport, server-sent events and error classes. Bodies are ours on both sides:
+the services differ in details that the client's own types would hide or refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import msgspec
+from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, AsyncStream, Omit
+
+from agentos.workers.llm_router.conversation import Prompt, Reply
+from agentos.workers.llm_router.drivers import http
+from agentos.workers.llm_router.drivers.base import StreamItem
+from agentos.workers.llm_router.drivers.openai_wire import Collector, WireAnswer, request_body
+from agentos.workers.llm_router.endpoints import Endpoint
+from agentos.workers.llm_router.failures import malformed, refused, unreachable
+from agentos.workers.llm_router.names import NameMap
+from iii_sdk.errors import BusError
+
+
+class OpenAICompatDriver:
+    """Speaks to any endpoint of that format."""
+
+    def __init__(self) -> None:
+        self._http = http.new_http_client()
+        self._clients: dict[tuple[str, str], AsyncOpenAI] = {}
+
+    async def complete(self, endpoint: Endpoint, prompt: Prompt) -> Reply:
+        """One `POST .../chat/completions`."""
+        names = NameMap()
+        body = request_body(prompt, endpoint.provider, names, stream=False)
+        try:
+            response = await self._client(endpoint).post(
+                endpoint.provider.chat_path,
+                cast_to=httpx2.Response,
+                body=body,
+            )
+        except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
+            raise _failure(endpoint, error) from None
+        collector = Collector(names, prompt.model)
+        answer = _decode(endpoint, response)
+        if not answer.choices:
+            raise malformed(endpoint, "an answer without choices")
+        collector.add(answer)
+        return collector.reply()
+
+    async def stream(
+        self, endpoint: Endpoint, prompt: Prompt, timeout_s: float
+    ) -> AsyncIterator[StreamItem]:
+        """The same with `stream: true`."""
+        names = NameMap()
+        collector = Collector(names, prompt.model)
+        try:
+            stream = await self._client(endpoint).post(
+                endpoint.provider.chat_path,
+                cast_to=object,
+                body=request_body(prompt, endpoint.provider, names, stream=True),
+                stream=True,
+                stream_cls=AsyncStream[object],
+            )
+            async with stream:
+                async for chunk in stream:
+                    if text := collector.add(_chunk(endpoint, chunk)):
+                        yield text
+        except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
+            raise _failure(endpoint, error) from None
+        except (UnicodeDecodeError, ValueError) as error:
+            raise malformed(endpoint, f"a stream that cannot be read: {error}") from None
+        reply = collector.reply()
+        for call in reply.calls:
+            yield call
+        yield reply
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self._http.aclose()
+
+    def _client(self, endpoint: Endpoint) -> AsyncOpenAI:
+        known = self._clients.get((endpoint.base_url, endpoint.key))
+        if known is None:
+            known = _Client(endpoint, self._http)
+            self._clients[endpoint.base_url, endpoint.key] = known
+        return known
+
+
+class _Client(AsyncOpenAI):
+    """The official client, sending only our headers.
+
+    By itself it adds organisation, project and custom headers from `OPENAI_*` variables to every
+    request, which must not reach other companies' services.
+    """
+
+    def __init__(self, endpoint: Endpoint, http_client: httpx2.AsyncClient) -> None:
+        super().__init__(
+            api_key=endpoint.key or "none",
+            base_url=endpoint.base_url,
+            http_client=http_client,
+            timeout=http.TIMEOUT,
+            max_retries=0,
+        )
+        self._only_headers: dict[str, str | Omit] = {
+            "Accept": "application/json",
+            "Content-Type": "application/json",
+            "User-Agent": "agentos",
+            **endpoint.provider.headers,
+        }
+        if endpoint.key:
+            self._only_headers["Authorization"] = f"Bearer {endpoint.key}"
+        else:
+            self._only_headers["Authorization"] = Omit()
+
+    @property
+    def default_headers(self) -> dict[str, str | Omit]:
+        return self._only_headers
+
+
+def _decode(endpoint: Endpoint, response: httpx2.Response) -> WireAnswer:
+    try:
+        answer = msgspec.json.decode(response.content, type=WireAnswer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise malformed(endpoint, f"an answer that cannot be read: {error}") from None
+    return _checked(endpoint, answer)
+
+
+def _chunk(endpoint: Endpoint, chunk: object) -> WireAnswer:
+    try:
+        return _checked(endpoint, msgspec.convert(chunk, type=WireAnswer))
+    except msgspec.ValidationError as error:
+        raise malformed(endpoint, f"a chunk that cannot be read: {error}") from None
+
+
+def _checked(endpoint: Endpoint, answer: WireAnswer) -> WireAnswer:
+    failure = answer.failure()
+    if failure is not None:
+        raise refused(endpoint, *failure)
+    return answer
+
+
+def _failure(endpoint: Endpoint, error: Exception) -> BusError:
+    if isinstance(error, APIStatusError):
+        response = error.response
+        retry_after = response.headers.get("retry-after")
+        return refused(endpoint, error.status_code, response.text, retry_after)
+    if isinstance(error, APIConnectionError):
+        return unreachable(endpoint, error.__cause__ or error)
+    if isinstance(error, APIError):
+        return refused(endpoint, 502, error.message)
+    if isinstance(error, http.BodyTooLarge):
+        return malformed(endpoint, f"too much: {error}")
+    return unreachable(endpoint, error)

@@ -1,0 +1,68 @@
+"""Does a local model server answer? Asked briefly and remembered for a while.
+
+A refused connection, the usual case, is found out with a bare socket: the HTTP client is imported
+only when something listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import msgspec
+
+REMEMBER_S = 15.0
+PATIENCE_S = 0.4
+
+
+class _ListedModel(msgspec.Struct):
+    id: str
+
+
+class _ModelList(msgspec.Struct):
+    data: list[_ListedModel] | None = None
+
+
+class LocalProbe:
+    """Knows which models the servers at given addresses offer."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: dict[str, tuple[float, list[str]]] = {}
+
+    async def models(self, base_url: str) -> list[str]:
+        """Ids of the models served below `base_url`; `[]` when nothing usable answers in time."""
+        now = self._clock()
+        until, models = self._known.get(base_url, (0.0, []))
+        if now < until:
+            return models
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                models = await _ask(base_url)
+        except (OSError, TimeoutError):
+            models = []
+        self._known[base_url] = (self._clock() + REMEMBER_S, models)
+        return models
+
+
+async def _ask(base_url: str) -> list[str]:
+    parts = urlsplit(base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    _, writer = await asyncio.open_connection(parts.hostname, port)
+    writer.close()
+    await writer.wait_closed()
+
+    import httpx2
+
+    async with httpx2.AsyncClient(timeout=PATIENCE_S, follow_redirects=False) as client:
+        try:
+            response = await client.get(f"{base_url}/models")
+            if response.status_code != 200:
+                return []
+            listed = msgspec.json.decode(response.content, type=_ModelList)
+        except (httpx2.HTTPError, msgspec.DecodeError):
+            # Something else listens there.
+            return []
+    return [model.id for model in listed.data or []]

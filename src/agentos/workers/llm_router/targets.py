@@ -1,0 +1,117 @@
+"""From what a caller asked for to an endpoint and a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from agentos.workers.llm_router.catalogue import Catalogue, Model
+from agentos.workers.llm_router.conversation import Prompt, build_turns
+from agentos.workers.llm_router.endpoints import Endpoint, base_url, endpoint, provider_name
+from agentos.workers.llm_router.keys import KeyRing, Vault
+from agentos.workers.llm_router.probe import LocalProbe
+from agentos.workers.llm_router.requests import CompleteRequest
+from agentos.workers.llm_router.resolution import Resolver
+from agentos.workers.llm_router.routing import (
+    DEFAULT_PROVIDER,
+    MAX_TOKENS,
+    MESSAGE_MODELS,
+    OFFLINE,
+    Choice,
+    ModelWish,
+    class_model,
+    named_model,
+)
+from agentos.workers.llm_router.tool_schemas import tools_of
+from iii_sdk.errors import InvalidInput
+
+
+class Target(msgspec.Struct):
+    """Where a completion goes. `model` is our name of it, `row` its catalogue entry if any."""
+
+    endpoint: Endpoint
+    model: str
+    max_tokens: int
+    row: Model | None = None
+
+    @property
+    def wire_model(self) -> str:
+        """The model as the provider calls it."""
+        return self.row.api_model if self.row is not None else self.model
+
+
+class Targets:
+    """Finds the target of a request."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        environ: Mapping[str, str],
+        keys: KeyRing,
+        probe: LocalProbe,
+        resolver: Resolver,
+    ) -> None:
+        self._catalogue = catalogue
+        self._environ = environ
+        self._keys = keys
+        self._probe = probe
+        self._resolver = resolver
+
+    async def find(self, wish: ModelWish, vault: Vault | None) -> Target:
+        """A named provider or model is taken at its word; only when nothing is named, anyone who
+        can answer does."""
+        limit = wish.max_tokens or MAX_TOKENS["smart"]
+        if not wish.provider and not wish.model:
+            choice = Choice(DEFAULT_PROVIDER, MESSAGE_MODELS["smart"], limit)
+            choice = await self._resolver.settle(choice, vault)
+            provider, model = choice.provider, choice.model
+        elif wish.provider:
+            provider, model = wish.provider, wish.model or ""
+        else:
+            provider, model = named_model(wish.model or "", self._catalogue) or (
+                DEFAULT_PROVIDER,
+                wish.model or "",
+            )
+        if OFFLINE in (provider, model):
+            provider = model = OFFLINE
+        name = provider_name(provider, self._catalogue)
+        where = await endpoint(name, self._environ, self._keys, vault)
+        model = model or await self._default_model(where)
+        row = self._catalogue.find_within(name.provider, model)
+        return Target(where, row.id if row is not None else model, limit, row)
+
+    async def _default_model(self, where: Endpoint) -> str:
+        """The model of a provider named without one."""
+        model = class_model("smart", where.label, self._catalogue)
+        if not model and where.provider.local:
+            served = await self._probe.models(base_url(where.name, self._environ))
+            model = served[0] if served else ""
+        if not model:
+            raise InvalidInput(f"$.model: name a model of {where.label}")
+        return model
+
+
+def prompt_for(target: Target, request: CompleteRequest) -> Prompt:
+    """The conversation as the driver gets it, within what the model can do."""
+    system, turns = build_turns(
+        request.messages, request.system_prompt or "", request.tool_results or []
+    )
+    tools = tools_of(request.functions or request.tools or [])
+    max_tokens = target.max_tokens
+    if target.row is not None:
+        tools = tools if target.row.supports_tools else []
+        max_tokens = min(max_tokens, target.row.max_output)
+        if not target.row.supports_vision and any(turn.images for turn in turns):
+            raise InvalidInput(f"$.messages: {target.row.id} does not take images")
+    stop = [request.stop] if isinstance(request.stop, str) else request.stop or []
+    return Prompt(
+        model=target.wire_model,
+        max_tokens=max_tokens,
+        turns=turns,
+        system=system,
+        tools=tools,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        stop=stop,
+    )
