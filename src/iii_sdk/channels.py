@@ -74,6 +74,9 @@ class ChannelWriter:
 
     # -- Receiver --------------------------------------------------------------------------------
 
+    def opened(self, transport: Transport) -> None:
+        pass
+
     def received(self, data: bytes, is_text: bool) -> None:
         pass
 
@@ -140,6 +143,9 @@ class ChannelReader:
         self._ended = True
 
     # -- Receiver --------------------------------------------------------------------------------
+
+    def opened(self, transport: Transport) -> None:
+        pass
 
     def received(self, data: bytes, is_text: bool) -> None:
         self._bytes += len(data)

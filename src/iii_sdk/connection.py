@@ -48,6 +48,7 @@ QUEUE_MESSAGES: Final = 1000
 #: Bytes that may wait for an engine that does not read.
 OUTBOX_BYTES: Final = 64 * 1024 * 1024
 
+CONNECT_SECONDS: Final = 15
 PING_SECONDS: Final = 20.0
 #: A connection that was silent for this many pings is dead.
 SILENT_PINGS: Final = 3
@@ -122,17 +123,26 @@ class Connection:
     async def _one_connection(self) -> None:
         self.epoch += 1
         self._ended = self._loop.create_future()
-        transport = await self.endpoint.connect(self)
-        if self._ended.done() or self._closing:
-            transport.abort()
-        else:
-            self._opened(transport)
-            watch = self._loop.create_task(self._watch(transport))
-            try:
-                await self._ended
-            finally:
-                watch.cancel()
+        transport = await self._connect(self._ended)
+        watch = self._loop.create_task(self._watch(transport))
+        try:
+            await self._ended
+        finally:
+            watch.cancel()
         await transport.wait_closed()
+
+    async def _connect(self, ended: asyncio.Future[None]) -> Transport:
+        """Connect, unless that takes too long or `close` comes first."""
+        connecting = asyncio.ensure_future(self.endpoint.connect(self))
+        try:
+            await asyncio.wait(
+                (connecting, ended), timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not connecting.done():
+                raise ConnectionError(f"no connection within {CONNECT_SECONDS} seconds")
+            return connecting.result()
+        finally:
+            connecting.cancel()
 
     async def _pause(self, seconds: float) -> None:
         """Sleep; `close` ends it."""
@@ -173,16 +183,6 @@ class Connection:
         """Wait for the next change of `state`."""
         await asyncio.shield(self._changed)
 
-    def _opened(self, transport: Transport) -> None:
-        self._transport = transport
-        self._writable = True
-        if self._reattach is not None:
-            self._send(protocol.encode(self._reattach))
-        self.send_metadata()
-        for frame in self.registrations.frames():
-            self._send(frame)
-        self._flush()
-
     async def _watch(self, transport: Transport) -> None:
         """Drop a connection that gives no sign of life. Counted in pings, not in seconds: after the
         loop was blocked, what the engine sent meanwhile is still read before the next ping."""
@@ -197,6 +197,20 @@ class Connection:
             transport.ping()
 
     # -- Receiver --------------------------------------------------------------------------------
+
+    def opened(self, transport: Transport) -> None:
+        """Say who this is and what it offers; `received` may follow before `connect` returns."""
+        if self._closing:
+            transport.abort()
+            return
+        self._transport = transport
+        self._writable = True
+        if self._reattach is not None:
+            self._send(protocol.encode(self._reattach))
+        self.send_metadata()
+        for frame in self.registrations.frames():
+            self._send(frame)
+        self._flush()
 
     def received(self, data: bytes, is_text: bool) -> None:
         try:

@@ -14,6 +14,9 @@ from iii_sdk.protocol import ChannelRef
 class Receiver(Protocol):
     """Whoever reads a socket. Its methods are called on the loop and must not raise."""
 
+    def opened(self, transport: Transport) -> None:
+        """The socket is open; comes before everything else."""
+
     def received(self, data: bytes, is_text: bool) -> None:
         """One whole message."""
 
@@ -51,7 +54,10 @@ class Transport(Protocol):
 
 
 class Endpoint(Protocol):
-    """An engine that can be connected to. Failing to connect raises `OSError`."""
+    """An engine that can be connected to. Failing to connect raises `OSError`.
+
+    The receiver has been told `opened` when the transport is returned.
+    """
 
     async def connect(self, receiver: Receiver) -> Transport:
         """Open a worker socket."""

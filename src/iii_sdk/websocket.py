@@ -83,14 +83,24 @@ class Socket(WSListener):
         self._pieces_text = False
         self._ws: WSTransport | None = None
         self._waiter: asyncio.Task[None] | None = None
+        self._abandoned = False
+
+    def abandon(self) -> None:
+        """Nobody waits for this socket any more, should it open."""
+        self._abandoned = True
+        self.abort()
 
     # -- called by picows ------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
+        if self._abandoned:
+            transport.disconnect(graceful=False)
+            return
         transport.underlying_transport.set_write_buffer_limits(high=HIGH_WATER)
         self._write = transport.underlying_transport.write
         self._waiter = asyncio.get_running_loop().create_task(_ended(transport))
+        self._receiver.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         self._heard = True
@@ -104,7 +114,8 @@ class Socket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._pieces.clear()
-        self._receiver.closed(self._code, self._reason)
+        if self._waiter is not None:  # else nobody was told that it opened
+            self._receiver.closed(self._code, self._reason)
 
     def pause_writing(self) -> None:
         self._receiver.flow(False)
@@ -201,9 +212,10 @@ class WebSocketEndpoint:
         return await self._open(self.address.channel(ref), receiver)
 
     async def _open(self, url: str, receiver: Receiver) -> Transport:
+        socket = Socket(receiver)
         try:
-            _, socket = await ws_connect(
-                lambda: Socket(receiver),
+            await ws_connect(
+                lambda: socket,
                 url,
                 extra_headers=self.address.headers,
                 websocket_handshake_timeout=HANDSHAKE_SECONDS,
@@ -212,5 +224,7 @@ class WebSocketEndpoint:
             )
         except (WSError, TimeoutError) as error:
             raise ConnectionError(f"{url.partition('?')[0]}: {error}") from error
-        assert isinstance(socket, Socket)
+        except asyncio.CancelledError:
+            socket.abandon()
+            raise
         return socket
