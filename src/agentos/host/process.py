@@ -9,10 +9,12 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from agentos.host.catalogue import load_worker
+from iii_sdk import Worker
 
 PR_SET_PDEATHSIG = 1
 
@@ -84,33 +86,33 @@ def _run_host(workers: Sequence[str], url: str, go: int | None, ready: int | Non
     if go is not None:
         os.read(go, 1)
         os.close(go)
-
-    async def serve() -> None:
-        loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        events = [asyncio.Event() for _ in loaded]
-        serving = [
-            asyncio.ensure_future(worker.serve(url, ready=event))
-            for worker, event in zip(loaded, events, strict=True)
-        ]
-        up = asyncio.gather(*(event.wait() for event in events))
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait([up, stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
-        if up.done() and ready is not None:
-            os.close(ready)
-        await asyncio.wait([stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
-        for task in serving:
-            if task.done() and not stop.is_set():
-                task.result()  # a worker ended by itself: fail loudly, the supervisor restarts us
-            task.cancel()
-        up.cancel()
-        await asyncio.gather(*serving, up, return_exceptions=True)
-
+    serving = serve_all(loaded, url, lambda: None if ready is None else os.close(ready))
     try:
         import uvloop
     except ImportError:
-        asyncio.run(serve())
+        asyncio.run(serving)
     else:
-        uvloop.run(serve())
+        uvloop.run(serving)
+
+
+async def serve_all(workers: Sequence[Worker], url: str, on_ready: Callable[[], None]) -> None:
+    """Serve workers until a signal says stop; then let their running calls finish.
+
+    `on_ready` is called once, when all are on the bus. A worker that fails ends them all: the
+    supervisor starts the host again.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    missing = set(workers)
+
+    def one_is_up(worker: Worker) -> None:
+        missing.discard(worker)
+        if not missing:
+            on_ready()
+
+    async with asyncio.TaskGroup() as group:
+        for worker in workers:
+            group.create_task(worker.serve(url, ready=partial(one_is_up, worker)))
+        await stop.wait()
+        await asyncio.gather(*(worker.stop() for worker in workers))
