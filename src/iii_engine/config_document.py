@@ -15,6 +15,7 @@ from typing import TypeAlias
 import yaml
 
 from iii_engine.config_errors import ConfigError
+from iii_engine.config_references import References
 from iii_engine.environment import Environment
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
@@ -53,14 +54,15 @@ class Document:
 def parse(text: str, environment: Environment) -> Document:
     """Read YAML. Raises `ConfigError` with the reason, line and column."""
     document = Document(None)
+    references = References(environment)
     try:
-        node = yaml.compose(text, _Loader)
+        node = yaml.compose(references.hide(text), _Loader)
         if node is not None:
-            document.value = _Builder(environment, document.marks).build(node, ())
+            document.value = _Builder(references, document.marks).build(node, ())
     except yaml.MarkedYAMLError as error:
-        raise ConfigError(_problem(error)) from None
+        raise ConfigError(references.restore(_problem(error))) from None
     except yaml.YAMLError as error:
-        raise ConfigError(" ".join(str(error).split())) from None
+        raise ConfigError(references.restore(" ".join(str(error).split()))) from None
     except RecursionError:
         raise ConfigError("it is nested too deeply, or an alias contains itself") from None
     return document
@@ -80,8 +82,8 @@ def resolve(text: str) -> bool | int | float | str | None:
 class _Builder:
     """Turns nodes into values; `marks` collects where each stood (a member: its key), from 1."""
 
-    def __init__(self, environment: Environment, marks: dict[Path, tuple[int, int]]) -> None:
-        self._environment = environment
+    def __init__(self, references: References, marks: dict[Path, tuple[int, int]]) -> None:
+        self._references = references
         self._marks = marks
 
     def build(self, node: yaml.Node, path: Path) -> Value:
@@ -98,10 +100,11 @@ class _Builder:
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise ConfigError(f"a key must be a plain text at {_place(key)}")
-            if key.value in values:
-                raise ConfigError(f"duplicate key `{key.value}` at {_place(key)}")
-            values[key.value] = self.build(value, (*path, key.value))
-            self._mark(key, (*path, key.value))
+            name = self._references.restore(key.value)
+            if name in values:
+                raise ConfigError(f"duplicate key `{name}` at {_place(key)}")
+            values[name] = self.build(value, (*path, name))
+            self._mark(key, (*path, name))
         return values
 
     def _mark(self, node: yaml.Node, path: Path) -> None:
@@ -110,7 +113,7 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode) -> Value:
         if node.tag != _STRING_TAG:
             raise ConfigError(f"the tag {node.tag} is not supported at {_place(node)}")
-        text = self._environment.expand(node.value)
+        text = self._references.expand(node.value)
         return resolve(text) if node.style is None else text
 
 

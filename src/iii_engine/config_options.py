@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from types import UnionType
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -14,6 +15,8 @@ from iii_engine.config_errors import ConfigError
 
 if typing.TYPE_CHECKING:
     from iii_engine.config_document import Value
+
+Options = TypeVar("Options", bound=Struct)
 
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _TYPE = re.compile(r"Expected `(.*?)`, got `(.*?)`", re.DOTALL)
@@ -27,7 +30,7 @@ _NAMES = {
 }
 
 
-def read_options(entry: Entry, kind: type[Struct]) -> Struct:
+def read_options(entry: Entry, kind: type[Options]) -> Options:
     """The options of an entry as the module's Struct; null is as good as absent.
 
     Raises `ConfigError`.

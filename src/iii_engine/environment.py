@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 from iii_engine.version import VERSION
 
-_REFERENCE = re.compile(
-    r"\$(?P<literal>\$\{[^}]*\})|\$\{(?P<name>[^}:]+)(?::(?P<default>[^}]*))?\}"
+#: A reference, or the escaped form of one. It stays within a line.
+REFERENCE = re.compile(
+    r"\$(?P<literal>\$\{[^}\n]*\})|\$\{(?P<name>[^}:\n]+)(?::(?P<default>[^}\n]*))?\}"
 )
 
 #: As a default, this text stands for the engine's version.
@@ -33,7 +34,7 @@ class Environment:
         `$${X}` is the way to write a literal `${X}`. A missing variable becomes empty text here
         and an entry of `missing`.
         """
-        return _REFERENCE.sub(self._value, text)
+        return REFERENCE.sub(self._value, text)
 
     def _value(self, match: re.Match[str]) -> str:
         if match["literal"] is not None:

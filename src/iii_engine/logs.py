@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from msgspec import Struct, ValidationError, convert
+from msgspec import Struct
 
 from iii_engine.config import Entry
 from iii_engine.config_errors import ConfigError
+from iii_engine.config_options import read_options
 from iii_engine.modules.catalogue import OBSERVABILITY
 
 TRACE = 5
@@ -42,10 +43,7 @@ def settings_of(entries: Iterable[Entry]) -> LogSettings:
     """The log options of the observability entry. Raises `ConfigError`."""
     for entry in entries:
         if entry.kind == OBSERVABILITY:
-            try:
-                settings = convert(entry.config, LogSettings)
-            except ValidationError as error:
-                raise ConfigError(f"failed to create worker '{entry.name}': {error}") from None
+            settings = read_options(entry, LogSettings)
             levels_of(settings)
             if settings.format not in ("default", "json"):
                 raise ConfigError(

@@ -16,7 +16,6 @@ from tests.support.waiting import until_sync
 from iii_engine.app import App
 from iii_engine.config import Config, Entry, default
 from iii_engine.core.engine import Engine
-from iii_engine.modules.catalogue import find
 
 LISTENERS = ("iii-worker-manager", "iii-http")
 
@@ -28,7 +27,7 @@ class RunningEngine:
     """
 
     def __init__(self, options: dict[str, dict[str, Any]] | None = None) -> None:
-        self._config = loopback(_loadable(default()), options or {})
+        self._config = loopback(default(), options or {})
         self.app: App
 
     async def start(self) -> None:
@@ -62,17 +61,6 @@ class RunningEngine:
         address = self.app.modules["iii-http"].address
         assert address is not None
         return "http://{}:{}".format(*address)
-
-
-def _loadable(config: Config) -> Config:
-    def loads(entry: Entry) -> bool:
-        builtin = find(entry.kind)
-        try:
-            return builtin is not None and (not builtin.available or bool(builtin.load()))
-        except (ImportError, AttributeError):
-            return False
-
-    return replace(config, entries=tuple(e for e in config.entries if loads(e)))
 
 
 def loopback(config: Config, options: dict[str, dict[str, Any]]) -> Config:

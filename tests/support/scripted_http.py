@@ -69,7 +69,7 @@ class ScriptedServer:
     def origin(self) -> str:
         """`http://127.0.0.1:<port>`"""
         assert self._server is not None
-        return "http://127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def then_fail(
         self, status: int, message: str = "scripted failure", retry_after: str | None = None

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from iii_engine.config import parse
+from iii_engine.config_errors import ConfigError
+from iii_engine.config_plan import Plan, make_plan
+
+
+def plan(text: str) -> Plan:
+    return make_plan(parse(text, Path("config.yaml"), {}))
+
+
+def test_worker_listeners_start_last() -> None:
+    made = plan("workers: [{name: iii-worker-manager}, {name: iii-http}]")
+    assert [planned.entry.name for planned in made.modules] == [
+        "iii-http",
+        "iii-engine-functions",
+        "iii-worker-manager",
+    ]
+
+
+def test_what_this_version_lacks_is_a_warning() -> None:
+    made = plan("workers: [{name: iii-cron}, {name: iii-telemetry}, {name: iii-observability}]")
+    assert made.warnings == [
+        "module iii-cron is not available in this version",
+        "module iii-observability is not available in this version "
+        "(only its options level and format apply)",
+    ]
+
+
+def test_what_nobody_asked_for_is_no_warning() -> None:
+    assert plan("").warnings == []
+
+
+def test_warnings_of_the_config_come_along() -> None:
+    made = plan("port: 1\nworkers: [{name: iii-worker-manager}]")
+    assert made.warnings == ["port: 1 is ignored: there is an iii-worker-manager entry"]
+
+
+def test_an_unknown_name_is_an_error_that_names_it() -> None:
+    with pytest.raises(ConfigError, match=r"'my-worker': it is not a built-in module.*`iii-http`"):
+        plan("workers: [{name: my-worker}]")
+
+
+def test_case_11_an_image_on_a_builtin() -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan("workers: [{name: iii-http, image: x}]")
+    assert str(caught.value).startswith(
+        "Worker 'iii-http' is a built-in worker and cannot have an 'image' field."
+    )
+
+
+def test_case_2_a_quoted_port_is_a_string() -> None:
+    with pytest.raises(ConfigError, match=r"config.port: invalid type: string, expected integer$"):
+        plan('workers: [{name: iii-http, config: {port: "${API_PORT:3999}"}}]')
+
+
+def test_case_7_an_unknown_option_of_http() -> None:
+    with pytest.raises(ConfigError, match="unknown field `prot`, expected one of `port`"):
+        plan("workers: [{name: iii-http, config: {prot: 3111}}]")
