@@ -61,9 +61,7 @@ class AnthropicDriver:
             raise malformed(endpoint, f"an answer that cannot be read: {error}") from None
         return reply_of(message, names)
 
-    async def stream(
-        self, endpoint: Endpoint, prompt: Prompt, timeout_s: float
-    ) -> AsyncIterator[StreamItem]:
+    async def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncIterator[StreamItem]:
         """The same with `stream: true`."""
         names = NameMap()
         collector = Collector(names, prompt.model)

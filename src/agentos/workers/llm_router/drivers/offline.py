@@ -35,9 +35,7 @@ class OfflineDriver:
         """See the module text."""
         return reply_to(prompt)
 
-    async def stream(
-        self, endpoint: Endpoint, prompt: Prompt, timeout_s: float
-    ) -> AsyncIterator[StreamItem]:
+    async def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncIterator[StreamItem]:
         """The same answer word by word."""
         reply = reply_to(prompt)
         for piece in _PIECE.findall(reply.text):

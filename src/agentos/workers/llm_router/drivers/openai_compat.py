@@ -38,6 +38,7 @@ class OpenAICompatDriver:
                 endpoint.provider.chat_path,
                 cast_to=httpx2.Response,
                 body=body,
+                options={"headers": _without_key(endpoint)},
             )
         except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
             raise _failure(endpoint, error) from None
@@ -48,9 +49,7 @@ class OpenAICompatDriver:
         collector.add(answer)
         return collector.reply()
 
-    async def stream(
-        self, endpoint: Endpoint, prompt: Prompt, timeout_s: float
-    ) -> AsyncIterator[StreamItem]:
+    async def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncIterator[StreamItem]:
         """The same with `stream: true`."""
         names = NameMap()
         collector = Collector(names, prompt.model)
@@ -59,6 +58,7 @@ class OpenAICompatDriver:
                 endpoint.provider.chat_path,
                 cast_to=object,
                 body=request_body(prompt, endpoint.provider, names, stream=True),
+                options={"headers": _without_key(endpoint)},
                 stream=True,
                 stream_cls=AsyncStream[object],
             )
@@ -110,12 +110,15 @@ class _Client(AsyncOpenAI):
         }
         if endpoint.key:
             self._only_headers["Authorization"] = f"Bearer {endpoint.key}"
-        else:
-            self._only_headers["Authorization"] = Omit()
 
     @property
     def default_headers(self) -> dict[str, str | Omit]:
         return self._only_headers
+
+
+def _without_key(endpoint: Endpoint) -> dict[str, str | Omit]:
+    """What tells the client that a missing key is meant."""
+    return {} if endpoint.key else {"Authorization": Omit()}
 
 
 def _decode(endpoint: Endpoint, response: httpx2.Response) -> WireAnswer:
