@@ -72,7 +72,7 @@ layers: $(DEV)
 	@echo "layers: kept"
 
 house: $(DEV)
-	@$(BIN)/python tools/check_house.py
+	@$(BIN)/python -m tools.check_house
 
 format: $(DEV)  ## rewrite the sources in the house format
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
@@ -85,7 +85,7 @@ million: $(DEV)  ## a million calls, 128 in flight, each answered exactly once
 	@$(BIN)/python -m benchmarks.million
 
 docs: $(DEV)  ## write docs/reference from the code
-	@$(BIN)/python tools/write_reference.py
+	@$(BIN)/python -m tools.write_reference
 
 # -- releasing ----------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ back as it is. No routes, no headers, no limits. Prints `listening <relay port> 
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import httptools
 import msgspec
@@ -54,8 +55,7 @@ class Responder(asyncio.Protocol):
         self._path = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by descent
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

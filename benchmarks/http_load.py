@@ -9,6 +9,7 @@ import asyncio
 import sys
 import time
 import urllib.parse
+from typing import cast
 
 import httptools
 
@@ -29,9 +30,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._load.request)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by descent
+        self._transport.write(self._load.request)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 from benchmarks.bench import Bench, System
 from benchmarks.echo_worker import ECHO
 from benchmarks.load import Outcome, Plan
-from benchmarks.processes import pin
+from benchmarks.processes import on_one_core
 from benchmarks.report import Row, Target
 
 
@@ -20,31 +19,13 @@ def _measure(bench: Bench, inflight: int, payload: str) -> tuple[list[Outcome], 
     return bench.beside(partial(once, bench.engine), partial(once, bench.relay))
 
 
-def _measure_pinned(bench: Bench) -> tuple[list[Outcome], list[Outcome]]:
-    """One call at a time, all three processes on one core.
-
-    A single call wakes three processes in turn; which of them share a core doubles its time or
-    halves it, and the scheduler decides that anew in each run. On one core the time of a call is
-    the work of all three, without the time that an idle core takes to wake.
-    """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
-
+def call_1(bench: Bench) -> list[Row]:
     def once(system: System) -> Outcome:
         pid = system.program.pid
-        both = (pid, system.worker.pid)
-        for each in both:
-            pin(each, {cores[0]})
-        try:
-            return bench.load(Plan(system.url, ECHO, "100 B", 1, pid, core=cores[0]))
-        finally:
-            for each in both:
-                pin(each, set(cores))
+        with on_one_core(pid, system.worker.pid) as core:
+            return bench.load(Plan(system.url, ECHO, "100 B", 1, pid, core=core))
 
-    return bench.beside(partial(once, bench.engine), partial(once, bench.relay))
-
-
-def call_1(bench: Bench) -> list[Row]:
-    ours, baseline = _measure_pinned(bench)
+    ours, baseline = bench.beside(partial(once, bench.engine), partial(once, bench.relay))
     median = Row(
         "call_1",
         "call, 100 B, one at a time, on one core: p50",

@@ -1,0 +1,138 @@
+"""Write docs/reference from the code: options, functions and trigger types of every module, and
+the functions of every worker with what calls them.
+
+The modules are started in this process, so what is written is what a running engine offers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agentos.host.catalogue import load_worker, worker_names
+from iii_engine.app import App
+from iii_engine.config import parse
+from iii_engine.core.registry import Function
+from iii_engine.core.triggers import TriggerType
+from iii_engine.modules.base import Module
+from iii_engine.modules.catalogue import BUILTINS
+from iii_sdk.bindings import Binding
+from iii_sdk.worker import Function as WorkerFunction
+from iii_sdk.worker import Worker
+from tools.schema_text import fields_table
+
+REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
+LISTENERS = {"iii-worker-manager", "iii-http"}
+NOTICE = "<!-- Written by `make docs` from the code; edit the code. -->"
+
+
+def main() -> None:
+    shutil.rmtree(REFERENCE, ignore_errors=True)
+    (REFERENCE / "engine").mkdir(parents=True)
+    (REFERENCE / "workers").mkdir()
+    index = [NOTICE, "", "# Reference", "", "## Modules of the engine", ""]
+    for name, summary, text in asyncio.run(module_pages()):
+        (REFERENCE / "engine" / f"{name}.md").write_text(text, encoding="utf-8")
+        index.append(f"- [{name}](engine/{name}.md): {summary}")
+    index += ["", "## Workers of AgentOS", ""]
+    for worker in map(load_worker, worker_names()):
+        path = REFERENCE / "workers" / f"{worker.name}.md"
+        path.write_text(worker_page(worker), encoding="utf-8")
+        index.append(f"- [{worker.name}](workers/{worker.name}.md): {worker.description}")
+    (REFERENCE / "index.md").write_text("\n".join(index) + "\n", encoding="utf-8")
+
+
+# -- modules ---------------------------------------------------------------------------------
+
+
+async def module_pages() -> list[tuple[str, str, str]]:
+    """Name, summary and page of every module that this version has, started on free ports."""
+    entries = [
+        {"name": builtin.name, "config": {"port": 0} if builtin.name in LISTENERS else {}}
+        for builtin in BUILTINS
+        if builtin.available
+    ]
+    app = App(parse(json.dumps({"workers": entries}), Path("config.yaml"), {}))
+    await app.start()
+    try:
+        return [module_page(app, module) for _, module in sorted(app.modules.items())]
+    finally:
+        await app.stop(grace=0)
+
+
+def module_page(app: App, module: Module[Any]) -> tuple[str, str, str]:
+    text = inspect.getdoc(inspect.getmodule(module)) or inspect.getdoc(module) or module.name
+    summary = " ".join(text.split("\n\n")[0].split()).removeprefix(f"`{module.name}`: ")
+    summary = summary[:1].upper() + summary[1:]
+    options = msgspec.json.schema(type(module.options), schema_hook=anything)
+    lines = [NOTICE, "", f"# {module.name}", "", summary, ""]
+    lines += fields_table(options, "Options") or ["It has no options.", ""]
+    functions = [f for f in app.engine.registry if f.module == module.name]
+    if functions:
+        lines += ["## Functions", ""]
+    for function in sorted(functions, key=lambda function: function.id):
+        lines += function_section(function)
+    kinds = [t for t in app.engine.triggers.types() if t.module == module.name]
+    if kinds:
+        lines += ["## Trigger types", ""]
+    for kind in sorted(kinds, key=lambda kind: kind.id):
+        lines += type_section(kind)
+    return module.name, summary, "\n".join(lines).rstrip() + "\n"
+
+
+def anything(kind: type) -> dict[str, Any]:
+    """The schema of what has none, such as `object`: any value."""
+    return {"type": "any"}
+
+
+def function_section(function: Function) -> list[str]:
+    offer = function.newest
+    lines = [f"### `{function.id}`", "", offer.description or "", ""]
+    lines += fields_table(json.loads(bytes(offer.request_format)), "Request")
+    lines += fields_table(json.loads(bytes(offer.response_format)), "Result")
+    return lines
+
+
+def type_section(kind: TriggerType) -> list[str]:
+    lines = [f"### `{kind.id}`", "", kind.description, ""]
+    lines += fields_table(json.loads(bytes(kind.trigger_request_format)), "Config")
+    lines += fields_table(json.loads(bytes(kind.call_request_format)), "Payload")
+    return lines
+
+
+# -- workers ---------------------------------------------------------------------------------
+
+
+def worker_page(worker: Worker) -> str:
+    lines = [NOTICE, "", f"# {worker.name}", "", worker.description or "", ""]
+    for function in sorted(worker.functions.values(), key=lambda function: function.id):
+        lines += worker_function(function)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def worker_function(function: WorkerFunction) -> list[str]:
+    lines = [f"## `{function.id}`", "", function.description or "", ""]
+    if function.aliases:
+        lines += ["Also called " + ", ".join(f"`{alias}`" for alias in function.aliases) + ".", ""]
+    if function.bindings:
+        lines += [*(f"- {binding_text(binding)}" for binding in function.bindings), ""]
+    lines += fields_table(json.loads(bytes(function.request_format)), "Request")
+    lines += fields_table(json.loads(bytes(function.response_format)), "Result")
+    return lines
+
+
+def binding_text(binding: Binding) -> str:
+    if binding.route is None:
+        return f"`{binding.trigger_type}` {json.dumps(dict(binding.config), sort_keys=True)}"
+    auth = {"required": "", "optional": ", key optional", "none": ", public"}[binding.route.auth]
+    return f"`{binding.route.method} {binding.route.path}`{auth}"
+
+
+if __name__ == "__main__":
+    main()
