@@ -1,0 +1,151 @@
+"""The registry of agents: state scope `agents`, one record per agent."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from agentos.kernel.clock import now_ms
+from agentos.kernel.ids import require_id
+from agentos.workers.agent_core.models import AgentConfig, Capabilities, JsonObject, Resources
+from agentos.workers.agent_core.peers import NOT_FOUND
+from iii_sdk import Bus, BusError, Conflict, InvalidInput
+from iii_sdk.codec import invalid
+
+log = logging.getLogger("agentos.agent_core")
+
+SCOPE = "agents"
+LIFECYCLE = "agent.lifecycle"
+
+Division = Literal[
+    "engineering",
+    "quality",
+    "research",
+    "operations",
+    "communication",
+    "support",
+    "personal",
+    "design",
+    "marketing",
+]
+
+
+class AgentRef(Struct, rename="camel"):
+    """Names an agent."""
+
+    agent_id: str
+
+
+class DeleteAgent(Struct, rename="camel"):
+    """Names the agent to delete."""
+
+    agent_id: str = ""
+
+
+class Deleted(Struct):
+    """Also the answer when there was nothing to delete."""
+
+    deleted: bool = True
+
+
+class DivisionFilter(Struct):
+    """All divisions when it is left out."""
+
+    division: Division | None = None
+
+
+async def read_agent(bus: Bus, agent_id: str) -> AgentConfig | None:
+    """The record; None for an unknown agent, and for a record that cannot be read."""
+    record = await bus.state.get(SCOPE, agent_id, dict[str, object])
+    return None if record is None else _config(record)
+
+
+def _config(record: JsonObject) -> AgentConfig:
+    try:
+        return msgspec.convert(record, AgentConfig)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
+
+
+async def create_agent(bus: Bus, request: JsonObject) -> AgentRef:
+    """Store a new agent with its capabilities. Unknown fields are kept.
+
+    Raises `InvalidInput`; `Conflict` when the id is taken and `overwrite` is not true.
+    """
+    record = {name: value for name, value in request.items() if name != "overwrite"}
+    overwrite = request.get("overwrite") is True
+    config = _config(record)
+    if not config.name.strip():
+        raise InvalidInput("$.name: expected a name")
+    agent_id = require_id(config.id or str(uuid.uuid4()), "id")
+    record |= {"id": agent_id, "createdAt": now_ms()}
+    written = await bus.state.set(SCOPE, agent_id, record, if_absent=not overwrite)
+    if not written.set:
+        raise Conflict(f"Agent already exists: {agent_id}")
+    try:
+        await _grant(bus, agent_id, config)
+    except BusError:
+        await _restore(bus, agent_id, written.old_value)
+        raise
+    bus.publish(LIFECYCLE, {"type": "created", "agentId": agent_id})
+    bus.send("a2a::generate_card", {"agentId": agent_id})
+    return AgentRef(agent_id)
+
+
+async def _grant(bus: Bus, agent_id: str, config: AgentConfig) -> None:
+    """Without this record the capability gate refuses every call of the agent."""
+    capabilities = config.capabilities or Capabilities()
+    resources = config.resources or Resources()
+    granted = {
+        "tools": capabilities.allowed,
+        "memoryScopes": capabilities.memory_scopes or [],
+        "networkHosts": capabilities.network_hosts or [],
+        "maxTokensPerHour": resources.max_tokens_per_hour or 0,
+    }
+    asked = {"agentId": agent_id, "capabilities": granted}
+    try:
+        await bus.call("security::set_capabilities", asked)
+    except BusError as error:
+        if error.code != NOT_FOUND:
+            raise
+        log.warning("no security worker: agent %s is stored without capabilities", agent_id)
+
+
+async def _restore(bus: Bus, agent_id: str, old: object) -> None:
+    if old is None:
+        await bus.state.delete(SCOPE, agent_id)
+    else:
+        await bus.state.set(SCOPE, agent_id, old)
+
+
+async def list_agents(bus: Bus, division: str | None = None) -> list[JsonObject]:
+    """The stored records, all or those of one division."""
+    records = await bus.state.list(SCOPE, dict[str, object])
+    return [record for record in records if division is None or _division(record) == division]
+
+
+def _division(record: JsonObject) -> object:
+    persona = record.get("persona")
+    return persona.get("division") if isinstance(persona, dict) else None
+
+
+async def delete_agent(bus: Bus, agent_id: str) -> Deleted:
+    """Remove the agent and what belongs to it alone. Raises `InvalidInput` without an id."""
+    if not agent_id.strip():
+        raise InvalidInput("missing or empty agentId")
+    require_id(agent_id, "agentId")
+    for scope in _owned_scopes():
+        await bus.state.delete(scope, agent_id)
+    bus.send("context_cache::invalidate", {"agentId": agent_id})
+    bus.publish(LIFECYCLE, {"type": "deleted", "agentId": agent_id})
+    return Deleted()
+
+
+def _owned_scopes() -> Sequence[str]:
+    """Rights go before the record, so that a failure half-way leaves nothing that can act."""
+    return ("capabilities", "policies", "metering", SCOPE)
