@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from agentos.kernel.images import image_part
 from agentos.workers.agent_core.models import JsonObject, Message, Persona
 
 PROFILE_CHARS = 2_000
@@ -114,11 +115,4 @@ def user_message(text: str, images: Sequence[str], vision: bool) -> Message:
         note = f"[{len(images)} image(s) left out: this model cannot see]"
         return Message(role="user", content=f"{text}\n\n{note}" if text else note)
     parts: list[JsonObject] = [{"type": "text", "text": text}] if text else []
-    return Message(role="user", content=[*parts, *(_image_part(image) for image in images)])
-
-
-def _image_part(image: str) -> JsonObject:
-    head, comma, data = image.partition(",")
-    if head.startswith("data:") and comma and head.endswith(";base64"):
-        return {"type": "image", "mediaType": head[5:-7] or "image/png", "data": data}
-    return {"type": "image", "url": image}
+    return Message(role="user", content=[*parts, *(image_part(image) for image in images)])

@@ -1,0 +1,1 @@
+"""The public REST face of agents, OpenAI's form included."""
