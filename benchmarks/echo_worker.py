@@ -76,9 +76,6 @@ class EchoWorker(WSListener):
             raise ValueError(f"the system under test lays its messages out otherwise: {message!r}")
         self._checked = True
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        sys.exit(0)
-
 
 async def main(url: str) -> None:
     ready = asyncio.Event()

@@ -1,0 +1,53 @@
+"""JSON Schemas as markdown."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from tools.schema_text import fields_table
+
+
+class Inner(Struct):
+    level: int
+
+
+class Outer(Struct):
+    name: str
+    tags: list[str] = []
+    limit: int | None = None
+    inner: Inner | None = None
+    size: int = 5
+
+
+def test_an_object_becomes_a_table_and_so_do_the_objects_in_it() -> None:
+    assert fields_table(msgspec.json.schema(Outer), "Request") == [
+        "Request:",
+        "",
+        "| field | type | |",
+        "|---|---|---|",
+        "| `name` | string | required |",
+        "| `tags` | list of string | default `[]` |",
+        "| `limit` | integer |  |",
+        "| `inner` | Inner |  |",
+        "| `size` | integer | default `5` |",
+        "",
+        "Inner is an object:",
+        "",
+        "| field | type | |",
+        "|---|---|---|",
+        "| `level` | integer | required |",
+        "",
+    ]
+
+
+def test_anything_else_becomes_a_sentence() -> None:
+    assert fields_table(msgspec.json.schema(list[int]), "Result") == [
+        "Result: list of integer.",
+        "",
+    ]
+
+
+def test_what_says_nothing_is_left_out() -> None:
+    assert fields_table(None, "Result") == []
+    assert fields_table({}, "Result") == []
