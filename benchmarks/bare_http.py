@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from benchmarks import loops
-from benchmarks.bare_relay import Peer, Relay, listen
+from benchmarks.bare_relay import Peer, Relay, listen, port_of
 from benchmarks.echo_worker import PAGE
 
 
@@ -78,9 +78,9 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     relay = Relay(loop)
     gateway = Gateway(relay)
-    port = await listen(relay)
+    bus = await listen(relay)
     server = await loop.create_server(lambda: Responder(gateway), "127.0.0.1", 0)
-    print("listening", port, server.sockets[0].getsockname()[1], flush=True)
+    print("listening", port_of(bus), port_of(server), flush=True)
     await asyncio.Event().wait()
 
 

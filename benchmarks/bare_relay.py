@@ -114,18 +114,21 @@ class Peer(WSListener):
             self._transport.underlying_transport.write(b"".join(outbox))
 
 
-async def listen(relay: Relay) -> int:
-    """Accept workers on a free port, which is returned."""
-    server = await picows.ws_create_server(
+async def listen(relay: Relay) -> asyncio.Server:
+    """Accept workers on a free port."""
+    return await picows.ws_create_server(
         relay.route, "127.0.0.1", 0, max_frame_size=64 * 1024 * 1024, enable_auto_pong=True
     )
+
+
+def port_of(server: asyncio.Server) -> int:
     port: int = server.sockets[0].getsockname()[1]
     return port
 
 
 async def main() -> None:
-    port = await listen(Relay(asyncio.get_running_loop()))
-    print("listening", port, flush=True)
+    server = await listen(Relay(asyncio.get_running_loop()))
+    print("listening", port_of(server), flush=True)
     await asyncio.Event().wait()
 
 

@@ -12,7 +12,7 @@ import pytest
 from picows import WSFrame, WSListener, WSTransport
 
 from benchmarks import load, wire
-from benchmarks.bare_relay import Relay, listen
+from benchmarks.bare_relay import Relay, listen, port_of
 from benchmarks.echo_worker import ECHO, EchoWorker
 from benchmarks.load import Plan, drive
 
@@ -35,7 +35,7 @@ class Peer(WSListener):
 @asynccontextmanager
 async def peer(reply: Reply) -> AsyncIterator[str]:
     server = await picows.ws_create_server(lambda _: Peer(reply), "127.0.0.1", 0)
-    yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    yield f"ws://127.0.0.1:{port_of(server)}/"
     server.close()
 
 
@@ -48,13 +48,14 @@ def plan(url: str, calls: int) -> Plan:
 
 
 async def test_every_call_through_the_relay_is_answered_once() -> None:
-    port = await listen(Relay(asyncio.get_running_loop()))
-    url = f"ws://127.0.0.1:{port}/"
+    server = await listen(Relay(asyncio.get_running_loop()))
+    url = f"ws://127.0.0.1:{port_of(server)}/"
     ready = asyncio.Event()
     worker, _ = await picows.ws_connect(lambda: EchoWorker(ready), url)
     await asyncio.wait_for(ready.wait(), 5)
     outcome = await drive(plan(url, calls=500))
     worker.disconnect()
+    server.close()
     assert (outcome.calls, outcome.lost, outcome.unexpected, outcome.errors) == (500, 0, 0, 0)
     assert 0 < outcome.p50_us <= outcome.p99_us
 
