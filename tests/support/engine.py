@@ -142,6 +142,11 @@ class EngineProcess:
             re.search(r"^module iii-worker-manager listening .*\n", self.output, re.M) is not None
         )
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal and return at once."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """SIGKILL: no chance to finish anything."""
         self._end(signal.SIGKILL)
@@ -156,8 +161,8 @@ class EngineProcess:
             self.kill()
 
     def _end(self, number: signal.Signals) -> int:
+        self.signal(number)
         assert self._process is not None
-        self._process.send_signal(number)
         return self._process.wait(20)
 
     def _default_config(self) -> str:

@@ -6,11 +6,13 @@ import asyncio
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 from tests.support.waiting import PATIENCE
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 Frame = dict[str, Any]
 
@@ -59,9 +61,16 @@ class RawWorker:
         await self._reader
 
     async def _read(self) -> None:
-        async for message in self.socket:
-            self.frames.append(json.loads(message))
-            self._arrived.set()
+        with suppress(ConnectionClosed):
+            async for message in self.socket:
+                self.frames.append(json.loads(message))
+                self._arrived.set()
+
+    async def close_code(self, timeout: float = PATIENCE) -> int:
+        """Wait until the engine ends the connection; its close code, 1006 when there was none."""
+        async with asyncio.timeout(timeout):
+            await self.socket.wait_closed()
+        return self.socket.close_code or 1006
 
     # -- frames ----------------------------------------------------------------------------------
 

@@ -1,0 +1,70 @@
+"""Case numbers are those of the engine-modules spec unless the name says `wire`."""
+
+from __future__ import annotations
+
+from tests.support.engine import RunningEngine
+from tests.support.raw_worker import RawWorker
+
+
+async def test_case_26_functions_available(engine: RunningEngine, worker: RawWorker) -> None:
+    await worker.register("listener")
+    await worker.register_trigger("engine::functions-available", "listener", metadata={"m": 1})
+    async with RawWorker(engine.url) as other:
+        for id in ("a", "b", "c"):
+            await other.send("registerfunction", id=id)
+        event = await worker.invoked("listener", timeout=1)
+        ids = [row["function_id"] for row in event["data"]["functions"]]
+        assert event["data"]["event"] == "functions_changed"
+        assert {"a", "b", "c", "listener"} <= set(ids)
+        assert not [id for id in ids if id.startswith("engine::")]
+        assert event["metadata"] == {"m": 1}
+    event = await worker.invoked("listener", timeout=1)
+    assert "a" not in [row["function_id"] for row in event["data"]["functions"]]
+
+
+async def test_a_change_that_is_undone_at_once_is_not_told(worker: RawWorker) -> None:
+    await worker.register("listener")
+    await worker.register_trigger("engine::functions-available", "listener")
+    await worker.invoked("listener", timeout=1)
+    await worker.send("registerfunction", id="brief")
+    await worker.send("unregisterfunction", id="brief")
+    await worker.settle()
+    await worker.send("registerfunction", id="late")
+    event = await worker.invoked("listener", timeout=1)
+    ids = [row["function_id"] for row in event["data"]["functions"]]
+    assert "late" in ids
+    assert "brief" not in ids
+
+
+async def test_wire_case_21_workers_available(engine: RunningEngine, worker: RawWorker) -> None:
+    await worker.register("listener")
+    await worker.register_trigger("engine::workers-available", "listener")
+    async with RawWorker(engine.url) as other:
+        await other.call("engine::workers::register", {"name": "other", "pid": 1})
+    events = [(await worker.invoked("listener"))["data"] for _ in range(3)]
+    assert events == [
+        {"event": event, "worker_id": other.id}
+        for event in ("worker_connected", "worker_metadata_updated", "worker_disconnected")
+    ]
+
+
+async def test_an_unbound_listener_hears_nothing(engine: RunningEngine, worker: RawWorker) -> None:
+    await worker.register("listener")
+    id = await worker.register_trigger("engine::workers-available", "listener")
+    await worker.send("unregistertrigger", id=id)
+    await worker.settle()
+    async with RawWorker(engine.url):
+        await worker.settle()
+    assert [f for f in worker.frames if f["type"] == "invokefunction"] == []
+
+
+async def test_a_listener_that_fails_disturbs_nobody(
+    engine: RunningEngine, worker: RawWorker
+) -> None:
+    await worker.register_trigger("engine::workers-available", "not there")
+    await worker.register("listener")
+    await worker.register_trigger("engine::workers-available", "listener")
+    async with RawWorker(engine.url):
+        invocation = await worker.invoked("listener")
+        await worker.fail(invocation, "oops", "on purpose")
+    assert (await worker.invoked("listener"))["data"]["event"] == "worker_disconnected"

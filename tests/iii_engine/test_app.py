@@ -1,0 +1,233 @@
+"""Case numbers are those of the engine-modules spec."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.engine import EngineProcess, RunningEngine
+from tests.support.raw_worker import CallFailed, RawWorker
+from tests.support.waiting import until, until_sync
+
+from iii_engine.app import App, StartError, status_lines
+from iii_engine.config import parse
+from iii_engine.config_errors import ConfigError
+
+LISTENER = "{name: iii-worker-manager, config: {host: 127.0.0.1, port: 0}}"
+
+
+def app(*entries: str) -> App:
+    text = "workers:\n" + "".join(f"- {entry}\n" for entry in (LISTENER, *entries))
+    return App(parse(text, Path("config.yaml"), {}))
+
+
+def seed(folder: Path) -> str:
+    """The legacy config of the seed documents, on free ports."""
+    return f"""
+modules:
+  - class: modules::worker::WorkerModule
+    config: {{host: 127.0.0.1, port: 0}}
+  - class: modules::api::RestApiModule
+    config: {{port: 0, host: 0.0.0.0, default_timeout: 300000, concurrency_request_limit: 2048,
+             cors: {{allowed_origins: ['*'], allowed_methods: [GET, POST, PUT, DELETE, OPTIONS],
+                    allowed_headers: ['*']}}}}
+  - class: modules::state::StateModule
+    config: {{adapter: {{class: modules::state::adapters::KvStore,
+             config: {{store_method: file_based, file_path: {folder}/state}}}}}}
+  - class: modules::stream::StreamModule
+    config: {{port: 3112}}
+  - class: modules::queue::QueueModule
+    config: {{adapter: {{class: modules::queue::BuiltinQueueAdapter}}}}
+  - class: modules::pubsub::PubSubModule
+    config: {{adapter: {{class: modules::pubsub::LocalAdapter}}}}
+  - class: modules::cron::CronModule
+    config: {{adapter: {{class: modules::cron::KvCronAdapter}}}}
+  - class: modules::kv_server::KvServer
+    config: {{store_method: file_based, file_path: ./data/kv, save_interval_ms: 5000}}
+  - class: modules::observability::OtelModule
+    config: {{enabled: true, exporter: stdout, metrics_enabled: true, logs_enabled: true,
+             alerts: [{{name: high-error-rate, metric: iii.invocations.error, threshold: 10,
+                       operator: ">", window_seconds: 60, action: {{type: log}}}}]}}
+"""
+
+
+async def test_case_1_the_seed_config_starts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    started = App(parse(seed(tmp_path), Path("config.yaml"), {}))
+    await started.start()
+    try:
+        async with RawWorker("ws://{}:{}".format(*started.address)) as worker:
+            assert await worker.call("state::get", {"scope": "s", "key": "k"}) is None
+    finally:
+        await started.stop(grace=0)
+    missing = [r.getMessage() for r in caplog.records if "not available" in r.getMessage()]
+    assert [text.split()[1] for text in missing] == [
+        "iii-stream",
+        "iii-queue",
+        "iii-pubsub",
+        "iii-cron",
+        "iii-kv",
+        "iii-observability",
+    ]
+
+
+async def test_case_10_two_listeners_of_one_kind() -> None:
+    http = "{name: iii-http, config: {host: 127.0.0.1, port: 0}}"
+    started = app(http, http)
+    await started.start()
+    try:
+        async with RawWorker("ws://{}:{}".format(*started.address)) as worker:
+            rows = (await worker.call("engine::workers::list", {}))["workers"]
+        assert {"iii-http", "iii-http#1"} <= {row["name"] for row in rows}
+    finally:
+        await started.stop(grace=0)
+
+
+@pytest.mark.parametrize("kind", ["iii-http", "iii-worker-manager"])
+async def test_case_12_a_taken_port(kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        failing = app(f"{{name: {kind}, config: {{host: 127.0.0.1, port: {port}}}}}")
+        name = kind if kind == "iii-http" else f"{kind}#1"
+        with pytest.raises(StartError) as caught:
+            await failing.start()
+    assert str(caught.value) == (
+        f"failed to initialize worker '{name}': address 127.0.0.1:{port} is already in use"
+    )
+    assert failing.modules == {}
+
+
+async def test_an_address_that_is_not_ours() -> None:
+    failing = app("{name: iii-http, config: {host: 203.0.113.1, port: 0}}")
+    with pytest.raises(StartError, match=r"'iii-http': cannot listen on 203.0.113.1:0: "):
+        await failing.start()
+
+
+def test_a_config_that_cannot_work_is_refused_before_anything_starts() -> None:
+    with pytest.raises(ConfigError):
+        app("{name: iii-http, config: {prot: 1}}")
+
+
+async def test_status_lines(engine: RunningEngine) -> None:
+    lines = status_lines(engine.app)
+    assert lines[0] == f"engine listening on 127.0.0.1:{engine.app.address[1]}"
+    assert "module iii-state ready" in lines
+    assert any(re.fullmatch(r"module iii-http listening on 127.0.0.1:\d+", x) for x in lines)
+
+
+async def test_stop_waits_for_calls_under_way(engine: RunningEngine) -> None:
+    async with RawWorker(engine.url) as caller, RawWorker(engine.url) as callee:
+        await callee.register("slow")
+        calling = asyncio.create_task(caller.call("slow", {}))
+        invocation = await callee.invoked("slow")
+        stopping = asyncio.create_task(engine.app.stop(grace=5))
+        await asyncio.sleep(0)
+        assert not stopping.done()
+        await callee.answer(invocation, {"ok": True})
+        assert await calling == {"ok": True}
+        await stopping
+        assert await callee.close_code() == 1012
+    await engine.start()
+
+
+async def test_stop_does_not_wait_longer_than_its_grace(
+    engine: RunningEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with RawWorker(engine.url) as worker:
+        await worker.register("never")
+        await worker.send("invokefunction", function_id="never", invocation_id="1", data={})
+        await worker.invoked("never")
+        await engine.app.stop(grace=0.05)
+    assert "1 calls did not end within 0.05 s" in caplog.text
+    await engine.start()
+
+
+async def test_restart_keeps_the_ports(engine: RunningEngine) -> None:
+    urls = engine.url, engine.http_url
+    await engine.restart()
+    assert (engine.url, engine.http_url) == urls
+    async with RawWorker(engine.url) as worker:
+        assert (await worker.call("engine::health::check"))["status"] == "healthy"
+
+
+# -- as a program --------------------------------------------------------------------------------
+
+
+async def test_case_16_a_value_survives_a_stop_and_a_kill(engine_process: EngineProcess) -> None:
+    for key, end in (("a", engine_process.stop), ("b", engine_process.kill)):
+        async with RawWorker(engine_process.url) as worker:
+            await worker.call("state::set", {"scope": "s", "key": key, "value": 1})
+        await asyncio.to_thread(end)
+        await asyncio.to_thread(engine_process.start)
+    async with RawWorker(engine_process.url) as worker:
+        assert await worker.call("state::list", {"scope": "s"}) == [1, 1]
+
+
+def test_a_signal_ends_it_with_0(engine_process: EngineProcess) -> None:
+    assert engine_process.stop() == 0
+    assert "Traceback" not in engine_process.output
+
+
+async def test_a_second_signal_ends_it_at_once_with_130(engine_process: EngineProcess) -> None:
+    async with RawWorker(engine_process.url) as worker:
+        await worker.register("never")
+        await worker.send("invokefunction", function_id="never", invocation_id="1", data={})
+        await worker.invoked("never")
+        engine_process.signal(signal.SIGTERM)
+        await until(lambda: "stopping" in engine_process.output)
+        with pytest.raises(CallFailed):  # still served while it stops
+            await worker.call("nope")
+        assert await asyncio.to_thread(engine_process.stop) == 130
+
+
+def test_case_12_as_a_program(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = tmp_path / "config.yaml"
+        config.write_text(
+            f"workers: [{LISTENER}, {{name: iii-http, config: {{host: 127.0.0.1, port: {port}}}}}]"
+        )
+        ended = subprocess.run(
+            [sys.executable, "-m", "iii_engine", "--config", str(config)],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        f"failed to initialize worker 'iii-http': address 127.0.0.1:{port} is already in use\n"
+    )
+
+
+def test_case_17_a_second_engine_on_the_same_store(
+    engine_process: EngineProcess, tmp_path: Path
+) -> None:
+    second = tmp_path / "second.yaml"
+    second.write_text(
+        f"workers: [{LISTENER}, {{name: iii-state, config: {{adapter: {{name: kv, "
+        f"config: {{store_method: file_based, file_path: {tmp_path}/data/state}}}}}}}}]"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "iii_engine", "--config", str(second)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "lock" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_fixture_waits_until_everything_is_ready(engine_process: EngineProcess) -> None:
+    until_sync(lambda: "module iii-http listening" in engine_process.output)
+    assert engine_process.port
