@@ -6,6 +6,7 @@ from functools import partial
 
 from msgspec import Struct
 
+from agentos.kernel.clock import Clock, now_ms
 from agentos.workers.memory import graph, sessions
 from agentos.workers.memory.compaction import Compactor
 from agentos.workers.memory.entries import Entries
@@ -31,13 +32,13 @@ async def embed(request: Embed) -> list[float]:
     return hash_embed(request.text)
 
 
-def create() -> Worker:
+def create(clock: Clock = now_ms) -> Worker:
     """A new worker; the recall index is its own."""
     worker = Worker("memory", description="Long-term memory of agents")
     function = partial(worker.function, metadata={"category": "memory"})
     index = RecallIndex()
 
-    entries = Entries(index)
+    entries = Entries(index, clock)
     function("memory::store", http("POST", "/api/memory/store"), aliases=("memory::remember",))(
         entries.store
     )
@@ -48,28 +49,28 @@ def create() -> Worker:
     function(CHANGED)(entries.watcher.changed)
 
     function("memory::session::list")(sessions.list_sessions)
-    function("memory::session::compact")(Compactor(index).compact)
-    function("memory::session::repair")(Repairer(index).repair)
+    function("memory::session::compact")(Compactor(index, clock).compact)
+    function("memory::session::repair")(Repairer(index, clock).repair)
     function(
         "memory::session_search",
         http("POST", "/api/memory/session-search"),
         http("POST", "/api/memory/search"),
-    )(SessionSearch(entries).search)
+    )(SessionSearch(entries, clock).search)
 
     function("memory::kg::add")(graph.add)
     function("memory::kg::query")(graph.query)
 
-    upkeep = Upkeep(index)
+    upkeep = Upkeep(index, clock)
     function("memory::evict", cron("0 0 3 * * *"))(upkeep.evict)
     function("memory::consolidate", cron("0 0 */6 * * *"))(upkeep.consolidate)
 
-    profiles = Profiles()
+    profiles = Profiles(clock)
     function("memory::user_profile::update", http("POST", "/api/memory/profile/update"))(
         profiles.update
     )
     function("memory::user_profile::get", http("GET", "/api/memory/profile/:agentId"))(profiles.get)
 
-    reflection = Reflection(entries)
+    reflection = Reflection(entries, clock)
     reflect = partial(worker.function, metadata={"category": "reflect"})
     reflect("reflect::check_turn", http("POST", "/api/reflect/check"))(reflection.check_turn)
     reflect("reflect::curate_memory", http("POST", "/api/reflect/curate"))(reflection.curate)

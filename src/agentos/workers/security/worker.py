@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from agentos.kernel.clock import Clock, now_ms
 from agentos.workers.security import injection, sandbox, signing, taint
 from agentos.workers.security.audit import Audit
 from agentos.workers.security.capabilities import CapabilityGate
@@ -18,12 +19,12 @@ def denial(error: BusError) -> dict[str, object]:
     return {"error": error.message, "code": error.code}
 
 
-def create() -> Worker:
+def create(clock: Clock = now_ms) -> Worker:
     """A new worker; audit lock and chain head are its own."""
     worker = Worker("security", description="Guardrails for agents and their tools")
     function = partial(worker.function, metadata={"category": "security"})
-    audit = Audit()
-    capabilities = CapabilityGate(audit)
+    audit = Audit(clock=clock)
+    capabilities = CapabilityGate(audit, clock)
     declassifier = taint.Declassifier(audit)
     policies = PolicyBook(audit)
 

@@ -1,0 +1,86 @@
+"""The audit chain on a real engine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.support.engine import RunningEngine
+from tests.support.served import served
+
+from agentos.workers.security import audit as audit_module
+from agentos.workers.security.worker import create
+from iii_sdk import Bus, InvalidInput
+
+
+async def record(bus: Bus, kind: str = "test", **more: Any) -> Any:
+    return await bus.call("security::audit", {"type": kind, **more})
+
+
+async def verify(bus: Bus) -> Any:
+    return await bus.call("security::verify_audit", {})
+
+
+async def test_case_4_entries_are_linked(bus: Bus) -> None:
+    first = await record(bus)
+    second = await record(bus, agentId="a1", detail={"n": 1.5, "deep": {"ü": [None]}})
+    assert len(first["hash"]) == 64
+    one = await bus.state.get("audit", first["id"])
+    two = await bus.state.get("audit", second["id"])
+    assert (one["prevHash"], one["detail"], one["agentId"]) == ("0" * 64, {}, None)
+    assert (two["prevHash"], two["seq"]) == (first["hash"], 2)
+    latest = await bus.state.get("audit", "__latest")
+    assert (latest["hash"], latest["id"]) == (second["hash"], second["id"])
+    with pytest.raises(InvalidInput, match="type is required"):
+        await bus.call("security::audit", {})
+
+
+async def test_case_6_verify(bus: Bus) -> None:
+    assert await verify(bus) == {"valid": True, "entries": 0, "violations": []}
+    ids = [(await record(bus, detail={"i": i}))["id"] for i in range(20)]
+    assert await verify(bus) == {"valid": True, "entries": 20, "violations": []}
+    whole = await bus.state.get("audit", ids[5])
+    await bus.state.set("audit", ids[5], {**whole, "detail": {"i": 99}})
+    assert (await verify(bus))["violations"] == [f"Tampered entry {ids[5]}: hash mismatch"]
+    await bus.state.set("audit", ids[5], {**whole, "prevHash": "0" * 64})
+    assert "Chain break" in (await verify(bus))["violations"][0]
+    await bus.state.set("audit", ids[5], whole)
+    await bus.state.delete("audit", ids[19])
+    assert await verify(bus) == {
+        "valid": False,
+        "entries": 19,
+        "violations": ["Truncated chain: head mismatch"],
+    }
+
+
+async def test_case_6_concurrent_appends(bus: Bus) -> None:
+    await asyncio.gather(*(record(bus) for _ in range(100)))
+    assert await verify(bus) == {"valid": True, "entries": 100, "violations": []}
+
+
+async def test_two_instances_share_one_chain(engine: RunningEngine) -> None:
+    one, two = create(), create()
+    async with served(engine, one) as bus:
+        await asyncio.gather(*(record(bus) for _ in range(5)))
+        async with served(engine, two):  # takes the functions over
+            both = [audit_module.Audit(), audit_module.Audit()]
+            event = audit_module.AuditEvent("t")
+            await asyncio.gather(*(both[i % 2].record(event, bus) for i in range(20)))
+            await record(bus)
+            assert await verify(bus) == {"valid": True, "entries": 26, "violations": []}
+
+
+async def test_pages(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_module, "PAGE", 7)
+    for _ in range(20):
+        await record(bus)
+    assert (await verify(bus))["entries"] == 20
+
+
+async def test_entries_appended_while_verifying_are_no_violation(bus: Bus) -> None:
+    verdicts, _ = await asyncio.gather(
+        asyncio.gather(*(verify(bus) for _ in range(5))),
+        asyncio.gather(*(record(bus) for _ in range(50))),
+    )
+    assert all(verdict["valid"] for verdict in verdicts)
