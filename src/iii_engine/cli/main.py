@@ -19,6 +19,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command in UNAVAILABLE:
         print(f"iii {arguments.command} is not available in this version", file=sys.stderr)
         return 1
+    if arguments.command in ("trigger", "t"):
+        # Words after an option are left over: argparse takes those of one place only.
+        arguments.positional += [word for word in unknown if not word.startswith("-")]
+        unknown = [word for word in unknown if word.startswith("-")]
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if arguments.command in ("trigger", "t"):
@@ -42,7 +46,6 @@ def make_parser() -> argparse.ArgumentParser:
     _add_engine_options(parser, None)
     parser.set_defaults(use_default_config=False, port=None, check=False)
     parser.add_argument("-v", "--version", action="version", version=VERSION)
-    parser.add_argument("--no-update-check", action="store_true", help="accepted, without effect")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     start = commands.add_parser("start", help="run the engine (the same as no command)")
     _add_engine_options(start, argparse.SUPPRESS)
@@ -70,6 +73,13 @@ def _add_engine_options(parser: argparse.ArgumentParser, default: str | None) ->
         action="store_true",
         default=argparse.SUPPRESS,
         help="validate the config, print the modules that would run, and exit",
+    )
+
+    parser.add_argument(
+        "--no-update-check",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="accepted, without effect",
     )
 
 
