@@ -50,7 +50,7 @@ class ScriptedServer:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
 
     async def stop(self) -> None:
-        """Close the listener and every connection, those that hang included."""
+        """Close the listener and every connection, those that hang included. Harmless twice."""
         assert self._server is not None
         self._server.close()
         for task in list(self._tasks):

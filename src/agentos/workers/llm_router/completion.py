@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import aclosing, suppress
 from typing import Protocol
 
 import msgspec
@@ -18,7 +19,7 @@ from agentos.workers.llm_router.keys import Vault
 from agentos.workers.llm_router.requests import CompleteRequest, Completion
 from agentos.workers.llm_router.retry import Retry
 from agentos.workers.llm_router.targets import Target, Targets, prompt_for
-from iii_sdk.errors import BusError
+from iii_sdk.errors import BusError, Unavailable
 
 
 class Writer(Protocol):
@@ -70,7 +71,8 @@ class Completions:
         except BusError as error:
             if error.code != "channel_closed":
                 event = {"type": "error", "message": error.message, "code": error.code}
-                await _write(writer, event)
+                with suppress(Unavailable):  # the reader may have gone as well
+                    await _write(writer, event)
             raise
         finally:
             await writer.close()
@@ -126,14 +128,15 @@ class _Relay:
 
     async def run(self) -> Reply:
         """Read the stream to its end and return its last item, the reply."""
-        async for item in self._driver.stream(self._target.endpoint, self._prompt):
-            if isinstance(item, Reply):
-                return item
-            self.emitted = True
-            if isinstance(item, ToolCall):
-                await _write(self._writer, {"type": "tool_call", **item.wire()})
-            else:
-                await _write(self._writer, {"type": "text", "delta": item})
+        async with aclosing(self._driver.stream(self._target.endpoint, self._prompt)) as items:
+            async for item in items:
+                if isinstance(item, Reply):
+                    return item
+                self.emitted = True
+                if isinstance(item, ToolCall):
+                    await _write(self._writer, {"type": "tool_call", **item.wire()})
+                else:
+                    await _write(self._writer, {"type": "text", "delta": item})
         raise AssertionError("unreachable: every stream ends with its reply")
 
 

@@ -141,7 +141,7 @@ class ProviderId(msgspec.Struct, rename="camel"):
     provider_id: Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class TestReport(msgspec.Struct, rename="camel", omit_defaults=True):
+class Reachability(msgspec.Struct, rename="camel", omit_defaults=True):
     """Whether a provider answers, and whether it accepts the key."""
 
     reachable: bool

@@ -19,19 +19,19 @@ from agentos.workers.llm_router.endpoints import (
 )
 from agentos.workers.llm_router.keys import KeyRing, Vault
 from agentos.workers.llm_router.probe import LocalProbe
-from agentos.workers.llm_router.provider_test import test_endpoint
+from agentos.workers.llm_router.reachability import try_endpoint
 from agentos.workers.llm_router.requests import (
     CatalogueProvider,
     ProviderRow,
+    Reachability,
     RouteRequest,
-    TestReport,
 )
 from agentos.workers.llm_router.resolution import Resolver
 from agentos.workers.llm_router.retry import Retry
 from agentos.workers.llm_router.routing import (
-    CLASSES,
     Choice,
     ModelWish,
+    overrides_of,
     route_messages,
     route_text,
 )
@@ -59,7 +59,7 @@ class Router:
 
     def ideal(self, request: RouteRequest) -> Choice:
         """The model for a request if every provider were there."""
-        overrides = {kind: self._environ.get(f"LLM_MODEL_{kind.upper()}", "") for kind in CLASSES}
+        overrides = overrides_of(self._environ)
         if request.messages is not None:
             tools = len(request.tools or request.functions or [])
             return route_messages(request.messages, tools, request.model, self.catalogue, overrides)
@@ -115,12 +115,12 @@ class Router:
             for provider in self.catalogue.providers.values()
         ]
 
-    async def test(self, provider_id: str, vault: Vault | None) -> TestReport:
+    async def test(self, provider_id: str, vault: Vault | None) -> Reachability:
         """Whether a provider answers; a provider that cannot be called says why."""
         name = provider_name(provider_id, self.catalogue)
         if name.provider is OFFLINE_PROVIDER:
-            return TestReport(True, authenticated=True)
+            return Reachability(True, authenticated=True)
         try:
-            return await test_endpoint(await endpoint(name, self._environ, self._keys, vault))
+            return await try_endpoint(await endpoint(name, self._environ, self._keys, vault))
         except NotConfigured as error:
-            return TestReport(False, reason=error.message)
+            return Reachability(False, reason=error.message)

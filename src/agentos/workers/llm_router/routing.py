@@ -7,7 +7,7 @@ in 0..1. Both lead to a class (`fast`, `smart`, `frontier`), a class to a model 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -126,7 +126,7 @@ def route_messages(
     kind = class_of_messages(score)
     choice = _preferred(preference, kind, catalogue, overrides)
     if choice is None:
-        choice = _of_class(kind, MESSAGE_MODELS, catalogue, overrides)
+        choice = of_class(kind, MESSAGE_MODELS, catalogue, overrides)
     choice.complexity = score
     return choice
 
@@ -144,7 +144,7 @@ def route_text(
         return _wished(wish, wish.model, catalogue)
     score = score_text(text, tool_count)
     kind = class_of_text(score, tier)
-    choice = _of_class(kind, TEXT_MODELS, catalogue, overrides)
+    choice = of_class(kind, TEXT_MODELS, catalogue, overrides)
     if wish.provider and wish.provider != choice.provider:
         choice.provider, choice.model = wish.provider, class_model(kind, wish.provider, catalogue)
     choice.max_tokens = wish.max_tokens or choice.max_tokens
@@ -198,7 +198,7 @@ def _preferred(
         return None
     wanted = _PREFERRED_CLASS.get(preference)
     if wanted is not None:
-        return _of_class(wanted, MESSAGE_MODELS, catalogue, overrides)
+        return of_class(wanted, MESSAGE_MODELS, catalogue, overrides)
     named = _PREFERRED_MODEL.get(preference) or named_model(preference, catalogue)
     return Choice(*named, MAX_TOKENS[kind]) if named is not None else None
 
@@ -210,11 +210,17 @@ def _wished(wish: ModelWish, model: str, catalogue: Catalogue) -> Choice:
     return Choice(*(named_model(model, catalogue) or (DEFAULT_PROVIDER, model)), max_tokens)
 
 
-def _of_class(
+def of_class(
     kind: str, table: dict[str, str], catalogue: Catalogue, overrides: dict[str, str]
 ) -> Choice:
+    """The choice of a class: what the environment sets for it, else what the table says."""
     model = overrides.get(kind)
     if not model:
         return Choice(DEFAULT_PROVIDER, table[kind], MAX_TOKENS[kind])
     named = named_model(model, catalogue) or (DEFAULT_PROVIDER, model)
     return Choice(*named, MAX_TOKENS[kind])
+
+
+def overrides_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """The models that `LLM_MODEL_FAST`, `_SMART` and `_FRONTIER` set for the classes."""
+    return {kind: environ.get(f"LLM_MODEL_{kind.upper()}", "") for kind in CLASSES}

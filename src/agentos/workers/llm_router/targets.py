@@ -18,10 +18,11 @@ from agentos.workers.llm_router.routing import (
     MAX_TOKENS,
     MESSAGE_MODELS,
     OFFLINE,
-    Choice,
     ModelWish,
     class_model,
     named_model,
+    of_class,
+    overrides_of,
 )
 from agentos.workers.llm_router.tool_schemas import tools_of
 from iii_sdk.errors import InvalidInput
@@ -63,7 +64,8 @@ class Targets:
         can answer does."""
         limit = wish.max_tokens or MAX_TOKENS["smart"]
         if not wish.provider and not wish.model:
-            choice = Choice(DEFAULT_PROVIDER, MESSAGE_MODELS["smart"], limit)
+            overrides = overrides_of(self._environ)
+            choice = of_class("smart", MESSAGE_MODELS, self._catalogue, overrides)
             choice = await self._resolver.settle(choice, vault)
             provider, model = choice.provider, choice.model
         elif wish.provider:

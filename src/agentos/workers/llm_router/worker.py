@@ -13,16 +13,15 @@ from agentos.workers.llm_router.requests import (
     ModelName,
     ProviderId,
     ProviderReport,
+    Reachability,
     RouteRequest,
     StreamRequest,
-    TestReport,
     UsageReport,
     UsageRow,
 )
 from agentos.workers.llm_router.router import Router
 from agentos.workers.llm_router.routing import Choice
-from iii_sdk import Bus, Worker
-from iii_sdk.bindings import http
+from iii_sdk import Bus, BusError, Worker, http
 
 worker = Worker(
     "llm-router", description="Chooses models, speaks to their providers, counts what they use"
@@ -64,7 +63,12 @@ async def stream(request: StreamRequest, bus: Bus) -> Completion:
 @worker.function("llm::usage")
 async def usage(bus: Bus) -> UsageReport:
     """Tokens and requests per provider and model."""
-    return UsageReport(router.accounts.rows(await bus.state.list(USAGE_SCOPE, kind=UsageRow)))
+    try:
+        stored = await bus.state.list(USAGE_SCOPE, kind=UsageRow)
+    except BusError as error:
+        bus.log.warn("stored usage cannot be read", error=error.message)
+        stored = []
+    return UsageReport(router.accounts.rows(stored))
 
 
 @worker.function("llm::providers")
@@ -98,6 +102,6 @@ async def aliases() -> dict[str, str]:
 
 
 @worker.function("catalog::provider_test", http("POST", "api/providers/:providerId/test"))
-async def test_provider(request: ProviderId, bus: Bus) -> TestReport:
+async def test_provider(request: ProviderId, bus: Bus) -> Reachability:
     """Try whether a provider answers and accepts its key."""
     return await router.test(request.provider_id, BusVault(bus))

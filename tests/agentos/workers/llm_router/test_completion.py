@@ -105,7 +105,7 @@ async def test_case_12_429_three_times(desk, openai):
 
 async def test_case_12_400_once(desk, anthropic):
     anthropic.then_fail(400, "messages: too long")
-    with pytest.raises(UpstreamError, match="anthropic API error 400: .*too long"):
+    with pytest.raises(UpstreamError, match=r"anthropic API error 400: .*too long"):
         await desk.complete(model=HAIKU)
     assert len(anthropic.requests) == 1
 
@@ -130,7 +130,6 @@ async def test_a_provider_that_is_down(desk, openai):
     with pytest.raises(Unavailable, match=f"openai at {openai_origin(desk)}"):
         await desk.complete(model=GPT)
     assert desk.slept == [1.0, 2.0]
-    await openai.start()
 
 
 def openai_origin(desk):
@@ -145,7 +144,7 @@ async def test_a_provider_that_hangs(desk, openai):
 
 async def test_an_error_inside_a_good_answer(desk, openai):
     openai.then_body({"error": {"code": 402, "message": "no credit"}})
-    with pytest.raises(UpstreamError, match="openai API error 402: .*no credit"):
+    with pytest.raises(UpstreamError, match=r"openai API error 402: .*no credit"):
         await desk.complete(model=GPT)
 
 
@@ -235,6 +234,18 @@ async def test_with_nothing_named_anyone_who_can_answers(desk, openai):
     assert "OPENAI_API_KEY" in answer.content
 
 
+async def test_the_default_model_comes_from_the_environment(desk, openai):
+    desk.environ["LLM_MODEL_SMART"] = "openai/gpt-4.1"
+    assert (await desk.complete()).model == "gpt-4.1"
+
+
+async def test_a_local_provider_without_a_model_uses_what_it_serves(desk, openai):
+    desk.environ["OLLAMA_BASE_URL"] = openai.url
+    assert (await desk.complete(provider="ollama")).model == "gpt-4o"
+    with pytest.raises(InvalidInput, match="name a model of vllm"):
+        await desk.complete(provider="vllm")
+
+
 async def test_stream_of_openai(desk, openai, events):
     openai.then_say("Hello there", pieces=["Hel", "lo ", "there"])
     answer = await desk.stream(events, model=GPT)
@@ -285,7 +296,7 @@ async def test_a_stream_that_reports_an_error(desk, openai, anthropic, events):
     failure = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
     anthropic.then_stream_raw(failure)
     anthropic.script.extend(list(anthropic.script) * 2)
-    with pytest.raises(UpstreamError, match="anthropic API error 502: .*busy"):
+    with pytest.raises(UpstreamError, match=r"anthropic API error 502: .*busy"):
         await desk.stream(events, model=HAIKU)
     assert events.types.count("error") == 2
 

@@ -5,7 +5,7 @@ As with the other driver, the client gives transport, events and error classes; 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import httpx2
 import msgspec
@@ -61,7 +61,7 @@ class AnthropicDriver:
             raise malformed(endpoint, f"an answer that cannot be read: {error}") from None
         return reply_of(message, names)
 
-    async def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncIterator[StreamItem]:
+    async def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncGenerator[StreamItem, None]:
         """The same with `stream: true`."""
         names = NameMap()
         collector = Collector(names, prompt.model)

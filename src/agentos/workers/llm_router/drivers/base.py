@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from agentos.workers.llm_router.conversation import Prompt, Reply, ToolCall
@@ -18,7 +18,7 @@ class Driver(Protocol):
     async def complete(self, endpoint: Endpoint, prompt: Prompt) -> Reply:
         """One completion, answered whole."""
 
-    def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncIterator[StreamItem]:
+    def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncGenerator[StreamItem, None]:
         """One completion, answered in pieces."""
 
     async def aclose(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -35,7 +35,7 @@ class OfflineDriver:
         """See the module text."""
         return reply_to(prompt)
 
-    async def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncIterator[StreamItem]:
+    async def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncGenerator[StreamItem, None]:
         """The same answer word by word."""
         reply = reply_to(prompt)
         for piece in _PIECE.findall(reply.text):

@@ -6,7 +6,7 @@ the services differ in details that the client's own types would hide or refuse.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import httpx2
 import msgspec
@@ -16,6 +16,7 @@ from agentos.workers.llm_router.conversation import Prompt, Reply
 from agentos.workers.llm_router.drivers import http
 from agentos.workers.llm_router.drivers.base import StreamItem
 from agentos.workers.llm_router.drivers.openai_wire import Collector, WireAnswer, request_body
+from agentos.workers.llm_router.drivers.token_exchange import TokenExchange
 from agentos.workers.llm_router.endpoints import Endpoint
 from agentos.workers.llm_router.failures import malformed, refused, unreachable
 from agentos.workers.llm_router.names import NameMap
@@ -27,10 +28,12 @@ class OpenAICompatDriver:
 
     def __init__(self) -> None:
         self._http = http.new_http_client()
+        self._exchange = TokenExchange(self._http)
         self._clients: dict[tuple[str, str], AsyncOpenAI] = {}
 
     async def complete(self, endpoint: Endpoint, prompt: Prompt) -> Reply:
         """One `POST .../chat/completions`."""
+        endpoint = await self._exchange.signed_in(endpoint)
         names = NameMap()
         body = request_body(prompt, endpoint.provider, names, stream=False)
         try:
@@ -49,8 +52,9 @@ class OpenAICompatDriver:
         collector.add(answer)
         return collector.reply()
 
-    async def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncIterator[StreamItem]:
+    async def stream(self, endpoint: Endpoint, prompt: Prompt) -> AsyncGenerator[StreamItem, None]:
         """The same with `stream: true`."""
+        endpoint = await self._exchange.signed_in(endpoint)
         names = NameMap()
         collector = Collector(names, prompt.model)
         try:

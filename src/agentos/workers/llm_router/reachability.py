@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from agentos.workers.llm_router.endpoints import Endpoint
-from agentos.workers.llm_router.requests import TestReport
+from agentos.workers.llm_router.requests import Reachability
 
 PATIENCE_S = 5.0
 
 
-async def test_endpoint(endpoint: Endpoint) -> TestReport:
+async def try_endpoint(endpoint: Endpoint) -> Reachability:
     """A HEAD shows that a host answers; the list of models, read with the key, that we may use it.
 
     `latencyMs` is the time of the HEAD. `authenticated` is left out when the list call failed for
@@ -23,8 +23,8 @@ async def test_endpoint(endpoint: Endpoint) -> TestReport:
         try:
             head = await client.head(endpoint.base_url)
         except httpx2.HTTPError:
-            return TestReport(False, reason=f"{endpoint.host} cannot be reached")
-        report = TestReport(True, head.status_code)
+            return Reachability(False, reason=f"{endpoint.host} cannot be reached")
+        report = Reachability(True, head.status_code)
         report.latency_ms = round((time.monotonic() - started) * 1000)
         try:
             listed = await client.get(_models_url(endpoint), headers=_headers(endpoint))
