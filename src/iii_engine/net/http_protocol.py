@@ -178,6 +178,13 @@ class HttpProtocol(asyncio.Protocol):
     def _read_own(self, exchange: Exchange) -> tuple[int, str] | None:
         """Read the headers that matter here; returns why the request is refused."""
         limits = self._limits
+        if len(self._target) > limits.target_bytes:
+            return 414, "URI Too Long"
+        if len(self._headers) > limits.head_lines or (
+            self._head_bytes > limits.head_bytes
+            and sum(len(n) + len(v) for n, v in self._headers) > limits.head_bytes
+        ):
+            return 431, "Request Header Fields Too Large"
         hosts = 0
         for name, value in self._own:
             if name == b"host":
@@ -208,13 +215,9 @@ class HttpProtocol(asyncio.Protocol):
             return 400, "Bad Request: more than one Host header"
         if exchange.method == "CONNECT":
             return 405, "Method Not Allowed"
-        if len(self._target) > limits.target_bytes:
-            return 414, "URI Too Long"
-        if len(self._headers) > limits.head_lines or (
-            self._head_bytes > limits.head_bytes
-            and sum(len(n) + len(v) for n, v in self._headers) > limits.head_bytes
-        ):
-            return 431, "Request Header Fields Too Large"
+        if exchange.has_body and self._parser.should_upgrade():
+            # The parser would take the body for the next request.
+            return 501, "Not Implemented: Upgrade with a body"
         return None
 
     def on_body(self, body: bytes) -> None:

@@ -1,0 +1,334 @@
+"""HTTP/1.1 on a real socket: framing, order, limits, deadlines, closing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from tests.support.waiting import until
+
+from iii_engine.net.http_exchange import Exchange
+from iii_engine.net.http_listener import HttpLimits, HttpListener
+
+TEXT = b"content-type: text/plain\r\n"
+
+
+class Echo:
+    """Answers `<method> <target> <body>`; keeps requests to `/later` for the test."""
+
+    def __init__(self) -> None:
+        self.later: asyncio.Queue[Exchange] = asyncio.Queue()
+        self.bodies: list[bytes] = []
+
+    def on_request(self, exchange: Exchange) -> None:
+        if exchange.target == "/later":
+            self.later.put_nowait(exchange)
+        elif exchange.target == "/ignore":
+            exchange.respond(200, TEXT, b"ignored")
+        elif exchange.target == "/crash":
+            raise RuntimeError("crash")
+        else:
+
+            def done(body: bytes) -> None:
+                self.bodies.append(body)
+                line = f"{exchange.method} {exchange.target} ".encode()
+                exchange.respond(200, TEXT, line + body)
+
+            exchange.collect(100, done, lambda: exchange.respond(413, TEXT, b"too large"))
+
+
+Talk = Callable[[bytes], Any]
+
+
+class Server:
+    def __init__(self, limits: HttpLimits) -> None:
+        self.app = Echo()
+        self.listener = HttpListener(self.app, limits)
+        self.writers: list[asyncio.StreamWriter] = []
+        self.port = 0
+
+    async def connect(self, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        self.writers.append(writer)
+        writer.write(data)
+        return reader, writer
+
+    async def talk(self, data: bytes) -> bytes:
+        reader, _ = await self.connect(data)
+        return await asyncio.wait_for(reader.read(), 5)
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Callable[..., Any]]:
+    servers: list[Server] = []
+
+    async def make_server(**limits: Any) -> Server:
+        server = Server(HttpLimits(**limits))
+        server.port = await server.listener.open("127.0.0.1", 0)
+        servers.append(server)
+        return server
+
+    yield make_server
+    for server in servers:
+        for writer in server.writers:
+            writer.close()
+        await server.listener.close(0.1)
+
+
+@pytest.fixture
+async def server(make: Callable[..., Any]) -> Server:
+    made: Server = await make()
+    return made
+
+
+def get(target: str, *lines: str, method: str = "GET") -> bytes:
+    return "\r\n".join((f"{method} {target} HTTP/1.1", "Host: x", *lines, "", "")).encode()
+
+
+CLOSE = "Connection: close"
+
+
+async def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    reader, _ = await server.connect(get("/later") + get("/b") + get("/c", CLOSE))
+    first = await asyncio.wait_for(server.app.later.get(), 5)
+    assert server.app.bodies == []
+    first.respond(200, TEXT, b"a")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    bodies = [part.rpartition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK")]
+    assert bodies == [b"", b"a", b"GET /b ", b"GET /c "]
+
+
+async def test_many_pipelined_requests_do_not_recurse(server: Server) -> None:
+    answer = await server.talk(get("/a") * 100 + get("/b", CLOSE))
+    assert answer.count(b"HTTP/1.1 200") == 101
+
+
+async def test_too_many_requests_ahead_are_not_read(server: Server) -> None:
+    answer = await server.talk(get("/a") * 1000)
+    assert 1 <= answer.count(b"HTTP/1.1 200") < 1000
+
+
+async def test_body_in_pieces(server: Server) -> None:
+    reader, writer = await server.connect(get("/a", "Content-Length: 6", method="POST") + b"abc")
+    await writer.drain()
+    await asyncio.sleep(0)
+    writer.write(b"def")
+    await asyncio.wait_for(reader.readuntil(b"POST /a abcdef"), 5)
+
+
+async def test_chunked_body_with_extension_and_trailer(server: Server) -> None:
+    answer = await server.talk(
+        get("/a", "Transfer-Encoding: chunked", CLOSE, method="POST")
+        + b"3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nX-T: 1\r\n\r\n"
+    )
+    assert answer.endswith(b"POST /a abcde")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (get("/a", "Content-Length: 3", "Transfer-Encoding: chunked", method="POST"), 400),
+        (get("/a", "Transfer-Encoding: chunked", "Content-Length: 3", method="POST"), 400),
+        (get("/a", "Content-Length: 3", "Content-Length: 3", method="POST"), 400),
+        (get("/a", "Content-Length: 3, 3", method="POST"), 400),
+        (get("/a", "Content-Length: +3", method="POST"), 400),
+        (get("/a", "Content-Length: 99999999999999999999999", method="POST"), 400),
+        (get("/a", "Transfer-Encoding: xchunked", method="POST") + b"0\r\n\r\n", 501),
+        (get("/a", "Transfer-Encoding: chunked, identity", method="POST"), 400),
+        (get("/a", "Transfer-Encoding: gzip, chunked", method="POST") + b"0\r\n\r\n", 501),
+        (get("/a", "X: 1\r\n 2"), 400),
+        (get("/a", "X : 1"), 400),
+        (get("/a", "X: a\0b"), 400),
+        (b"GET /a HTTP/1.1\nHost: x\n\n", 400),
+        (b"GET /a HTTP/1.1\r\nHost: x\nX: y\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\nHost: x\rX: y\r\n\r\n", 400),
+        (b"GET /a HTTP/1.1\r\n\r\n", 400),
+        (get("/a", "Host: y"), 400),
+        (b"POST /a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (b"GET /a\r\n\r\n", 505),
+        (b"GET /a HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (b"BREW /a HTTP/1.1\r\nHost: x\r\n\r\n", 501),
+        (b"CONNECT a:80 HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (get("/a", "Expect: miracles"), 417),
+        (
+            get("/a", "Connection: upgrade", "Upgrade: h2c", "Content-Length: 3", method="POST")
+            + b"abc",
+            501,
+        ),
+        (get("/" + "a" * 20_000), 414),
+        (get("/a", *(f"X-{n}: 1" for n in range(200))), 431),
+        (get("/a", "X: " + "a" * 70_000), 431),
+        (b"GET /a HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000, 431),
+        (get("/a", "Transfer-Encoding: chunked", method="POST") + b"0x3\r\nabc\r\n", 400),
+        (get("/a", "Transfer-Encoding: chunked", method="POST") + b"3\nabc\r\n", 400),
+        (
+            get("/a", "Transfer-Encoding: chunked", method="POST") + b"0\r\nX: " + b"a" * 300_000,
+            431,
+        ),
+    ],
+)
+async def test_what_an_attack_could_hide_in_is_refused(
+    server: Server, request_bytes: bytes, status: int
+) -> None:
+    smuggled = get("/smuggled")
+    answer = await server.talk(request_bytes + smuggled)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answer
+    assert server.app.bodies == []
+
+
+async def test_requests_before_a_broken_one_are_answered(server: Server) -> None:
+    answer = await server.talk(get("/a") + b"nonsense\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 501 " in answer
+
+
+async def test_body_over_the_limit(server: Server) -> None:
+    declared = await server.talk(
+        get("/a", "Content-Length: 101", CLOSE, method="POST") + b"x" * 101
+    )
+    assert declared.startswith(b"HTTP/1.1 413 ")
+    counted = await server.talk(
+        get("/a", "Transfer-Encoding: chunked", method="POST") + b"65\r\n" + b"x" * 101
+    )
+    assert counted.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_expect_100_continue(server: Server) -> None:
+    head = get("/a", "Content-Length: 3", "Expect: 100-continue", method="POST")
+    reader, writer = await server.connect(head)
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5) == (
+        b"HTTP/1.1 100 Continue\r\n\r\n"
+    )
+    writer.write(b"abc")
+    await asyncio.wait_for(reader.readuntil(b"POST /a abc"), 5)
+
+
+async def test_unread_body_closes_after_the_answer(server: Server) -> None:
+    reader, writer = await server.connect(
+        get("/ignore", "Content-Length: 1000000", method="POST") + b"x"
+    )
+    answer = await asyncio.wait_for(reader.readuntil(b"ignored"), 5)
+    assert b"connection: close" in answer
+    writer.write(b"x" * 100_000)  # read and dropped, so that no reset eats the answer
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
+async def test_upgrade_is_ignored(server: Server) -> None:
+    answer = await server.talk(get("/a", "Connection: upgrade", "Upgrade: h2c") + get("/b", CLOSE))
+    assert b"GET /a " in answer
+    assert b"GET /b " in answer
+
+
+async def test_http_1_0(server: Server) -> None:
+    closed = await server.talk(b"GET /a HTTP/1.0\r\n\r\n")
+    assert b"connection: close" in closed
+    reader, _ = await server.connect(b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    kept = await asyncio.wait_for(reader.readuntil(b"GET /a "), 5)
+    assert b"connection: keep-alive" in kept
+
+
+async def test_date_and_no_length_for_204(server: Server) -> None:
+    reader, _ = await server.connect(get("/later"))
+    (await asyncio.wait_for(server.app.later.get(), 5)).respond(204, b"", b"")
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert b"\r\ndate: " in answer
+    assert b"content-length" not in answer
+
+
+async def test_crash_of_the_application_cuts_the_connection(server: Server) -> None:
+    reader, _ = await server.connect(get("/crash"))
+    try:
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    except ConnectionResetError:
+        pass
+
+
+async def test_client_that_leaves(server: Server) -> None:
+    _, writer = await server.connect(get("/later"))
+    exchange = await asyncio.wait_for(server.app.later.get(), 5)
+    gone = asyncio.Event()
+    exchange.on_close = gone.set
+    writer.close()
+    await asyncio.wait_for(gone.wait(), 5)
+    assert exchange.closed
+    exchange.respond(200, TEXT, b"nobody")
+    exchange.begin(200, b"")
+    exchange.write(b"x")
+    exchange.end()
+    exchange.abort()
+
+
+def age(server: Server, seconds: float) -> None:
+    """Let the deadlines pass, without waiting for them."""
+    for connection in list(server.listener.connections):
+        connection.check(server.listener.now + seconds)
+
+
+async def test_slow_head_gets_408(server: Server) -> None:
+    reader, _ = await server.connect(b"GET /a HTTP/1.1\r\nHo")
+    await until(lambda: any(c._head_bytes for c in server.listener.connections))
+    age(server, 5)
+    age(server, 11)
+    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_slow_body_gets_408(server: Server) -> None:
+    reader, _ = await server.connect(get("/a", "Content-Length: 9", method="POST") + b"a")
+    await until(lambda: any(c._incoming for c in server.listener.connections))
+    age(server, 31)
+    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_idle_connection_is_closed_quietly(server: Server) -> None:
+    reader, _ = await server.connect(get("/a"))
+    await asyncio.wait_for(reader.readuntil(b"GET /a "), 5)
+    age(server, 60)
+    age(server, 76)
+    assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
+async def test_request_under_way_has_no_deadline(server: Server) -> None:
+    reader, _ = await server.connect(get("/later"))
+    exchange = await asyncio.wait_for(server.app.later.get(), 5)
+    age(server, 100_000)
+    exchange.respond(200, TEXT, b"at last")
+    await asyncio.wait_for(reader.readuntil(b"at last"), 5)
+
+
+async def test_client_that_does_not_read_is_cut(server: Server) -> None:
+    _, _ = await server.connect(get("/later"))
+    exchange = await asyncio.wait_for(server.app.later.get(), 5)
+    gone, paused = asyncio.Event(), asyncio.Event()
+    exchange.on_close = gone.set
+    exchange.on_writable = lambda writable: paused.set()
+    exchange.begin(200, TEXT)
+    while not paused.is_set():
+        exchange.write(b"x" * 1_000_000)
+        await asyncio.sleep(0)
+    age(server, 31)
+    await asyncio.wait_for(gone.wait(), 5)
+
+
+async def test_stop_finishes_what_is_under_way(server: Server) -> None:
+    busy, _ = await server.connect(get("/later"))
+    idle, _ = await server.connect(get("/a"))
+    await asyncio.wait_for(idle.readuntil(b"GET /a "), 5)
+    exchange = await asyncio.wait_for(server.app.later.get(), 5)
+    closing = asyncio.ensure_future(server.listener.close(5))
+    assert await asyncio.wait_for(idle.read(), 5) == b""
+    exchange.respond(200, TEXT, b"done")
+    answer = await asyncio.wait_for(busy.read(), 5)
+    assert answer.endswith(b"done")
+    assert b"connection: close" in answer
+    await asyncio.wait_for(closing, 5)
+    with pytest.raises(OSError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def test_port_in_use(server: Server) -> None:
+    with pytest.raises(OSError):
+        await HttpListener(Echo()).open("127.0.0.1", server.port)
