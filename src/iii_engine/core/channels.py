@@ -18,7 +18,7 @@ from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.router import Call
 from iii_engine.core.sessions import MIB, Session
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import ChannelRef, is_null
+from iii_sdk.protocol import ChannelRef
 
 Direction: TypeAlias = Literal["read", "write"]
 
@@ -297,8 +297,8 @@ class Channels:
     def answer_create(self, call: Call) -> None:
         """The function `engine::channels::create`."""
         try:
-            data = b"{}" if is_null(call.data) else call.data  # type: ignore[arg-type]
-            request = msgspec.json.decode(data, type=CreateChannel)
+            data = bytes(call.data)
+            request = msgspec.json.decode(b"{}" if data == b"null" else data, type=CreateChannel)
             channel = self.create(call.caller, request.buffer_size)
         except msgspec.DecodeError as error:
             call.fail(
