@@ -15,11 +15,12 @@ NODE_DIR := tests/conformance/node
 NODE := $(if $(wildcard $(NODE_DIR)/package.json),$(if $(shell command -v npm),$(NODE_DIR)/node_modules/.stamp))
 
 ROWS ?=
+ROW ?= call_128
 TESTS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers house format bench million docs lock wheel clean
+.PHONY: help setup run test check lint types layers house format bench profile million docs lock wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -80,6 +81,9 @@ format: $(DEV)  ## rewrite the sources in the house format
 bench: $(DEV)  ## measure beside the baselines (ROWS="call_128 http" selects)
 	@command -v wrk >/dev/null || [ "$$(id -u)" != 0 ] || apt-get install -y -qq wrk >/dev/null 2>&1 || true
 	@$(BIN)/python -m benchmarks $(ROWS)
+
+profile: $(DEV)  ## where the engine spends its time (ROW=call_128)
+	@$(BIN)/python -m benchmarks.profile $(ROW)
 
 million: $(DEV)  ## a million calls, 128 in flight, each answered exactly once
 	@$(BIN)/python -m benchmarks.million

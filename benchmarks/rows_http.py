@@ -22,7 +22,7 @@ SECONDS = 2
 def http(bench: Bench) -> list[Row]:
     wrk = shutil.which("wrk")
     for system in (bench.engine, bench.relay):
-        _wait_for_page(_address(system))
+        wait_for_page(_address(system))
 
     def once(system: System) -> float:
         address = _address(system)
@@ -46,7 +46,7 @@ def _address(system: System) -> str:
     return f"http://127.0.0.1:{system.http_port}/{PAGE_PATH}"
 
 
-def _wait_for_page(address: str) -> None:
+def wait_for_page(address: str) -> None:
     """The route exists a moment after the worker asked for it."""
     deadline = time.monotonic() + PATIENCE
     problem = ""
