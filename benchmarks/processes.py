@@ -70,7 +70,8 @@ class Program:
     def last_words(self) -> str:
         """The end of the log, which usually says what went wrong."""
         lines = self.log.read_text(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "no message")
+        silence = f"no message, exit code {self._child.poll()}"
+        return next((line.strip() for line in reversed(lines) if line.strip()), silence)
 
     def ended(self) -> bool:
         return self._child.poll() is not None
