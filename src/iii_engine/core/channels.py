@@ -226,10 +226,9 @@ class Channel:
         if self._writer_done and not self._frames:
             self._end_reader(FINISHED)
             self._settle()
-        elif self._paused and not self.full:
+        elif self._paused and self._writer is not None and not self.full:
             self._paused = False
-            if self._writer is not None:
-                self._writer.resume()
+            self._writer.resume()
 
     def _end_reader(self, code: int) -> None:
         reader, self._reader = self._reader, None
@@ -346,11 +345,11 @@ class Channels:
         self._entries.pop(channel.id, None)
         self._expiring.pop(channel.id, None)
         if channel.owner is not None:
-            owned = self._owned.get(channel.owner)
-            if owned is not None:
-                owned.pop(channel.id, None)
-                if not owned:
-                    del self._owned[channel.owner]
+            owned = self._owned[channel.owner]
+            del owned[channel.id]
+            if not owned:
+                del self._owned[channel.owner]
+            channel.owner = None
 
     # -- ends without a close --------------------------------------------------------------------
 

@@ -243,6 +243,7 @@ class HttpProtocol(asyncio.Protocol):
         try:
             while self._current is None and self._queue and self._writable:
                 exchange = self._current = self._queue.popleft()
+                self.resume_reading()
                 if exchange.refusal is not None:
                     self._answer_refusal(exchange, *exchange.refusal)
                 else:
@@ -350,6 +351,8 @@ class HttpProtocol(asyncio.Protocol):
     def resume_reading(self) -> None:
         if not self._reading and not self._queue and self._transport is not None:
             self._reading = True
+            if self._incoming is not None:
+                self._expect_within(self._limits.body_seconds, "body")
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 

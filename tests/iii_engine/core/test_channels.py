@@ -271,6 +271,30 @@ def test_owner_that_disconnects(channels: Channels) -> None:
     assert len(engine.channels) == 0
 
 
+def test_owner_is_forgotten_with_its_last_channel() -> None:
+    engine = Engine(VirtualClock(), SeededIds(1))
+    session: Session = engine.connect(lambda session: None)
+    first, second = engine.channels.create(session), engine.channels.create(session)
+    first.close()
+    assert list(engine.channels._owned[session]) == [second.id]
+    second.close()
+    assert engine.channels._owned == {}
+
+
+def test_writer_that_finishes_while_it_is_paused(channels: Channels) -> None:
+    channel = channels.create(buffer_size=1)
+    writer, reader = End(), End()
+    channel.attach_writer(writer)
+    channel.write(True, b"a")
+    channel.write(True, b"b")
+    channel.finish()
+    channel.hold()
+    channel.attach_reader(reader)
+    channel.release()
+    assert [data for _, data in reader.frames] == [b"a", b"b"]
+    assert writer.paused
+
+
 def test_claims_are_made_on_demand(channels: Channels) -> None:
     made: list[str] = []
 

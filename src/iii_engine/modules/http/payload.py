@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -104,8 +105,21 @@ def read_json(body: bytes) -> Raw:
         body.decode()
     try:
         return _check_json(body)
+    except msgspec.DecodeError:
+        # Lone surrogates are JSON, which the strict reader does not know.
+        if b"\\u" not in body:
+            raise
+        try:
+            json.loads(body, parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        return Raw(body.strip())
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def raw_fields(body: bytes, is_json: bool) -> bytes:

@@ -67,6 +67,7 @@ class Request:
         "channel_id",
         "client",
         "context",
+        "dispatched",
         "exchange",
         "gateway",
         "head",
@@ -93,6 +94,7 @@ class Request:
         self.query: Query
         self.body = NULL
         self.context = EMPTY
+        self.dispatched = False  # the handler has been called
         self.call_answered = False
         self._raw = b""
         self._slot = False  # it counts against the concurrency limit
@@ -235,14 +237,11 @@ class Request:
             return
         route, gateway = self.route, self.gateway
         if route.flat:
-            payload = flat_payload(
-                self.query.last,
-                self.body,
-                self.params,
-                method=self.exchange.method,
-                path=self.path,
-                head=self.head,
-            )
+            try:
+                payload = flat_payload(self)
+            except msgspec.DecodeError:
+                self.refuse(400, failure.body_of("Invalid JSON body"))
+                return
         else:
             self._make_channel_ids()
             claims = gateway.channels
@@ -253,6 +252,7 @@ class Request:
                 self._body_id, self._read_key, self.channel_id, self._write_key
             )
         head = self.head
+        self.dispatched = True
         gateway.engine.call(
             route.function_id,
             payload,
@@ -368,7 +368,7 @@ class Request:
             self._stream.ended = True
             self._stream.channel.close()
         self._forget()
-        if self._body_id and not self.call_answered:
+        if self.dispatched and not self.call_answered:
             return  # the place is free when the handler is done
         self.release()
         self._go_on(False)

@@ -15,7 +15,7 @@ from binascii import Error as Base64Error
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_sdk.protocol import NULL, tolerant_value
+from iii_sdk.protocol import NULL, tolerant_raw, tolerant_value
 
 log = logging.getLogger("iii.http")
 
@@ -65,7 +65,10 @@ def read_result(result: Raw) -> Answer:
         if first in _SPACE:
             return read_result(Raw(bytes(view).strip(_SPACE)))
         return _NO_CONTENT if result == NULL else Answer(200, JSON_TYPE, result)
-    envelope = _read(result)
+    try:
+        envelope = _read(result)
+    except msgspec.DecodeError:
+        envelope = _read_tolerantly(result)
     body = envelope.body
     status_code = envelope.status_code or envelope.statusCode
     if not body and not status_code and not envelope.headers and not envelope.body_base64:
@@ -80,6 +83,15 @@ def read_result(result: Raw) -> Answer:
     if "content-type" not in names:
         return Answer(status, JSON_TYPE + head, body or b"{}", names)
     return Answer(status, head, as_text(body) if body else b"{}", names)
+
+
+def _read_tolerantly(result: Raw) -> Envelope:
+    """For what the strict reader refuses and the bus carries: lone surrogates in strings."""
+    value = tolerant_value(bytes(result))
+    assert isinstance(value, dict)
+    return Envelope(
+        **{name: tolerant_raw(value[name]) for name in Envelope.__struct_fields__ if name in value}
+    )
 
 
 def _status(raw: Raw) -> int:

@@ -151,6 +151,25 @@ async def test_case_39_malformed_empty_and_large_json(site: Any) -> None:
     assert refused.json() == {"error": "Payload Too Large"}
 
 
+async def test_lone_surrogates_are_json(site: Any) -> None:
+    site.function("h", 1)
+    site.route("/a", "h", "POST")
+    site.route("/flat", "h", "POST", input="flat")
+    headers = {"content-type": "application/json"}
+    calls = site.slow("raw")
+    site.route("/raw", "raw", "POST")
+    body = b' {"a":"\\ud800"} '
+    task = asyncio.ensure_future(site.client.post("/raw", content=body, headers=headers))
+    call = await asyncio.wait_for(calls.get(), 5)
+    assert b'"body":{"a":"\\ud800"},' in bytes(call.data) + b","
+    call.reply(b'{"body":"\\ud800","status_code":201}')
+    answer = await task
+    assert (answer.status_code, answer.content) == (201, b'"\\ud800"')
+    assert (await site.client.post("/flat", content=body, headers=headers)).status_code == 400
+    wrong = b'{"a":"\\u12"}'
+    assert (await site.client.post("/a", content=wrong, headers=headers)).status_code == 400
+
+
 async def test_chunked_json_over_the_limit_is_refused(make_site: Any) -> None:
     site = await make_site(body_limit=10)
     site.function("h")
