@@ -29,7 +29,7 @@ class FakeBus:
         #: `(id, payload)` of everything called or sent, in order.
         self.calls: list[tuple[str, Any]] = []
         self.published: list[tuple[str, Any]] = []
-        self.state = State(cast(Bus, self))
+        self.state = State(self.call)
         self._engine = {
             "engine::functions::list": self._list,
             "state::get": lambda p: self.stored.get((p["scope"], p["key"])),

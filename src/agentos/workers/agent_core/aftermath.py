@@ -7,6 +7,7 @@ import logging
 from collections.abc import Coroutine
 
 from agentos.kernel.clock import hour_key, now_ms
+from agentos.kernel.draining import Drain
 from agentos.workers.agent_core.models import ChatRequest, ChatResponse, JsonObject, Usage
 from agentos.workers.agent_core.peers import Peers
 from iii_sdk import Bus, BusError
@@ -16,9 +17,10 @@ log = logging.getLogger("agentos.agent_core")
 
 
 class Background:
-    """Work that goes on after an answer, in order within one session."""
+    """Work that goes on after an answer, in order within one session; shutdown waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, drain: Drain) -> None:
+        self._drain = drain
         self._last: dict[str, asyncio.Task[None]] = {}
 
     def add(self, session: str, work: Coroutine[None, None, None]) -> None:
@@ -32,21 +34,16 @@ class Background:
         if task := self._last.get(session):
             await asyncio.wait([task])
 
-    async def finished(self) -> None:
-        """Wait until nothing is left to do at all."""
-        if self._last:
-            await asyncio.wait(list(self._last.values()))
-
-    @staticmethod
     async def _after(
-        previous: asyncio.Task[None] | None, work: Coroutine[None, None, None]
+        self, previous: asyncio.Task[None] | None, work: Coroutine[None, None, None]
     ) -> None:
-        if previous is not None:
-            await asyncio.wait([previous])
-        try:
-            await work
-        except BusError as error:
-            log.warning("work after an answer failed: %s", error)
+        with self._drain.counted():
+            if previous is not None:
+                await asyncio.wait([previous])
+            try:
+                await work
+            except BusError as error:
+                log.warning("work after an answer failed: %s", error)
 
     def _forget(self, session: str, task: asyncio.Task[None]) -> None:
         if self._last.get(session) is task:

@@ -28,7 +28,7 @@ class Chats:
     def __init__(self, settings: Settings, drain: Drain) -> None:
         self._settings = settings
         self._drain = drain
-        self.background = Background()
+        self.background = Background(drain)
 
     async def chat(self, request: ChatRequest, bus: Bus) -> ChatResponse:
         """One turn; refusals are answers. Raises `BusError` when the turn fails."""
