@@ -51,6 +51,15 @@ class ProviderName(msgspec.Struct, frozen=True):
         names = dict.fromkeys((self.provider.id, self.provider.public_name))
         return tuple(self._with_profile(f"{name.upper()}_BASE_URL") for name in names)
 
+    @property
+    def model_key(self) -> str:
+        """The variable that may name the model to use when nobody names one."""
+        return self._with_profile(f"{self.provider.public_name.upper()}_MODEL")
+
+    def is_moved(self, environ: Mapping[str, str]) -> bool:
+        """True when the environment sets a base URL: the server may not be the published one."""
+        return any(environ.get(variable, "").strip() for variable in self.base_url_keys)
+
     def _with_profile(self, name: str) -> str:
         if not self.profile:
             return name

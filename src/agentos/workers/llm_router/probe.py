@@ -1,4 +1,4 @@
-"""Does a local model server answer? Asked briefly and remembered for a while.
+"""Which models does a server of ours offer? Asked briefly and remembered for a while.
 
 A refused connection, the usual case, is found out with a bare socket: the HTTP client is imported
 only when something listens.
@@ -25,14 +25,14 @@ class _ModelList(msgspec.Struct):
     data: list[_ListedModel] | None = None
 
 
-class LocalProbe:
+class Probe:
     """Knows which models the servers at given addresses offer."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._known: dict[str, tuple[float, list[str]]] = {}
 
-    async def models(self, base_url: str) -> list[str]:
+    async def models(self, base_url: str, key: str = "") -> list[str]:
         """Ids of the models served below `base_url`; `[]` when nothing usable answers in time."""
         now = self._clock()
         until, models = self._known.get(base_url, (0.0, []))
@@ -40,14 +40,14 @@ class LocalProbe:
             return models
         try:
             async with asyncio.timeout(PATIENCE_S):
-                models = await _ask(base_url)
+                models = await _ask(base_url, key)
         except (OSError, TimeoutError):
             models = []
         self._known[base_url] = (self._clock() + REMEMBER_S, models)
         return models
 
 
-async def _ask(base_url: str) -> list[str]:
+async def _ask(base_url: str, key: str) -> list[str]:
     parts = urlsplit(base_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     _, writer = await asyncio.open_connection(parts.hostname, port)
@@ -56,9 +56,12 @@ async def _ask(base_url: str) -> list[str]:
 
     import httpx2
 
-    async with httpx2.AsyncClient(timeout=PATIENCE_S, follow_redirects=False) as client:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    # Certificates are read from disk, which takes longer than the question: only where needed.
+    secure = parts.scheme == "https"
+    async with httpx2.AsyncClient(timeout=PATIENCE_S, verify=secure) as client:
         try:
-            response = await client.get(f"{base_url}/models")
+            response = await client.get(f"{base_url}/models", headers=headers)
             if response.status_code != 200:
                 return []
             listed = msgspec.json.decode(response.content, type=_ModelList)

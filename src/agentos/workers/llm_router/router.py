@@ -18,7 +18,7 @@ from agentos.workers.llm_router.endpoints import (
     provider_name,
 )
 from agentos.workers.llm_router.keys import KeyRing, Vault
-from agentos.workers.llm_router.probe import LocalProbe
+from agentos.workers.llm_router.probe import Probe
 from agentos.workers.llm_router.reachability import try_endpoint
 from agentos.workers.llm_router.requests import (
     CatalogueProvider,
@@ -29,9 +29,12 @@ from agentos.workers.llm_router.requests import (
 from agentos.workers.llm_router.resolution import Resolver
 from agentos.workers.llm_router.retry import Retry
 from agentos.workers.llm_router.routing import (
+    TEXT_MODELS,
     Choice,
     ModelWish,
+    class_of,
     overrides_of,
+    preferred,
     route_messages,
     route_text,
 )
@@ -48,14 +51,22 @@ class Router:
         self.drivers = Drivers()
         self.accounts = Accounts(self.catalogue)
         self._keys = KeyRing(environ)
-        probe = LocalProbe()
-        self._resolver = Resolver(self.catalogue, environ, self._keys, probe)
-        targets = Targets(self.catalogue, environ, self._keys, probe, self._resolver)
+        self._resolver = Resolver(self.catalogue, environ, self._keys, Probe())
+        targets = Targets(self.catalogue, environ, self._keys, self._resolver)
         self.completions = Completions(targets, self.drivers, self.accounts, retry or Retry())
 
     async def route(self, request: RouteRequest, vault: Vault | None) -> Choice:
         """The model for a request, or the nearest one that can answer."""
-        return await self._resolver.settle(self.ideal(request), vault)
+        choice = self.ideal(request)
+        kind = class_of(choice, self.catalogue)
+        preference, wish = request.model, request.config or ModelWish()
+        if preferred(preference, kind, TEXT_MODELS, self.catalogue, {}) is None:
+            served = await self._resolver.serving(preference, vault) if preference else None
+            if served is not None:
+                choice.provider, choice.model = served
+            elif wish.provider and not wish.model:
+                choice.model = ""  # which one, the provider's server may have to be asked
+        return await self._resolver.settle(choice, kind, vault)
 
     def ideal(self, request: RouteRequest) -> Choice:
         """The model for a request if every provider were there."""
@@ -68,6 +79,7 @@ class Router:
             request.message or "",
             tools,
             request.config or ModelWish(),
+            request.model,
             request.agent_tier,
             self.catalogue,
             overrides,

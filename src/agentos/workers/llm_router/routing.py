@@ -124,7 +124,7 @@ def route_messages(
     """Form M. `overrides` maps a class to the model set for it in the environment."""
     score = score_messages(messages, tool_count)
     kind = class_of_messages(score)
-    choice = _preferred(preference, kind, catalogue, overrides)
+    choice = preferred(preference, kind, MESSAGE_MODELS, catalogue, overrides)
     if choice is None:
         choice = of_class(kind, MESSAGE_MODELS, catalogue, overrides)
     choice.complexity = score
@@ -135,18 +135,22 @@ def route_text(
     text: str,
     tool_count: int,
     wish: ModelWish,
+    preference: str | None,
     tier: str | None,
     catalogue: Catalogue,
     overrides: dict[str, str],
 ) -> Choice:
-    """Form T. A wish with a model is taken as it is, without scoring."""
+    """Form T. A wish with a model is taken as it is, without scoring; a preference wins over it."""
     if wish.model:
         return _wished(wish, wish.model, catalogue)
     score = score_text(text, tool_count)
     kind = class_of_text(score, tier)
-    choice = of_class(kind, TEXT_MODELS, catalogue, overrides)
-    if wish.provider and wish.provider != choice.provider:
-        choice.provider, choice.model = wish.provider, class_model(kind, wish.provider, catalogue)
+    choice = preferred(preference, kind, TEXT_MODELS, catalogue, overrides)
+    if choice is None:
+        choice = of_class(kind, TEXT_MODELS, catalogue, overrides)
+        if wish.provider and wish.provider != choice.provider:
+            model = class_model(kind, wish.provider, catalogue)
+            choice.provider, choice.model = wish.provider, model
     choice.max_tokens = wish.max_tokens or choice.max_tokens
     choice.complexity, choice.score = round(score * 100), score
     return choice
@@ -173,9 +177,14 @@ _NEAREST = {
 }
 
 
-def class_of(choice: Choice) -> str:
-    """The class a choice belongs to, told by its token limit (for an equivalent elsewhere)."""
-    return next((kind for kind in CLASSES if choice.max_tokens <= MAX_TOKENS[kind]), "frontier")
+def class_of(choice: Choice, catalogue: Catalogue) -> str:
+    """The class of a chosen model, for its equivalent elsewhere; unknown models count as smart."""
+    for table in (MESSAGE_MODELS, TEXT_MODELS):
+        for kind, model in table.items():
+            if model == choice.model:
+                return kind
+    row = catalogue.find(choice.model)
+    return row.tier if row is not None and row.tier in CLASSES else "smart"
 
 
 def named_model(name: str, catalogue: Catalogue) -> tuple[str, str] | None:
@@ -191,14 +200,19 @@ def named_model(name: str, catalogue: Catalogue) -> tuple[str, str] | None:
     return None
 
 
-def _preferred(
-    preference: str | None, kind: str, catalogue: Catalogue, overrides: dict[str, str]
+def preferred(
+    preference: str | None,
+    kind: str,
+    table: dict[str, str],
+    catalogue: Catalogue,
+    overrides: dict[str, str],
 ) -> Choice | None:
+    """The choice a preference leads to; a name that nobody here knows leads to none."""
     if not preference:
         return None
     wanted = _PREFERRED_CLASS.get(preference)
     if wanted is not None:
-        return of_class(wanted, MESSAGE_MODELS, catalogue, overrides)
+        return of_class(wanted, table, catalogue, overrides)
     named = _PREFERRED_MODEL.get(preference) or named_model(preference, catalogue)
     return Choice(*named, MAX_TOKENS[kind]) if named is not None else None
 

@@ -8,9 +8,8 @@ import msgspec
 
 from agentos.workers.llm_router.catalogue import Catalogue, Model
 from agentos.workers.llm_router.conversation import Prompt, build_turns
-from agentos.workers.llm_router.endpoints import Endpoint, base_url, endpoint, provider_name
+from agentos.workers.llm_router.endpoints import Endpoint, endpoint, provider_name
 from agentos.workers.llm_router.keys import KeyRing, Vault
-from agentos.workers.llm_router.probe import LocalProbe
 from agentos.workers.llm_router.requests import CompleteRequest
 from agentos.workers.llm_router.resolution import Resolver
 from agentos.workers.llm_router.routing import (
@@ -19,7 +18,6 @@ from agentos.workers.llm_router.routing import (
     MESSAGE_MODELS,
     OFFLINE,
     ModelWish,
-    class_model,
     named_model,
     of_class,
     overrides_of,
@@ -50,13 +48,11 @@ class Targets:
         catalogue: Catalogue,
         environ: Mapping[str, str],
         keys: KeyRing,
-        probe: LocalProbe,
         resolver: Resolver,
     ) -> None:
         self._catalogue = catalogue
         self._environ = environ
         self._keys = keys
-        self._probe = probe
         self._resolver = resolver
 
     async def find(self, wish: ModelWish, vault: Vault | None) -> Target:
@@ -66,7 +62,7 @@ class Targets:
         if not wish.provider and not wish.model:
             overrides = overrides_of(self._environ)
             choice = of_class("smart", MESSAGE_MODELS, self._catalogue, overrides)
-            choice = await self._resolver.settle(choice, vault)
+            choice = await self._resolver.settle(choice, "smart", vault)
             provider, model = choice.provider, choice.model
         elif wish.provider:
             provider, model = wish.provider, wish.model or ""
@@ -79,19 +75,11 @@ class Targets:
             provider = model = OFFLINE
         name = provider_name(provider, self._catalogue)
         where = await endpoint(name, self._environ, self._keys, vault)
-        model = model or await self._default_model(where)
+        model = model or await self._resolver.default_model(name, "smart", vault)
+        if not model:
+            raise InvalidInput(f"$.model: name a model of {provider}")
         row = self._catalogue.find_within(name.provider, model)
         return Target(where, row.id if row is not None else model, limit, row)
-
-    async def _default_model(self, where: Endpoint) -> str:
-        """The model of a provider named without one."""
-        model = class_model("smart", where.label, self._catalogue)
-        if not model and where.provider.local:
-            served = await self._probe.models(base_url(where.name, self._environ))
-            model = served[0] if served else ""
-        if not model:
-            raise InvalidInput(f"$.model: name a model of {where.label}")
-        return model
 
 
 def prompt_for(target: Target, request: CompleteRequest) -> Prompt:

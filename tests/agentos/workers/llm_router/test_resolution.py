@@ -79,6 +79,46 @@ async def test_a_local_server_that_answers(desk, openai):
     assert [request.path for request in openai.requests] == ["/v1/models"]
 
 
+async def test_a_moved_provider_is_asked_what_it_has(desk, openai):
+    assert (await route(desk))["model"] == "gpt-4o-mini"
+    desk.environ["OPENAI_MODEL"] = "my-model"
+    assert (await route(desk))["model"] == "my-model"
+
+
+async def test_a_moved_provider_without_our_models(desk, openai):
+    openai.models = ("qwen3", "phi4")
+    choice = await route(desk)
+    assert (choice["provider"], choice["model"]) == ("openai", "qwen3")
+    assert openai.requests[0].headers["authorization"].startswith("Bearer ")
+    wished = await route(desk, message="x", config={"provider": "openai"})
+    assert (wished["model"], wished.get("fallback")) == ("qwen3", None)
+    named = await route(desk, message="x", config={"provider": "openai", "model": "gpt-4o"})
+    assert named["model"] == "gpt-4o"
+
+
+async def test_a_preference_only_a_server_of_ours_knows(desk, openai):
+    openai.models = ("qwen3", "phi4")
+    choice = await route(desk, message="x", model="phi4")
+    assert (choice["provider"], choice["model"]) == ("openai", "phi4")
+    assert "fallback" not in choice
+    desk.environ["ANTHROPIC_API_KEY"] = "k"
+    choice = await route(desk, messages=[{"role": "user", "content": "x"}], model="phi4")
+    assert (choice["provider"], choice["model"]) == ("openai", "phi4")
+    assert (await route(desk, message="x", model="unknown"))["provider"] == "anthropic"
+
+
+async def test_a_preference_beats_a_provider_without_a_model(desk, openai):
+    config = {"provider": "openai"}
+    assert (await route(desk, message="x", model="offline", config=config))["model"] == "offline"
+    assert (await route(desk, message="x", model="gpt-4.1", config=config))["model"] == "gpt-4.1"
+
+
+async def test_a_named_local_provider_without_a_model(desk, openai):
+    desk.environ["VLLM_BASE_URL"] = openai.url
+    choice = await route(desk, message="x", config={"provider": "vllm"})
+    assert (choice["provider"], choice["model"]) == ("vllm", "gpt-4o")
+
+
 async def test_a_server_without_models_is_none(desk, openai):
     del desk.environ["OPENAI_API_KEY"]
     openai.models = ()

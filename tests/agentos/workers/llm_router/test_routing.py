@@ -27,8 +27,8 @@ def form_m(text="", tools=0, preference=None, **overrides):
     return route_messages(said(text), tools, preference, BOOK, overrides)
 
 
-def form_t(text, tools=0, tier=None, **wish):
-    return route_text(text, tools, ModelWish(**wish), tier, BOOK, {})
+def form_t(text, tools=0, tier=None, preference=None, **wish):
+    return route_text(text, tools, ModelWish(**wish), preference, tier, BOOK, {})
 
 
 def test_case_1_short_message_goes_to_haiku():
@@ -155,6 +155,14 @@ def test_configured_names_go_through_the_catalogue():
 def test_a_provider_alone_gets_the_model_of_the_class():
     assert form_t("hi", provider="openai").model == "gpt-4o-mini"
     assert form_t(LONG, 15, provider="openai").model == "o3"
+
+
+def test_a_preference_beside_a_text():
+    choice = form_t("hi", preference="opus", max_tokens=77)
+    assert (choice.model, choice.max_tokens, choice.score) == ("claude-opus-4-6", 77, 0.1)
+    assert form_t("hi", preference="offline").provider == "offline"
+    assert form_t("hi", preference="nobody-knows-it").model == "claude-haiku-4-5"
+    assert form_t("hi", preference="opus", model="gpt-4o").model == "gpt-4o"
 
 
 def test_the_tier_table_can_be_set():

@@ -33,12 +33,7 @@ class Drivers:
             self._made, self._loop = {}, loop
         driver = self._made.get(kind)
         if driver is None:
-            module_name, class_name = _WHERE[kind]
-            module = await asyncio.to_thread(
-                importlib.import_module, f"{__package__}.{module_name}"
-            )
-            made: Driver = getattr(module, class_name)()
-            driver = self._made.setdefault(kind, made)
+            driver = self._made.setdefault(kind, await asyncio.to_thread(_make, kind))
         return driver
 
     async def aclose(self) -> None:
@@ -46,3 +41,10 @@ class Drivers:
         made, self._made = self._made, {}
         for driver in made.values():
             await driver.aclose()
+
+
+def _make(kind: str) -> Driver:
+    module_name, class_name = _WHERE[kind]
+    module = importlib.import_module(f"{__package__}.{module_name}")
+    driver: Driver = getattr(module, class_name)()
+    return driver
