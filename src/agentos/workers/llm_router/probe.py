@@ -7,6 +7,7 @@ only when something listens.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -40,6 +41,9 @@ class Probe:
             return models
         try:
             async with asyncio.timeout(PATIENCE_S):
+                await _knock(base_url)
+            await asyncio.to_thread(importlib.import_module, "httpx2")
+            async with asyncio.timeout(PATIENCE_S):
                 models = await _ask(base_url, key)
         except (OSError, TimeoutError):
             models = []
@@ -47,19 +51,22 @@ class Probe:
         return models
 
 
-async def _ask(base_url: str, key: str) -> list[str]:
+async def _knock(base_url: str) -> None:
+    """Raises `OSError` when nobody listens."""
     parts = urlsplit(base_url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     _, writer = await asyncio.open_connection(parts.hostname, port)
     writer.close()
     await writer.wait_closed()
 
+
+async def _ask(base_url: str, key: str) -> list[str]:
     import httpx2
 
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    # Certificates are read from disk, which takes longer than the question: only where needed.
-    secure = parts.scheme == "https"
-    async with httpx2.AsyncClient(timeout=PATIENCE_S, verify=secure) as client:
+    # Plain HTTP is for servers nearby: no proxy, and no certificates to read from disk.
+    secure = base_url.startswith("https:")
+    async with httpx2.AsyncClient(verify=secure, trust_env=secure, timeout=PATIENCE_S) as client:
         try:
             response = await client.get(f"{base_url}/models", headers=headers)
             if response.status_code != 200:
