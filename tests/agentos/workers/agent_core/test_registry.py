@@ -1,0 +1,126 @@
+"""The registry of agents."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from tests.support.chat_house import ChatHouse
+
+from iii_sdk import BusError, Conflict, InvalidInput
+
+
+def house() -> ChatHouse:
+    made = ChatHouse()
+    made.offer({"security::set_capabilities": {"updated": True}})
+    return made
+
+
+async def test_case_11_create() -> None:
+    made = house()
+    created = await made.run("agent::create", {"id": "my-agent", "name": "My Agent", "own": 1})
+    assert created == {"agentId": "my-agent"}
+    record = made.fake.stored["agents", "my-agent"]
+    assert record["createdAt"] > 1_700_000_000_000
+    assert (record["name"], record["own"]) == ("My Agent", 1)
+    assert made.fake.published == [("agent.lifecycle", {"type": "created", "agentId": "my-agent"})]
+    assert made.fake.of("a2a::generate_card") == [{"agentId": "my-agent"}]
+
+
+async def test_case_11_create_without_id() -> None:
+    created = await house().run("agent::create", {"name": "x"})
+    assert uuid.UUID(created["agentId"]).version == 4
+    assert created["agentId"].count("-") == 4
+
+
+async def test_create_grants_capabilities() -> None:
+    made = house()
+    capabilities = {"functions": ["tool::*"], "memoryScopes": ["self.*"], "networkHosts": ["*"]}
+    await made.run(
+        "agent::create",
+        {
+            "id": "a",
+            "name": "a",
+            "capabilities": capabilities,
+            "resources": {"maxTokensPerHour": 5},
+        },
+    )
+    assert made.fake.of("security::set_capabilities") == [
+        {
+            "agentId": "a",
+            "capabilities": {
+                "tools": ["tool::*"],
+                "memoryScopes": ["self.*"],
+                "networkHosts": ["*"],
+                "maxTokensPerHour": 5,
+            },
+        }
+    ]
+
+
+async def test_create_refuses_a_taken_id_unless_told_to_overwrite() -> None:
+    made = house()
+    await made.run("agent::create", {"id": "a", "name": "first"})
+    with pytest.raises(Conflict, match="Agent already exists: a"):
+        await made.run("agent::create", {"id": "a", "name": "second"})
+    assert made.fake.stored["agents", "a"]["name"] == "first"
+    await made.run("agent::create", {"id": "a", "name": "third", "overwrite": True})
+    assert made.fake.stored["agents", "a"]["name"] == "third"
+    assert "overwrite" not in made.fake.stored["agents", "a"]
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({}, r"\$\.name: missing"),
+        ({"name": "  "}, r"\$\.name"),
+        ({"name": 5}, r"\$\.name: expected str"),
+        ({"name": "x", "id": "a/b"}, "Invalid ID format: a/b"),
+        ({"name": "x", "resources": {"dailyBudget": "much"}}, r"\$\.resources\.dailyBudget"),
+    ],
+)
+async def test_create_refuses_bad_input_and_changes_nothing(
+    config: dict[str, object], text: str
+) -> None:
+    made = house()
+    with pytest.raises(InvalidInput, match=text):
+        await made.run("agent::create", config)
+    assert made.fake.stored == {}
+
+
+async def test_a_failed_grant_takes_the_record_back() -> None:
+    made = house()
+    made.offer({"security::set_capabilities": BusError("broken")})
+    with pytest.raises(BusError):
+        await made.run("agent::create", {"id": "a", "name": "a"})
+    assert made.fake.stored == {}
+
+
+async def test_case_12_delete() -> None:
+    made = house()
+    with pytest.raises(InvalidInput, match="missing or empty agentId"):
+        await made.run("agent::delete", {"agentId": ""})
+    made.agent("to-delete")
+    for scope in ("capabilities", "policies", "metering"):
+        made.fake.stored[scope, "to-delete"] = {}
+    assert await made.run("agent::delete", {"agentId": "to-delete"}) == {"deleted": True}
+    assert made.fake.stored == {}
+    assert await made.run("agent::delete", {"agentId": "to-delete"}) == {"deleted": True}
+    assert made.fake.published[0] == (
+        "agent.lifecycle",
+        {"type": "deleted", "agentId": "to-delete"},
+    )
+    assert made.fake.of("context_cache::invalidate") == [{"agentId": "to-delete"}] * 2
+
+
+async def test_case_15_list_by_division() -> None:
+    made = house()
+    made.agent("d", persona={"division": "design"})
+    made.agent("e", persona={"division": "engineering"})
+    made.agent("n")
+    listed = await made.run("agent::list_by_division", {"division": "design"})
+    assert [agent["id"] for agent in listed] == ["d"]
+    assert len(await made.run("agent::list_by_division", {})) == 3
+    assert len(await made.run("agent::list")) == 3
+    with pytest.raises(InvalidInput):
+        await made.run("agent::list_by_division", {"division": "unheard-of"})
