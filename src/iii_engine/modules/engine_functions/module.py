@@ -92,7 +92,7 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
         self._serve(
             "engine::workers::list",
             workers.WorkersQuery,
-            lambda query, call: self._workers.find(query),
+            lambda query, call: self._workers.find(query, call.caller),
             workers.WorkerRows,
             "List the connected workers and the engine's modules",
         )

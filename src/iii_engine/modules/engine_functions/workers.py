@@ -82,8 +82,11 @@ class Workers:
         self._modules = host.modules
         self._started_ms = self._now_ms()
 
-    def find(self, query: WorkersQuery) -> WorkerRows:
+    def find(self, query: WorkersQuery, caller: Session | None) -> WorkerRows:
+        """Everybody who matches, by name; each with the functions that the caller may call."""
         rows = [row for row in self._rows(query.worker_id) if _matches(row, query)]
+        for row in rows:
+            _restrict(row, caller)
         rows.sort(key=lambda row: (row.name, row.id))
         return WorkerRows(rows, self._now_ms())
 
@@ -96,17 +99,22 @@ class Workers:
         row = next((r for r in rows if wanted == (r.id if query.worker_id else r.name)), None)
         if row is None:
             raise BusError(f"Worker {wanted} not found", code="NOT_FOUND")
+        _restrict(row, caller)
         engine = self._engine
         functions = [f for f in map(engine.registry.get, row.functions) if f is not None]
         return WorkerDetail(
             row,
-            [function_row(f) for f in functions if visible(caller, f.id)],
+            [function_row(f) for f in functions],
             [
                 type_row(kind)
                 for kind in engine.triggers.types()
                 if row.id == (kind.module or (kind.session and kind.session.id))
             ],
-            [trigger_row(t) for t in engine.triggers if t.owner and t.owner.id == row.id],
+            [
+                trigger_row(t)
+                for t in engine.triggers
+                if t.owner and t.owner.id == row.id and visible(caller, t.function_id)
+            ],
         )
 
     def register(self, metadata: WorkerMetadata, caller: Session | None) -> Success:
@@ -186,6 +194,12 @@ def _session_row(session: Session) -> WorkerRow:
         isolation=meta.isolation,
         description=meta.description,
     )
+
+
+def _restrict(row: WorkerRow, caller: Session | None) -> None:
+    """Leave out the functions that the caller may not know about."""
+    row.functions = [function_id for function_id in row.functions if visible(caller, function_id)]
+    row.function_count = len(row.functions)
 
 
 def _matches(row: WorkerRow, query: WorkersQuery) -> bool:
