@@ -24,6 +24,10 @@ _CLOSE = b"connection: close\r\n"
 _KEEP_1_0 = b"connection: keep-alive\r\n"
 
 
+def _unnamed(status: int) -> bytes:
+    return b"HTTP/1.1 %d Unknown\r\n" % status
+
+
 class BodyReader(Protocol):
     """Takes a request body piece by piece."""
 
@@ -54,34 +58,36 @@ class Exchange:
     `end`. All methods may be called after the client has gone; they do nothing then.
     """
 
-    __slots__ = (
-        "_bodiless",
-        "_chunked",
-        "_collected",
-        "_head",
-        "_limit",
-        "_mode",
-        "_parts",
-        "_protocol",
-        "_reader",
-        "_size",
-        "_too_large",
-        "begun",
-        "closed",
-        "complete",
-        "content_length",
-        "content_type",
-        "expects_continue",
-        "has_body",
-        "headers",
-        "http_1_0",
-        "keep_alive",
-        "method",
-        "on_close",
-        "on_writable",
-        "refusal",
-        "target",
-    )
+    content_type: bytes = b""
+    content_length: int = 0
+    has_body: bool = False
+    expects_continue: bool = False
+    http_1_0: bool = False
+    keep_alive: bool = True
+    #: The whole request has arrived.
+    complete: bool = False
+    #: A streamed answer is under way.
+    begun: bool = False
+    #: The answer is complete, or the client has gone.
+    closed: bool = False
+    #: Status and text with which the protocol itself answers.
+    refusal: tuple[int, str] | None = None
+    #: Called when the client goes before the answer is complete.
+    on_close: Callable[[], None] | None = None
+    #: Called with False when the client reads too slowly, with True when it has caught up.
+    on_writable: Callable[[bool], None] | None = None
+
+    # The defaults live on the class, so that a request only pays for what it uses.
+    _mode: _Body = _Body.WAITING
+    _parts: list[bytes] | None = None
+    _size: int = 0
+    _limit: int = 0
+    _collected: Callable[[bytes], None] | None = None
+    _too_large: Callable[[], None] | None = None
+    _reader: BodyReader | None = None
+    _head: bytes | None = None  # of a streamed answer, until its first bytes
+    _chunked: bool = False
+    _bodiless: bool = False
 
     def __init__(
         self,
@@ -94,30 +100,6 @@ class Exchange:
         self.method = method
         self.target = target
         self.headers = headers
-        self.content_type = b""
-        self.content_length = 0
-        self.has_body = False
-        self.expects_continue = False
-        self.http_1_0 = False
-        self.keep_alive = True
-        self.complete = False  # the whole request has arrived
-        self.begun = False  # a streamed answer is under way
-        self.closed = False  # the answer is complete, or the client has gone
-        self.refusal: tuple[int, str] | None = None  # answered by the protocol itself
-        #: Called when the client goes before the answer is complete.
-        self.on_close: Callable[[], None] | None = None
-        #: Called with False when the client reads too slowly, with True when it has caught up.
-        self.on_writable: Callable[[bool], None] | None = None
-        self._mode = _Body.WAITING
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._limit = 0
-        self._collected: Callable[[bytes], None] | None = None
-        self._too_large: Callable[[], None] | None = None
-        self._reader: BodyReader | None = None
-        self._head: bytes | None = None  # of a streamed answer, until its first bytes
-        self._chunked = False
-        self._bodiless = False
 
     @property
     def peer(self) -> str:
@@ -165,6 +147,8 @@ class Exchange:
     def feed(self, data: bytes) -> None:
         """A piece of the body arrived (called by the protocol, which calls `pump` afterwards)."""
         if self._mode is not _Body.DISCARD:
+            if self._parts is None:
+                self._parts = []
             self._parts.append(data)
             self._size += len(data)
 
@@ -176,10 +160,10 @@ class Exchange:
                 self._give_up()
             elif self.complete and (done := self._collected) is not None:
                 self._collected = self._too_large = None
-                parts, self._parts = self._parts, []
+                parts, self._parts = self._parts or (), None
                 done(parts[0] if len(parts) == 1 else b"".join(parts))
         elif mode is _Body.STREAM:
-            parts, self._parts = self._parts, []
+            parts, self._parts = self._parts or (), None
             reader = self._reader
             if reader is None:
                 return
@@ -199,8 +183,7 @@ class Exchange:
 
     def _discard(self) -> None:
         self._mode = _Body.DISCARD
-        self._parts = []
-        self._reader = None
+        self._parts = self._reader = None
 
     # -- answer ----------------------------------------------------------------------------------
 
@@ -212,13 +195,14 @@ class Exchange:
             length, body = b"", b""
         else:
             length = b"content-length: %d\r\n" % len(body)
-        start = b"".join((self._first_line(status), head, length, self._connection(), b"\r\n"))
+        first = _STATUS_LINES.get(status) or _unnamed(status)
+        parts = (first, self._protocol.date_line(), head, length, self._connection(), b"\r\n")
         if self.method == "HEAD":
             body = b""
         if len(body) <= JOIN_BELOW:
-            self._protocol.write(b"".join((start, body)))
+            self._protocol.write(b"".join((*parts, body)))
         else:
-            self._protocol.write(start)
+            self._protocol.write(b"".join(parts))
             self._protocol.write(body)
         self._finish()
 
@@ -234,8 +218,9 @@ class Exchange:
         elif status not in _WITHOUT_BODY:
             self._chunked = not self._bodiless
             framing = b"transfer-encoding: chunked\r\n"
+        first = _STATUS_LINES.get(status) or _unnamed(status)
         self._head = b"".join(
-            (self._first_line(status), head, framing, self._connection(), b"\r\n")
+            (first, self._protocol.date_line(), head, framing, self._connection(), b"\r\n")
         )
 
     def write(self, data: bytes) -> None:
@@ -264,10 +249,6 @@ class Exchange:
         """Cut the connection, so that the client sees that the answer is not whole."""
         if not self.closed:
             self._protocol.abort()
-
-    def _first_line(self, status: int) -> bytes:
-        line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status
-        return line + self._protocol.date_line()
 
     def _connection(self) -> bytes:
         if not self.complete or self._protocol.stopping:

@@ -19,6 +19,7 @@ from iii_engine.modules.http import failure
 from iii_engine.modules.http.flat import flat_payload
 from iii_engine.modules.http.payload import (
     EMPTY,
+    NO_QUERY,
     Query,
     channel_fields,
     is_json_type,
@@ -52,32 +53,26 @@ FAILED_STREAM_SECONDS = 5.0
 class Request:
     """A matched request. `id` names it to the client; its channels have ids derived from it."""
 
-    __slots__ = (
-        "_body_channel",
-        "_body_id",
-        "_raw",
-        "_read_key",
-        "_slot",
-        "_stream",
-        "_then",
-        "_timer",
-        "_write_key",
-        "body",
-        "call_answered",
-        "channel_id",
-        "client",
-        "context",
-        "dispatched",
-        "exchange",
-        "gateway",
-        "head",
-        "id",
-        "params",
-        "path",
-        "query",
-        "route",
-        "started",
-    )
+    body: Raw = NULL
+    #: What middleware contributed, as JSON.
+    context: bytes = EMPTY
+    params: bytes = EMPTY
+    query: Query = NO_QUERY
+    #: The handler has been called.
+    dispatched: bool = False
+    #: The call of the handler has ended.
+    call_answered: bool = False
+
+    # The defaults live on the class, so that a request only pays for what it uses.
+    _slot: bool = False  # it counts against the concurrency limit
+    _raw: bytes = b""
+    _then: Callable[[bool], None] | None = None
+    _timer: TimerHandle | None = None
+    _body_id: str = ""
+    _write_key: str = ""
+    _read_key: str = ""
+    _body_channel: Channel | None = None
+    _stream: ResponseStream | None = None
 
     def __init__(
         self, gateway: Gateway, exchange: Exchange, route: Route, values: list[str], path: str
@@ -90,20 +85,8 @@ class Request:
         self.head, self.client = gateway.client_of(exchange)
         self.channel_id = channel_id = gateway.new_id()
         self.id = self.head.request_id or channel_id
-        self.params = read_params(route, values) if values else EMPTY
-        self.query: Query
-        self.body = NULL
-        self.context = EMPTY
-        self.dispatched = False  # the handler has been called
-        self.call_answered = False
-        self._raw = b""
-        self._slot = False  # it counts against the concurrency limit
-        self._then: Callable[[bool], None] | None = None
-        self._timer: TimerHandle | None = None
-        self._body_id = ""
-        self._write_key = self._read_key = ""
-        self._body_channel: Channel | None = None
-        self._stream: ResponseStream | None = None
+        if values:
+            self.params = read_params(route, values)
 
     def start(self) -> None:
         """A place among the concurrent requests is free."""
@@ -112,11 +95,12 @@ class Request:
         if exchange.closed:
             self.release()
             return
-        try:
-            self.query = read_query(exchange.target.partition("?")[2])
-        except ValueError:
-            self.refuse(400, failure.body_of("Too many query fields"))
-            return
+        if "?" in exchange.target:
+            try:
+                self.query = read_query(exchange.target.partition("?")[2])
+            except ValueError:
+                self.refuse(400, failure.body_of("Too many query fields"))
+                return
         exchange.on_close = self._client_gone
         if self.route.plain and not self.gateway.middleware:
             self.read_body(self.dispatch)
