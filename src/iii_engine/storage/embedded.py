@@ -1,0 +1,213 @@
+"""The durable store: SQLite with a write-ahead log, one writer, group commit.
+
+Works run on the loop's thread as they come, inside one open transaction; only COMMIT, which waits
+for the disk, runs in a thread. While it does, new works queue up, and all of them share the next
+one. Statements cost about two microseconds each, less than handing them to another thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeAlias, TypeVar
+
+import apsw
+
+from iii_engine.storage import files
+from iii_engine.storage.base import StoreError, Transaction
+from iii_engine.storage.buffer import Buffer, Write
+from iii_engine.storage.committer import Committer
+from iii_engine.storage.salvage import salvage
+from iii_engine.storage.tables import Tables
+
+log = logging.getLogger("iii.storage")
+
+T = TypeVar("T")
+Work: TypeAlias = Callable[[Transaction], T]
+Done: TypeAlias = Callable[[T | None, BaseException | None], None]
+
+#: Works run in one go, at most: the loop has other things to do as well.
+MAX_BATCH: Final = 1000
+
+
+class EmbeddedStore:
+    """A `Store` in one file of a directory of its own.
+
+    `relaxed` answers before the disk has it: a crash of the machine (not of the process) may lose
+    the newest writes. A database that cannot be read is renamed to `*.corrupt-<ms>` and what can
+    be read of it is taken over, unless `repair` is False: then opening it is an error.
+    """
+
+    def __init__(self, file: Path, *, relaxed: bool = False, repair: bool = True) -> None:
+        self._file = file
+        self._relaxed = relaxed
+        self._repair = repair
+        self._open = False
+        self._committing = False
+        self._commit_due = False
+        self._snapshot = False
+        #: Works that wait for the commit under way to end.
+        self._queue: deque[tuple[Work[Any], Done[Any]]] = deque()
+        #: Who to tell when the open transaction is committed: (done, result, error).
+        self._batch: list[tuple[Done[Any], Any, Exception | None]] = []
+        #: Why the open transaction is gone: SQLite undoes all of it when the disk is full.
+        self._lost: StoreError | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def open(self) -> None:
+        """Raises `StoreError`: in use by another engine, not a directory, unreadable."""
+        self._loop = asyncio.get_running_loop()
+        files.make_directory(self._file.parent)
+        self._lock = files.Lock(self._file.with_name(self._file.name + ".lock"))
+        try:
+            self._writer = self._open_writer()
+            self._reader = files.open_reader(self._file)
+        except apsw.Error as error:
+            self._lock.release()
+            raise StoreError(f"cannot open {self._file}: {error}") from error
+        except BaseException:
+            self._lock.release()
+            raise
+        self._writing = Tables(self._writer)
+        self._reading = Tables(self._reader)
+        self._committer = Committer(self._loop, self._commit, self._committed)
+        self._open = True
+
+    def _open_writer(self) -> apsw.Connection:
+        try:
+            return files.open_writer(self._file, relaxed=self._relaxed)
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            if not self._repair:
+                raise StoreError(f"{self._file} is corrupt: {error}") from error
+            aside = files.set_aside(self._file)
+            log.error("%s is corrupt (%s): renamed to %s", self._file, error, aside.name)
+        writer = files.open_writer(self._file, relaxed=self._relaxed)
+        saved = salvage(aside, writer)
+        log.error("%d items of %s could still be read and were taken over", saved, aside.name)
+        return writer
+
+    async def close(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        await self._idle.wait()
+        self._committer.stop()
+        self._end_snapshot()
+        self._reader.close()
+        self._writer.close()
+        self._lock.release()
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def read(self, work: Work[T]) -> T:
+        """See `Store.read`. Reads of one tick of the loop share a snapshot."""
+        if not self._open:
+            raise StoreError("the store is closed")
+        try:
+            if not self._snapshot:
+                self._reader.execute("BEGIN")
+                self._snapshot = True
+                self._loop.call_soon(self._end_snapshot)
+            return work(self._reading)
+        except apsw.Error as error:
+            raise StoreError(f"cannot read {self._file}: {error}") from error
+
+    def _end_snapshot(self) -> None:
+        if self._snapshot:
+            self._snapshot = False
+            self._reader.execute("ROLLBACK")
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def write(self, work: Work[T], done: Done[T]) -> None:
+        """See `Store.write`. `work` runs on the loop's thread; `done` never before this returns."""
+        if not self._open:
+            self._loop.call_soon(done, None, StoreError("the store is closed"))
+        elif self._committing:
+            self._queue.append((work, done))
+        else:
+            self._run(work, done)
+            if not self._commit_due:
+                self._commit_due = True
+                self._idle.clear()
+                # At the end of this tick, so that all that it brings shares one commit.
+                self._loop.call_soon(self._start_commit)
+
+    def _run(self, work: Work[T], done: Done[T]) -> None:
+        result: T | None = None
+        problem: Exception | None = self._lost
+        if problem is None:
+            try:
+                if not self._batch:
+                    self._writer.execute("BEGIN IMMEDIATE")
+                buffer = Buffer(self._writing)
+                result = work(buffer)
+                self._apply(buffer.writes)
+            except apsw.Error as error:
+                problem = self._failure(error)
+                if not self._writer.in_transaction:
+                    self._lost = problem
+            except Exception as error:  # noqa: BLE001  (it is the caller's, who gets it)
+                problem = error
+        self._batch.append((done, result, problem))
+
+    def _apply(self, writes: list[Write]) -> None:
+        """Write what one work wanted, all or nothing: a single statement is that by itself."""
+        if len(writes) <= 1:
+            self._writing.apply(writes)
+            return
+        execute = self._writer.execute
+        execute("SAVEPOINT work")
+        try:
+            self._writing.apply(writes)
+        except BaseException:
+            if self._writer.in_transaction:
+                execute("ROLLBACK TO work")
+                execute("RELEASE work")
+            raise
+        execute("RELEASE work")
+
+    def _start_commit(self) -> None:
+        self._commit_due = False
+        self._committing = True
+        self._committer.start_commit()
+
+    def _commit(self) -> None:
+        """In the committer's thread."""
+        if self._lost is None:
+            self._writer.execute("COMMIT")
+
+    def _committed(self, error: Exception | None) -> None:
+        """Back on the loop: begin the next commit, then tell those of this one."""
+        problem = self._lost if error is None else self._failure(error)
+        self._lost = None
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+        self._end_snapshot()
+        batch, self._batch = self._batch, []
+        queue = self._queue
+        for _ in range(min(len(queue), MAX_BATCH)):
+            self._run(*queue.popleft())
+        if self._batch:
+            self._committer.start_commit()
+        else:
+            self._committing = False
+            self._idle.set()
+        for done, result, failed in batch:
+            try:
+                if failed is not None or problem is not None:
+                    done(None, failed or problem)
+                else:
+                    done(result, None)
+            except Exception:
+                log.exception("a listener to the store failed")
+
+    def _failure(self, error: Exception) -> StoreError:
+        log.error("cannot write %s: %s", self._file, error)
+        failure = StoreError(f"cannot write {self._file}: {error}")
+        failure.__cause__ = error
+        return failure

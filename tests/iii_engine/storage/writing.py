@@ -1,0 +1,39 @@
+"""Waiting for what a store was asked to write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from iii_engine.storage.base import Store, Transaction
+
+T = TypeVar("T")
+
+
+def submit(store: Store, work: Callable[[Transaction], T]) -> asyncio.Future[T]:
+    """What `work` returns or raises, once the store says it is done."""
+    answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    def done(result: T | None, error: BaseException | None) -> None:
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(result)  # type: ignore[arg-type]
+
+    store.write(work, done)
+    return answer
+
+
+async def put(store: Store, space: str, *keys: str, value: bytes = b"1") -> None:
+    """Write keys in this order, in one transaction."""
+
+    def work(transaction: Transaction) -> None:
+        for key in keys:
+            transaction.put(space, key, value)
+
+    await submit(store, work)
+
+
+def keys(store: Store, space: str) -> list[str]:
+    return store.read(lambda t: [key for key, _ in t.items(space)])
