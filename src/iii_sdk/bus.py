@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from typing import Any, TypeVar, overload
 
 import msgspec
+from msgspec import Raw
 
 from iii_sdk import frames
+from iii_sdk.bindings import Binding
 from iii_sdk.call import current_call
 from iii_sdk.channels import Channel, ChannelReader, ChannelRefs, ChannelWriter
 from iii_sdk.codec import dump, read_result
 from iii_sdk.connection import Connection
-from iii_sdk.protocol import ChannelRef, parse_traceparent
+from iii_sdk.protocol import NULL, ChannelRef, RegisterTrigger, parse_traceparent
 from iii_sdk.state import State
 
 T = TypeVar("T")
@@ -97,6 +100,30 @@ class Bus:
     def publish(self, topic: str, data: object = None) -> None:
         """Tell every subscriber of a topic; at most once, nobody waits."""
         self.send("publish", {"topic": topic, "data": data})
+
+    def bind(self, function_id: str, binding: Binding) -> str:
+        """Have an event call a function from now on, and return the trigger's id.
+
+        For bindings that come and go; those of a whole life belong to the function's declaration.
+        """
+        trigger = RegisterTrigger(
+            str(uuid.uuid4()),
+            binding.trigger_type,
+            function_id,
+            Raw(dump(binding.config)),
+            NULL if binding.metadata is None else Raw(dump(binding.metadata)),
+        )
+        self.connection.registrations.add_trigger(trigger)
+        return trigger.id
+
+    def unbind(self, trigger_id: str) -> None:
+        """Undo `bind`. Unknown ids are ignored."""
+        self.connection.registrations.remove_trigger(trigger_id)
+
+    @property
+    def epoch(self) -> int:
+        """Grows with every new connection; events are lost between two of them."""
+        return self.connection.epoch
 
     async def channel(self, buffer_size: int = 64) -> Channel:
         """Create a data channel. `buffer_size` is in frames, 1 to 1024."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
@@ -21,34 +21,30 @@ from iii_sdk.backoff import Backoff
 from iii_sdk.call import current_call
 from iii_sdk.calls import Calls
 from iii_sdk.codec import encode
-from iii_sdk.errors import BusError, TooLarge, Unavailable
+from iii_sdk.errors import TooLarge, Unavailable
+from iii_sdk.outbox import Outbox
+from iii_sdk.owned_types import OwnedTypes
 from iii_sdk.protocol import (
     ErrorBody,
     InvocationResult,
     InvokeFunction,
     MalformedMessage,
     Message,
-    RegisterFunction,
-    RegisterService,
     RegisterTrigger,
-    RegisterTriggerType,
     TriggerRegistrationResult,
     UnregisterTrigger,
     WorkerMetadata,
 )
-from iii_sdk.registrations import OnInvoke, OnTriggerError, Registrations, TypeHandler
+from iii_sdk.registrations import Registrations
 from iii_sdk.transport import Endpoint, Transport
 
 log = logging.getLogger("iii.sdk")
 
 #: Largest message sent, in bytes; larger data goes through a channel.
 MAX_MESSAGE: Final = 64 * 1024 * 1024
-#: Messages kept while there is no connection; the oldest goes first.
-QUEUE_MESSAGES: Final = 1000
-#: Bytes that may wait for an engine that does not read.
-OUTBOX_BYTES: Final = 64 * 1024 * 1024
 
 CONNECT_SECONDS: Final = 15
+CLOSE_SECONDS: Final = 2
 PING_SECONDS: Final = 20.0
 #: A connection that was silent for this many pings is dead.
 SILENT_PINGS: Final = 3
@@ -95,33 +91,38 @@ class Connection:
         self._ended: asyncio.Future[None] | None = None
         self._changed: asyncio.Future[None] = self._loop.create_future()
         self._reattach: protocol.Reattach | None = None
-        self._queue: deque[tuple[str | None, bytes]] = deque()
-        self._outbox: list[bytes] = []
-        self._outbox_bytes = 0
-        self._writable = True
+        self._outbox = Outbox(self._loop)
+        self._send = self._outbox.send
+        self.registrations.announce = self._announce
+        self._types = OwnedTypes(self.registrations, self._announce)
         self._pongs: deque[asyncio.Future[None]] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._opened_at: float | None = None
 
     # -- life ------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Connect, and connect again after every end, until `close`."""
         while not self._closing:
-            started = self._loop.time()
             self._enter(State.RECONNECTING if self.epoch else State.CONNECTING)
             try:
                 await self._one_connection()
             except OSError as error:
                 log.info("cannot connect to the engine: %s", error)
             if not self._closing:
-                # An engine that accepts and refuses must not be asked every second.
-                lasted = 0.0 if self.auth_error else self._loop.time() - started
-                self._backoff.ended(lasted)
+                self._backoff.ended(self._lasted())
                 self._enter(State.DISCONNECTED)
                 await self._pause(self._backoff.next())
 
+    def _lasted(self) -> float:
+        """Seconds of the last connection. One that the engine refused counts for nothing, else it
+        would be asked again every second."""
+        if self._opened_at is None or self.auth_error is not None:
+            return 0.0
+        return self._loop.time() - self._opened_at
+
     async def _one_connection(self) -> None:
         self.epoch += 1
+        self._opened_at = None
         self._ended = self._loop.create_future()
         transport = await self._connect(self._ended)
         watch = self._loop.create_task(self._watch(transport))
@@ -157,17 +158,16 @@ class Connection:
         """End for good. Pending calls fail with `SHUTDOWN`. Harmless when done twice."""
         if self._closing:
             return
-        self._flush()
+        self._outbox.flush()
         self._enter(State.CLOSED)
         self._closing = True
         self._calls.shut_down()
-        self._queue.clear()
-        for task in list(self._tasks):
-            task.cancel()
+        self._outbox.release()
+        self._types.cancel()
         transport = self._transport
         if transport is not None:
             transport.close(code)
-            await transport.wait_closed()
+            await _closed(transport)
         elif self._ended is not None:
             _resolve(self._ended)
 
@@ -203,14 +203,15 @@ class Connection:
         if self._closing:
             transport.abort()
             return
+        self._opened_at = self._loop.time()
         self._transport = transport
-        self._writable = True
+        self._outbox.opened(transport)
         if self._reattach is not None:
             self._send(protocol.encode(self._reattach))
         self.send_metadata()
         for frame in self.registrations.frames():
             self._send(frame)
-        self._flush()
+        self._outbox.flush()
 
     def received(self, data: bytes, is_text: bool) -> None:
         try:
@@ -226,17 +227,14 @@ class Connection:
             self._on_other(message)
 
     def flow(self, open: bool) -> None:
-        self._writable = open
-        if open:
-            self._flush()
+        self._outbox.flow(open)
 
     def closed(self, code: int, reason: str) -> None:
         if not self._closing:
             log.info("connection to the engine ended: %d %s", code, reason)
         self._transport = None
         self._enter(State.DISCONNECTED)
-        self._outbox.clear()
-        self._outbox_bytes = 0
+        self._outbox.closed()
         self._calls.lose_sent()
         while self._pongs:
             _resolve(self._pongs.popleft())
@@ -261,7 +259,7 @@ class Connection:
             raise _payload_too_large(len(data))
         if self._closing:
             raise Unavailable("iii is shutting down", code="SHUTDOWN", function_id=function_id)
-        if self._outbox_bytes > OUTBOX_BYTES:
+        if self._outbox.full:
             raise Unavailable("the engine does not keep up", code="connection_overloaded")
         call_id, call = self._calls.open(function_id, timeout)
         parent = current_call.get()
@@ -275,7 +273,7 @@ class Connection:
             call.sent = True
             self._send(frame)
         else:
-            self._keep(call_id, frame)
+            self._outbox.hold(call_id, frame)
         return call.future
 
     def send(self, function_id: str, data: bytes | Raw, action: bytes = frames.VOID_ACTION) -> None:
@@ -291,9 +289,11 @@ class Connection:
             None if parent is None else parent.baggage,
             action,
         )
-        if self.state is not State.CONNECTED:
-            self._keep(None, frame)
-        elif self._outbox_bytes > OUTBOX_BYTES:
+        if self._closing:
+            log.debug("dropped a void call of %s: iii is shutting down", function_id)
+        elif self.state is not State.CONNECTED:
+            self._outbox.hold(None, frame)
+        elif self._outbox.full:
             log.warning("dropped a void call of %s: the engine does not keep up", function_id)
         else:
             self._send(frame)
@@ -326,38 +326,6 @@ class Connection:
         done, _ = await asyncio.wait((pong,), timeout=timeout)
         return bool(done) and self._transport is not None
 
-    # -- registrations ---------------------------------------------------------------------------
-
-    def add_function(self, message: RegisterFunction, on_invoke: OnInvoke | None) -> None:
-        """Offer a function, now and on every later connection. Raises `ValueError`."""
-        self.registrations.add_function(message, on_invoke)
-        self._announce(message)
-
-    def remove_function(self, function_id: str) -> None:
-        if self.registrations.functions.pop(function_id, None) is not None:
-            self._announce(protocol.UnregisterFunction(function_id))
-
-    def add_trigger(self, message: RegisterTrigger, on_error: OnTriggerError | None = None) -> None:
-        self.registrations.triggers[message.id] = (message, on_error)
-        self._announce(message)
-
-    def remove_trigger(self, trigger_id: str) -> None:
-        entry = self.registrations.triggers.pop(trigger_id, None)
-        if entry is not None:
-            self._announce(UnregisterTrigger(trigger_id, entry[0].trigger_type))
-
-    def add_type(self, message: RegisterTriggerType, handler: TypeHandler) -> None:
-        self.registrations.types[message.id] = (message, handler)
-        self._announce(message)
-
-    def remove_type(self, type_id: str) -> None:
-        if self.registrations.types.pop(type_id, None) is not None:
-            self._announce(protocol.UnregisterTriggerType(type_id))
-
-    def add_service(self, message: RegisterService) -> None:
-        self.registrations.services[message.id] = message
-        self._announce(message)
-
     def send_metadata(self) -> None:
         """Tell the engine who this is; done on every connect and when the metadata changed."""
         if self._transport is not None:
@@ -371,32 +339,6 @@ class Connection:
     def _announce(self, message: Message) -> None:
         if self._transport is not None:
             self._send(protocol.encode(message))
-
-    # -- outgoing --------------------------------------------------------------------------------
-
-    def _send(self, frame: bytes) -> None:
-        """Into the one write of this loop tick."""
-        if self._transport is None:
-            return
-        if not self._outbox:
-            self._loop.call_soon(self._flush)
-        self._outbox.append(frame)
-        self._outbox_bytes += len(frame)
-
-    def _flush(self) -> None:
-        if self._outbox and self._writable and self._transport is not None:
-            frames, self._outbox = self._outbox, []
-            self._outbox_bytes = 0
-            self._transport.send(frames)
-
-    def _keep(self, call_id: str | None, frame: bytes) -> None:
-        """Hold a call until there is a connection."""
-        if self._closing:
-            return
-        if len(self._queue) >= QUEUE_MESSAGES:
-            self._queue.popleft()
-            log.warning("dropped the oldest of %d waiting messages", QUEUE_MESSAGES)
-        self._queue.append((call_id, frame))
 
     # -- incoming --------------------------------------------------------------------------------
 
@@ -415,9 +357,9 @@ class Connection:
         if isinstance(message, protocol.WorkerRegistered):
             self._on_registered(message)
         elif isinstance(message, RegisterTrigger):
-            self._on_register_trigger(message)
+            self._types.register(message)
         elif isinstance(message, UnregisterTrigger):
-            self._on_unregister_trigger(message)
+            self._types.unregister(message)
         elif isinstance(message, TriggerRegistrationResult):
             self._on_trigger_result(message)
         elif isinstance(message, protocol.ErrorMessage):
@@ -432,8 +374,7 @@ class Connection:
         self.auth_error = None
         self._reattach = protocol.Reattach(message.worker_id, message.reattach_token)
         self._enter(State.CONNECTED)
-        queue, self._queue = self._queue, deque()
-        for call_id, frame in queue:
+        for call_id, frame in self._outbox.release():
             if call_id is None:
                 self._send(frame)
             elif call_id in self._calls:  # else it has timed out meanwhile
@@ -444,41 +385,6 @@ class Connection:
         if self.auth_error is None:
             log.error("the engine refused this worker: %s", message.error.message)
         self.auth_error = message.error.message
-
-    def _on_register_trigger(self, message: RegisterTrigger) -> None:
-        entry = self.registrations.types.get(message.trigger_type)
-        result = TriggerRegistrationResult(message.id, message.trigger_type, message.function_id)
-        if entry is None:
-            text = f"Trigger type '{message.trigger_type}' not found"
-            result.error = ErrorBody("trigger_type_not_found", text)
-            self._announce(result)
-        else:
-            self._spawn(self._bind(entry[1], message, result))
-
-    async def _bind(
-        self, handler: TypeHandler, message: RegisterTrigger, result: TriggerRegistrationResult
-    ) -> None:
-        try:
-            await handler.bind(message)
-        except BusError as error:
-            result.error = ErrorBody(error.code, error.message)
-        except Exception as error:
-            log.exception("binding a trigger of type %s failed", message.trigger_type)
-            result.error = ErrorBody("trigger_registration_failed", str(error))
-        self._announce(result)
-
-    def _on_unregister_trigger(self, message: UnregisterTrigger) -> None:
-        entry = self.registrations.types.get(message.trigger_type or "")
-        if entry is not None and entry[1].unbind is not None:
-            self._spawn(self._unbind(entry[1].unbind, message))
-
-    async def _unbind(
-        self, unbind: Callable[[UnregisterTrigger], Awaitable[None]], message: UnregisterTrigger
-    ) -> None:
-        try:
-            await unbind(message)
-        except Exception:
-            log.exception("unbinding a trigger of type %s failed", message.trigger_type)
 
     def _on_trigger_result(self, message: TriggerRegistrationResult) -> None:
         if message.error is None:
@@ -493,10 +399,13 @@ class Connection:
         if entry is not None and entry[1] is not None:
             entry[1](message.error)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+async def _closed(transport: Transport) -> None:
+    """Wait for the end of a socket; a peer that does not read gets no more than that."""
+    try:
+        await asyncio.wait_for(transport.wait_closed(), CLOSE_SECONDS)
+    except TimeoutError:
+        transport.abort()
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

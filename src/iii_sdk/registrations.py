@@ -10,11 +10,14 @@ from iii_sdk import protocol
 from iii_sdk.protocol import (
     ErrorBody,
     InvokeFunction,
+    Message,
     RegisterFunction,
     RegisterService,
     RegisterTrigger,
     RegisterTriggerType,
+    UnregisterFunction,
     UnregisterTrigger,
+    UnregisterTriggerType,
 )
 
 #: Starts to handle a call and returns at once. The second argument is the epoch of the connection
@@ -33,13 +36,17 @@ class TypeHandler:
 
 
 class Registrations:
-    """Functions, trigger types, services and triggers by id."""
+    """Functions, trigger types, services and triggers by id.
+
+    `announce` tells the engine of a change at once; a connection sets it.
+    """
 
     def __init__(self) -> None:
         self.functions: dict[str, tuple[RegisterFunction, OnInvoke | None]] = {}
         self.types: dict[str, tuple[RegisterTriggerType, TypeHandler]] = {}
         self.services: dict[str, RegisterService] = {}
         self.triggers: dict[str, tuple[RegisterTrigger, OnTriggerError | None]] = {}
+        self.announce: Callable[[Message], None] = _tell_nobody
 
     def add_function(self, message: RegisterFunction, on_invoke: OnInvoke | None) -> None:
         """Raises `ValueError` for an empty id and for one that is taken.
@@ -51,6 +58,36 @@ class Registrations:
         if message.id in self.functions:
             raise ValueError(f"function id '{message.id}' already registered")
         self.functions[message.id] = (message, on_invoke)
+        self.announce(message)
+
+    def remove_function(self, function_id: str) -> None:
+        """Running calls complete. Unknown ids are ignored, here and below."""
+        if self.functions.pop(function_id, None) is not None:
+            self.announce(UnregisterFunction(function_id))
+
+    def add_trigger(self, message: RegisterTrigger, on_error: OnTriggerError | None = None) -> None:
+        """A trigger of the same id is replaced."""
+        self.triggers[message.id] = (message, on_error)
+        self.announce(message)
+
+    def remove_trigger(self, trigger_id: str) -> None:
+        entry = self.triggers.pop(trigger_id, None)
+        if entry is not None:
+            self.announce(UnregisterTrigger(trigger_id, entry[0].trigger_type))
+
+    def add_type(self, message: RegisterTriggerType, handler: TypeHandler) -> None:
+        """A type of the same id is replaced."""
+        self.types[message.id] = (message, handler)
+        self.announce(message)
+
+    def remove_type(self, type_id: str) -> None:
+        if self.types.pop(type_id, None) is not None:
+            self.announce(UnregisterTriggerType(type_id))
+
+    def add_service(self, message: RegisterService) -> None:
+        """A service of the same id is replaced."""
+        self.services[message.id] = message
+        self.announce(message)
 
     def frames(self) -> Iterator[bytes]:
         """Every registration as a frame, in the order that published clients use."""
@@ -62,3 +99,7 @@ class Registrations:
             yield protocol.encode(function)
         for trigger, _ in self.triggers.values():
             yield protocol.encode(trigger)
+
+
+def _tell_nobody(message: Message) -> None:
+    pass

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
-
-from msgspec import Raw
 
 from iii_sdk.bus import Bus
 from iii_sdk.call import Call, current_call
@@ -18,7 +15,7 @@ from iii_sdk.envelope import read_envelope
 from iii_sdk.errors import BusError
 from iii_sdk.exchange import Exchange
 from iii_sdk.metadata import worker_metadata
-from iii_sdk.protocol import NULL, ErrorBody, InvokeFunction, RegisterFunction, RegisterTrigger
+from iii_sdk.protocol import ErrorBody, InvokeFunction, RegisterFunction
 from iii_sdk.streams import EventStream, Response
 
 if TYPE_CHECKING:
@@ -42,19 +39,20 @@ class Service:
             worker.name, version=worker.version, description=worker.description
         )
         self.connection = Connection(endpoint, metadata)
+        self.registrations = self.connection.registrations
         self.bus = Bus(self.connection, worker.name)
         self._running: dict[asyncio.Task[None], None] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._loop = asyncio.get_running_loop()
         for kind, handler in worker.trigger_types.values():
-            self.connection.add_type(kind, handler)
+            self.registrations.add_type(kind, handler)
         for function in worker.functions.values():
             self.add(function)
 
     def add(self, function: Function) -> None:
         """Offer a function and its aliases, and bind its triggers."""
         for function_id, metadata in function.ids():
-            self.connection.add_function(
+            self.registrations.add_function(
                 RegisterFunction(
                     function_id,
                     function.description,
@@ -65,23 +63,15 @@ class Service:
                 lambda message, epoch: self._start(function, message, epoch),
             )
         for binding in function.bindings:
-            self.connection.add_trigger(
-                RegisterTrigger(
-                    str(uuid.uuid4()),
-                    binding.trigger_type,
-                    function.id,
-                    _raw(binding.config),
-                    NULL if binding.metadata is None else _raw(binding.metadata),
-                )
-            )
+            self.bus.bind(function.id, binding)
 
     def remove(self, function: Function) -> None:
         """Withdraw a function with its aliases and triggers; running calls complete."""
-        triggers = self.connection.registrations.triggers
+        triggers = self.registrations.triggers
         for trigger_id in [i for i, (t, _) in triggers.items() if t.function_id == function.id]:
-            self.connection.remove_trigger(trigger_id)
+            self.registrations.remove_trigger(trigger_id)
         for function_id, _ in function.ids():
-            self.connection.remove_function(function_id)
+            self.registrations.remove_function(function_id)
 
     async def stop(self, drain: float = DRAIN_SECONDS) -> None:
         """Take no more calls, let the running ones finish, close."""
@@ -156,7 +146,3 @@ class Service:
 
 def _text(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _raw(value: object) -> Raw:
-    return Raw(dump(value))

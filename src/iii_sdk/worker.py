@@ -164,7 +164,7 @@ class Worker:
         message = RegisterTriggerType(type_id, description, schema(config), schema(payload))
         self.trigger_types[type_id] = (message, handler)
         for service in self._services:
-            service.connection.add_type(message, handler)
+            service.registrations.add_type(message, handler)
 
     # -- serving ---------------------------------------------------------------------------------
 

@@ -8,9 +8,10 @@ import pytest
 
 from iii_sdk import BusError, Unavailable, Worker, connect
 from iii_sdk.backoff import Backoff
-from iii_sdk.connection import QUEUE_MESSAGES, Connection, State
+from iii_sdk.connection import Connection, State
 from iii_sdk.errors import Timeout, TooLarge
 from iii_sdk.metadata import worker_metadata
+from iii_sdk.outbox import HELD_CALLS
 from iii_sdk.registrations import TypeHandler
 
 
@@ -127,12 +128,12 @@ async def test_the_queue_of_a_disconnected_client_is_bounded(engine, wait_until,
         await wait_until(lambda: bus.connection.state is not State.CONNECTED)
         first = asyncio.create_task(bus.call("engine::channels::create", {}, timeout=0.3))
         await asyncio.sleep(0)
-        for _ in range(QUEUE_MESSAGES):
+        for _ in range(HELD_CALLS):
             bus.send("engine::channels::create", {})
         await engine.start()
         with pytest.raises(Timeout):
             await first
-        await wait_until(lambda: len(engine.pipes) == QUEUE_MESSAGES)
+        await wait_until(lambda: len(engine.pipes) == HELD_CALLS)
     assert "dropped the oldest" in caplog.text
 
 

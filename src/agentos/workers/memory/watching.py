@@ -6,15 +6,11 @@ while the connection is down, so a new connection makes every index void.
 
 from __future__ import annotations
 
-import uuid
-
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from agentos.workers.memory.index import RecallIndex
 from agentos.workers.memory.records import memory_scope, read_entry
-from iii_sdk import Bus, Call, Forbidden
-from iii_sdk.protocol import RegisterTrigger
+from iii_sdk import Bus, Call, Forbidden, on_state
 
 CHANGED = "memory::changed"
 
@@ -40,23 +36,21 @@ class Watcher:
     def begin(self, bus: Bus) -> None:
         """Before the index is used: forget it when the connection is another one."""
         self._bus = bus
-        if bus.connection.epoch != self._epoch:
-            self._epoch = bus.connection.epoch
+        if bus.epoch != self._epoch:
+            self._epoch = bus.epoch
             self._index.drop_all()
 
     def watch(self, agent_id: str) -> None:
         """Ask for the changes of an agent's scope, from now on."""
         if self._bus is None or agent_id in self._triggers:
             return
-        trigger_id = self._triggers[agent_id] = str(uuid.uuid4())
-        config = Raw(msgspec.json.encode({"scope": memory_scope(agent_id)}))
-        self._bus.connection.add_trigger(RegisterTrigger(trigger_id, "state", CHANGED, config))
+        self._triggers[agent_id] = self._bus.bind(CHANGED, on_state(memory_scope(agent_id)))
 
     def unwatch(self, agent_id: str) -> None:
         """No more changes of this agent."""
         trigger_id = self._triggers.pop(agent_id, None)
         if trigger_id is not None and self._bus is not None:
-            self._bus.connection.remove_trigger(trigger_id)
+            self._bus.unbind(trigger_id)
 
     async def changed(self, event: StateEvent, call: Call) -> None:
         """Take over a change of an agent's memory; called by state triggers only."""

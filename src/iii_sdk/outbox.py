@@ -1,0 +1,85 @@
+"""Messages on their way out.
+
+While there is a connection, all messages of one loop tick leave in one write; while there is none,
+calls are held back. Both are bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import Final
+
+from iii_sdk.transport import Transport
+
+log = logging.getLogger("iii.sdk")
+
+#: Calls held back while there is no connection; the oldest goes first.
+HELD_CALLS: Final = 1000
+#: Bytes that may wait for an engine that does not read; from there on calls are refused, and at
+#: twice as much the connection is given up.
+OUTBOX_BYTES: Final = 64 * 1024 * 1024
+
+
+class Outbox:
+    """What has not been written yet."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: Transport | None = None
+        self._writable = True
+        self._frames: list[bytes] = []
+        self._bytes = 0
+        self._held: deque[tuple[str | None, bytes]] = deque()
+
+    @property
+    def full(self) -> bool:
+        return self._bytes > OUTBOX_BYTES
+
+    def opened(self, transport: Transport) -> None:
+        self._transport = transport
+        self._writable = True
+
+    def closed(self) -> None:
+        """What was not written is lost."""
+        self._transport = None
+        self._frames.clear()
+        self._bytes = 0
+
+    def flow(self, open: bool) -> None:
+        """Whether the transport takes more."""
+        self._writable = open
+        if open:
+            self.flush()
+
+    def send(self, frame: bytes) -> None:
+        """Into the one write of this loop tick; nowhere when there is no connection."""
+        if self._transport is None:
+            return
+        if not self._frames:
+            self._loop.call_soon(self.flush)
+        self._frames.append(frame)
+        self._bytes += len(frame)
+        if self._bytes > 2 * OUTBOX_BYTES and not self._writable:
+            log.error("the engine does not read what is sent to it; connecting again")
+            self._transport.abort()
+
+    def flush(self) -> None:
+        """Write now."""
+        if self._frames and self._writable and self._transport is not None:
+            frames, self._frames = self._frames, []
+            self._bytes = 0
+            self._transport.send(frames)
+
+    def hold(self, call_id: str | None, frame: bytes) -> None:
+        """Keep a call until there is a connection."""
+        if len(self._held) >= HELD_CALLS:
+            self._held.popleft()
+            log.warning("dropped the oldest of %d waiting messages", HELD_CALLS)
+        self._held.append((call_id, frame))
+
+    def release(self) -> deque[tuple[str | None, bytes]]:
+        """The calls that were held back, oldest first; they are the caller's from now on."""
+        held, self._held = self._held, deque()
+        return held
