@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import NamedTuple
+from typing import TypeAlias
 
 from iii_engine.storage.base import Transaction
 
 
-class Write(NamedTuple):
-    """One change. Without a value the key goes; without a key the whole space goes."""
-
-    space: str
-    key: str | None
-    value: bytes | None
+Write: TypeAlias = tuple[str, str | None, bytes | None]
+"""One change: space, key, value. Without a value the key goes; without a key the whole space."""
 
 
 class Changes:
@@ -43,9 +39,10 @@ class Buffer:
         self.writes: list[Write] = []
 
     def get(self, space: str, key: str) -> bytes | None:
-        changes = self._spaces.get(space)
-        if changes is not None and (key in changes.values or changes.emptied):
-            return changes.values.get(key)
+        if self.writes:  # else nothing can differ from the base
+            changes = self._spaces.get(space)
+            if changes is not None and (key in changes.values or changes.emptied):
+                return changes.values.get(key)
         return self._base.get(space, key)
 
     def put(self, space: str, key: str, value: bytes) -> None:
@@ -56,7 +53,7 @@ class Buffer:
             del changes.values[key]
             changes.moved.add(key)
         changes.values[key] = value
-        self.writes.append(Write(space, key, value))
+        self.writes.append((space, key, value))
 
     def delete(self, space: str, key: str) -> bool:
         if self.get(space, key) is None:
@@ -64,7 +61,7 @@ class Buffer:
         changes = self._spaces.setdefault(space, Changes())
         changes.values[key] = None
         changes.moved.discard(key)
-        self.writes.append(Write(space, key, None))
+        self.writes.append((space, key, None))
         return True
 
     def items(
@@ -112,5 +109,5 @@ class Buffer:
         deleted = self.count(space)
         changes = self._spaces[space] = Changes()
         changes.emptied = True
-        self.writes.append(Write(space, None, None))
+        self.writes.append((space, None, None))
         return deleted

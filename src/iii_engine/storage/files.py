@@ -13,10 +13,10 @@ from iii_engine.storage.base import StoreError
 from iii_engine.storage.tables import SCHEMA
 
 #: Pages of write-ahead log after which it is folded into the database.
-CHECKPOINT_PAGES = 4000
+CHECKPOINT_PAGES = 2000
 
 #: The log is written once in advance up to this size: growing a file makes each fsync slower.
-LOG_BYTES = 4 * 1024 * 1024
+LOG_BYTES = CHECKPOINT_PAGES * (4096 + 24)
 
 #: Larger databases are not read whole at start; damage shows when a page is used.
 CHECKED_BYTES = 32 * 1024 * 1024
@@ -110,7 +110,6 @@ def _extend_log(log: Path) -> None:
     Nothing may be writing to the log.
     """
     with log.open("ab") as end:
-        missing = LOG_BYTES - end.tell()
-        if missing > 0:
-            end.write(bytes(missing))
-            os.fsync(end.fileno())
+        while (missing := LOG_BYTES - end.tell()) > 0:
+            end.write(bytes(min(missing, 256 * 1024)))
+        os.fsync(end.fileno())

@@ -65,5 +65,13 @@ def pair(key: str, value: bytes) -> bytes:
 
 def written(old: bytes | None, new: bytes | None, *more: bytes) -> bytes:
     """`old_value`, `new_value` and further members (each `"name":value`)."""
-    members = (b'"old_value":' + (old or NULL), b'"new_value":' + (new or NULL), *more)
-    return b"{" + b",".join(members) + b"}"
+    return b"".join(
+        (
+            b'{"old_value":',
+            old or NULL,
+            b',"new_value":',
+            new or NULL,
+            *(b"," + member for member in more),
+            b"}",
+        )
+    )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
+from msgspec import Struct
 
 from iii_engine.core.update_types import same_json
 from iii_engine.core.updates import MISSING, OpError, apply
@@ -23,7 +22,7 @@ from iii_sdk.protocol import tolerant_raw, tolerant_value
 PREFIX = "state/"
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True, gc=False):
     """A record before and after; None where there is none. `happened` is False when nothing was
     written, `applied` when a condition of the request kept it from that."""
 
@@ -62,6 +61,9 @@ def set_record(transaction: Transaction, request: SetRequest) -> Change:
             code="deserialization_error",
         )
     old = transaction.get(space, key)
+    if request.expect is None and not request.if_absent:
+        transaction.put(space, key, value)
+        return Change(scope, key, old, value, True, True, written(old, value))
     applied = (not request.if_absent or old is None) and meets(old, request.expect)
     if applied:
         transaction.put(space, key, value)
