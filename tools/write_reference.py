@@ -33,19 +33,21 @@ NOTICE = "<!-- Written by `make docs` from the code; edit the code. -->"
 
 
 def main() -> None:
-    shutil.rmtree(REFERENCE, ignore_errors=True)
-    (REFERENCE / "engine").mkdir(parents=True)
-    (REFERENCE / "workers").mkdir()
+    pages = {Path("index.md"): ""}
     index = [NOTICE, "", "# Reference", "", "## Modules of the engine", ""]
     for name, summary, text in asyncio.run(module_pages()):
-        (REFERENCE / "engine" / f"{name}.md").write_text(text, encoding="utf-8")
+        pages[Path("engine", f"{name}.md")] = text
         index.append(f"- [{name}](engine/{name}.md): {summary}")
     index += ["", "## Workers of AgentOS", ""]
     for worker in map(load_worker, worker_names()):
-        path = REFERENCE / "workers" / f"{worker.name}.md"
-        path.write_text(worker_page(worker), encoding="utf-8")
+        pages[Path("workers", f"{worker.name}.md")] = worker_page(worker)
         index.append(f"- [{worker.name}](workers/{worker.name}.md): {worker.description}")
-    (REFERENCE / "index.md").write_text("\n".join(index) + "\n", encoding="utf-8")
+    pages[Path("index.md")] = "\n".join(index) + "\n"
+    shutil.rmtree(REFERENCE, ignore_errors=True)
+    for path, text in pages.items():
+        (REFERENCE / path).parent.mkdir(parents=True, exist_ok=True)
+        (REFERENCE / path).write_text(text, encoding="utf-8")
+    print(f"wrote {len(pages)} pages of docs/reference")
 
 
 # -- modules ---------------------------------------------------------------------------------
