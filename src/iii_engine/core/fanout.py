@@ -110,6 +110,7 @@ class Fanout:
         else:
             lane.followers[event.key].remove(event)
         self.dropped += 1
+        self._engine.router.counters.dropped_events += 1
         if (
             self.dropped & (self.dropped - 1) == 0
         ):  # at 1, 2, 4, 8… : a flood must not flood the log

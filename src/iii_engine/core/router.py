@@ -89,13 +89,14 @@ class Call:
 class Counters:
     """Totals since start; per-function ones live on `Function`."""
 
-    __slots__ = ("dropped_results", "errors", "overloaded", "total")
+    __slots__ = ("dropped_events", "dropped_results", "errors", "overloaded", "total")
 
     def __init__(self) -> None:
         self.total = 0
         self.errors = 0
         self.overloaded = 0
         self.dropped_results = 0
+        self.dropped_events = 0  # of triggers that did not keep up
 
 
 class Router:

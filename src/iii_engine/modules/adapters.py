@@ -32,25 +32,32 @@ class KvConfig(Struct, forbid_unknown_fields=True):
     file_path: str = "kv_store_data.db"
     save_interval_ms: int = 5000
 
-    def warn_of_unknown_method(self) -> None:
-        if self.store_method not in ("in_memory", "file_based"):
-            log.warning("unknown store_method %r: data is kept in memory", self.store_method)
 
+class BadAdapter(BusError):
+    """The option `adapter` cannot be used; nothing was started."""
 
-class UnknownAdapter(BusError):
-    """The configured adapter does not exist."""
-
-    code = "adapter_not_found"
+    code = "bad_adapter"
 
 
 def adapter_name(adapter: Adapter, known: Mapping[str, tuple[str, ...]], default: str) -> str:
     """The adapter's name; `known` gives the older class names of each.
 
-    Raises `UnknownAdapter`.
+    Raises `BadAdapter` when there is none of that name.
     """
     wanted = adapter.name or adapter.class_ or default
     for name, classes in known.items():
         if wanted == name or wanted in classes:
             return name
     available = ", ".join(f'"{name}"' for name in known)
-    raise UnknownAdapter(f"Adapter factory '{wanted}' not found. Available: [{available}]")
+    raise BadAdapter(f"Adapter factory '{wanted}' not found. Available: [{available}]")
+
+
+def kv_config(adapter: Adapter) -> KvConfig:
+    """The config of the adapter `kv`. Raises `BadAdapter` that names the wrong key."""
+    try:
+        config = msgspec.convert(adapter.config, KvConfig)
+    except msgspec.ValidationError as error:
+        raise BadAdapter(f"config.adapter.config: {error}") from None
+    if config.store_method not in ("in_memory", "file_based"):
+        log.warning("unknown store_method %r: data is kept in memory", config.store_method)
+    return config

@@ -54,7 +54,8 @@ class Store(Protocol):
         """Run `work` in a transaction; `done(result, None)` follows once it is durable.
 
         `work` must be quick, must not block, and may run on another thread; what it raises reaches
-        `done(None, error)` and leaves nothing behind. `done` runs on the event loop.
+        `done(None, error)` and leaves nothing behind. `done` runs on the event loop, in the order
+        of the writes; a store in memory calls it before `write` returns.
         """
         ...
 

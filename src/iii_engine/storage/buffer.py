@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 from iii_engine.storage.base import Transaction
 
-
 Write: TypeAlias = tuple[str, str | None, bytes | None]
 """One change: space, key, value. Without a value the key goes; without a key the whole space."""
 

@@ -184,9 +184,7 @@ class EmbeddedStore:
     def _committed(self, error: Exception | None) -> None:
         """Back on the loop: begin the next commit, then tell those of this one."""
         problem = self._lost if error is None else self._failure(error)
-        self._lost = None
-        if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
+        self._lost = self._rolled_back()
         self._end_snapshot()
         batch, self._batch = self._batch, []
         queue = self._queue
@@ -205,6 +203,15 @@ class EmbeddedStore:
                     done(result, None)
             except Exception:
                 log.exception("a listener to the store failed")
+
+    def _rolled_back(self) -> StoreError | None:
+        """Undo what a failed commit left; why that is not possible either, for the next batch."""
+        try:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        except apsw.Error as error:
+            return self._failure(error)
+        return None
 
     def _failure(self, error: Exception) -> StoreError:
         log.error("cannot write %s: %s", self._file, error)

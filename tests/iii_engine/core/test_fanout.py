@@ -154,6 +154,7 @@ def test_too_many_waiting_events_drop_the_oldest(
     with caplog.at_level(logging.WARNING, "iii.triggers"):
         desk.deliver("a:1", "a:2", "a:3", "a:4", "a:5", "a:6")
     assert desk.fanout.dropped == 3
+    assert desk.engine.router.counters.dropped_events == 3
     assert desk.fanout.waiting(desk.trigger) == 2
     assert caplog.text.count("oldest event dropped") == 2  # the first and the second
     for payload in ("a:1", "a:5", "a:6"):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from iii_engine.modules.adapters import KvConfig, adapter_name
+from iii_engine.modules.adapters import adapter_name, kv_config
 from iii_engine.modules.base import Module
 from iii_engine.modules.state import answers, listing, records, requests
 from iii_engine.modules.state.events import StateEvents
@@ -22,8 +20,7 @@ class StateModule(Module[StateOptions]):
 
     async def start(self) -> None:
         adapter_name(self.options.adapter, ADAPTERS, "kv")
-        config = msgspec.convert(self.options.adapter.config, KvConfig)
-        config.warn_of_unknown_method()
+        kv_config(self.options.adapter)  # the store itself belongs to the engine
         self.events = StateEvents(self.engine)
         self.handlers = Handlers(self.host.store, self.events)
         self._offer_changes()
