@@ -17,7 +17,7 @@ from msgspec import Raw
 from iii_engine.core.access import Access, forbidden
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
-from iii_engine.core.registry import LocalHandler, Registry
+from iii_engine.core.registry import Formats, LocalHandler, Registry
 from iii_engine.core.router import Call, OnAnswer, Router, result_frame
 from iii_engine.core.services import Services
 from iii_engine.core.sessions import MAX_OUTSTANDING, Session, Status
@@ -265,17 +265,11 @@ class Engine:
         *,
         module: str,
         description: str | None = None,
-        request_format: Raw = NULL,
-        response_format: Raw = NULL,
+        formats: Formats | tuple[Raw, Raw] = (NULL, NULL),
     ) -> None:
         """Register an in-process function; `handler` answers the `Call` it is given."""
         self.registry.add_local(
-            function_id,
-            handler,
-            module=module,
-            description=description,
-            request_format=request_format,
-            response_format=response_format,
+            function_id, handler, module=module, description=description, formats=formats
         )
 
     def remove_function(self, function_id: str) -> None:

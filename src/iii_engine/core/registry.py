@@ -20,17 +20,39 @@ log = logging.getLogger("iii.registry")
 LocalHandler: TypeAlias = "Callable[[Call], None]"
 
 
+#: Makes the request and response format of a function when somebody asks for them.
+Formats: TypeAlias = "Callable[[], tuple[Raw, Raw]]"
+
+
 class Provider:
     """One worker's offer of a function, in the words of its latest registration."""
 
-    __slots__ = ("description", "metadata", "request_format", "response_format", "session")
+    __slots__ = ("_formats", "description", "metadata", "session")
 
-    def __init__(self, session: Session | None, message: RegisterFunction) -> None:
+    def __init__(
+        self,
+        session: Session | None,
+        description: str | None,
+        metadata: Raw,
+        formats: Formats | tuple[Raw, Raw],
+    ) -> None:
         self.session = session
-        self.description = message.description
-        self.request_format = message.request_format
-        self.response_format = message.response_format
-        self.metadata = message.metadata
+        self.description = description
+        self.metadata = metadata
+        self._formats = formats
+
+    @property
+    def request_format(self) -> Raw:
+        return self._known_formats()[0]
+
+    @property
+    def response_format(self) -> Raw:
+        return self._known_formats()[1]
+
+    def _known_formats(self) -> tuple[Raw, Raw]:
+        if not isinstance(self._formats, tuple):
+            self._formats = self._formats()
+        return self._formats
 
 
 class Function:
@@ -121,7 +143,10 @@ class Registry:
         else:
             _warn_of_takeover(function, session)
         function.providers.pop(session, None)
-        function.providers[session] = Provider(session, message)
+        formats = (message.request_format, message.response_format)
+        function.providers[session] = Provider(
+            session, message.description, message.metadata, formats
+        )
         function.settle()
         session.functions[message.id] = None
         if fresh:
@@ -151,18 +176,16 @@ class Registry:
         *,
         module: str,
         description: str | None = None,
-        request_format: Raw = NULL,
-        response_format: Raw = NULL,
-        metadata: Raw = NULL,
+        formats: Formats | tuple[Raw, Raw] = (NULL, NULL),
     ) -> None:
-        """Register a function of a module; it takes the place of any worker's."""
+        """Register a function of a module; it takes the place of any worker's.
+
+        `formats` may be a function: most are never asked for, and making them takes time.
+        """
         function = Function(function_id)
         function.local = handler
         function.module = module
-        message = RegisterFunction(
-            function_id, description, request_format, response_format, metadata
-        )
-        function.providers[None] = Provider(None, message)
+        function.providers[None] = Provider(None, description, NULL, formats)
         if (previous := self._functions.get(function_id)) is not None:
             for session in previous.providers:
                 if session is not None:

@@ -193,7 +193,7 @@ class Router:
             self.counters.errors += 1
             if function is not None:
                 function.errors += 1
-        call.data = b""  # the ring keeps the call, not what it carried
+        call.data, call.metadata = b"", NULL  # the ring keeps the call, not what it carried
         self._spans.add(call)
         caller = call.caller
         if caller is not None:

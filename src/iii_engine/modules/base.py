@@ -90,8 +90,7 @@ class Module(ABC, Generic[Opts]):
             handler,
             module=self.name,
             description=description,
-            request_format=schema(request),
-            response_format=schema(response),
+            formats=lambda: (schema(request), schema(response)),
         )
         self._functions.append(function_id)
 
