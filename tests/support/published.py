@@ -1,0 +1,87 @@
+"""The published clients, as programs of their own that do what a test tells them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+FOLDER: Final = Path(__file__).parent.parent / "conformance"
+NODE_PACKAGE: Final = FOLDER / "node" / "node_modules" / "iii-sdk"
+
+
+class PublishedClient:
+    """A running program with a connection of its own; one call at a time."""
+
+    def __init__(self, command: list[str], url: str, name: str, folder: Path) -> None:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("III_", "OTEL_"))}
+        environment["III_URL"] = url  # where the Python client sends its telemetry
+        self._log = (folder / f"{name}.log").open("w+")
+        self._process = subprocess.Popen(
+            [*command, url, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=environment,
+            cwd=folder,
+        )
+
+    def call(
+        self, function_id: str, payload: Any = None, *, action: str = "none", timeout_ms: int = 5000
+    ) -> dict[str, Any]:
+        """`{"result": …}` or `{"error": {"code", "message"}}`, as the client reported it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        command = {
+            "function_id": function_id,
+            "payload": payload,
+            "action": action,
+            "timeoutMs": timeout_ms,
+        }
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            self._log.seek(0)
+            raise AssertionError(f"the client ended: {self._log.read()[-2000:]}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> int:
+        """End of input ends the program by itself; its exit code."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            return self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+        finally:
+            self._process.stdout.close()
+            self._log.close()
+
+
+def python_client(url: str, name: str, folder: Path) -> PublishedClient:
+    """`iii-sdk` of PyPI."""
+    return PublishedClient(
+        [sys.executable, str(FOLDER / "python" / "worker.py")], url, name, folder
+    )
+
+
+def node_client(url: str, name: str, folder: Path) -> PublishedClient:
+    """`iii-sdk` of npm. Without Node.js the test cannot run; continuous integration has it."""
+    node = shutil.which("node")
+    if node is None or not NODE_PACKAGE.exists():
+        if os.environ.get("CI"):
+            raise AssertionError("Node.js or the npm client is missing: run `make setup`")
+        pytest.skip("Node.js or the npm client is not installed: run `make setup`")
+    return PublishedClient([node, str(FOLDER / "node" / "worker.mjs")], url, name, folder)
