@@ -95,6 +95,13 @@ def schema(kind: Any) -> Raw:
     if kind in (None, Any, object, Raw):
         return NULL
     try:
-        return Raw(encode(msgspec.json.schema(kind)))
+        return Raw(encode(msgspec.json.schema(kind, schema_hook=_any_json)))
     except TypeError:  # a type that JSON Schema cannot say
         return NULL
+
+
+def _any_json(kind: type) -> dict[str, object]:
+    """The schema of what msgspec knows none for: fields annotated `object` take any JSON."""
+    if kind is object:
+        return {"description": "any JSON value"}
+    raise NotImplementedError
