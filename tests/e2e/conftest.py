@@ -34,7 +34,7 @@ class House:
     engine: RunningEngine
 
     def client_with(self, key: str) -> openai.AsyncOpenAI:
-        return openai.AsyncOpenAI(base_url=f"{self.engine.http_url}/v1", api_key=key, max_retries=0)
+        return _client(self.engine, key)
 
 
 @pytest.fixture
@@ -46,13 +46,16 @@ async def house(
     for name in PROVIDER_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     # Its clients and keys belong to one event loop and one environment.
-    monkeypatch.setattr(llm_router, "router", Router())
+    router = Router()
+    monkeypatch.setattr(llm_router, "router", router)
     async with OpenAIServer() as model:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
         monkeypatch.setenv("OPENAI_BASE_URL", model.url)
         workers = [llm_router.worker, memory(), security(), agent_core(), api()]
-        async with served(engine, *reversed(workers)) as bus:
-            house = House(openai.AsyncOpenAI(api_key="unused"), model, bus, engine)
-            house.client = house.client_with(KEY)
-            async with house.client:
-                yield house
+        async with served(engine, *reversed(workers)) as bus, _client(engine, KEY) as client:
+            yield House(client, model, bus, engine)
+        await router.drivers.aclose()
+
+
+def _client(engine: RunningEngine, key: str) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=f"{engine.http_url}/v1", api_key=key, max_retries=0)

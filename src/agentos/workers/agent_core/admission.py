@@ -36,8 +36,21 @@ class _Slot(Struct, rename="camel"):
     lease_id: str | None = None
 
 
-class _Scan(Struct, rename="camel"):
+class Scan(Struct, rename="camel"):
+    """What the scanner says. `block`: together, the matches leave no innocent reading."""
+
     risk_score: object = 0
+    block: bool = False
+
+    @property
+    def risk(self) -> float:
+        """0..1; a score that is no number counts as 0."""
+        score = self.risk_score
+        return float(score) if isinstance(score, int | float) and score is not True else 0.0
+
+    @property
+    def suspicious(self) -> bool:
+        return self.block or self.risk > RISK_LIMIT
 
 
 class _Budget(Struct, rename="camel"):
@@ -90,29 +103,25 @@ async def _take_slot(peers: Peers, agent_id: str) -> _Slot | None:
     return taken
 
 
-async def risk_of(peers: Peers, text: str) -> float:
-    """The injection risk of a text, 0..1; a score that is no number counts as 0.
-
-    Raises `BusError` when the text could not be scanned: then it must not be used.
-    """
-    scan = await peers.bus.call(
-        "security::scan_injection", {"text": text}, kind=_Scan, timeout=GATE_SECONDS
+async def scan(peers: Peers, text: str) -> Scan:
+    """Look for an injection. Raises `BusError` when the text could not be scanned: then it must
+    not be used."""
+    return await peers.bus.call(
+        "security::scan_injection", {"text": text}, kind=Scan, timeout=GATE_SECONDS
     )
-    score = scan.risk_score
-    return float(score) if isinstance(score, int | float) and not isinstance(score, bool) else 0.0
 
 
 async def screen(peers: Peers, message: str) -> None:
     """Refuse a message that looks like an injection, or that could not be scanned."""
     try:
-        risk = await risk_of(peers, message)
+        found = await scan(peers, message)
     except BusError as error:
         log.warning("injection scan failed: %s", error)
-        risk = 1.0
-    if risk > RISK_LIMIT:
+        found = Scan(risk_score=1.0)
+    if found.suspicious:
         raise Refused(
             "injection_rejected",
-            f"Message rejected: potential injection detected (risk score {risk:.2f})",
+            f"Message rejected: potential injection detected (risk score {found.risk:.2f})",
         )
 
 

@@ -73,7 +73,7 @@ def _config(record: JsonObject) -> AgentConfig:
 
 
 async def create_agent(bus: Bus, request: JsonObject) -> AgentRef:
-    """Store a new agent with its capabilities. Unknown fields are kept.
+    """Store a new agent with its capabilities and policy. Unknown fields are kept.
 
     Raises `InvalidInput`; `Conflict` when the id is taken and `overwrite` is not true.
     """
@@ -98,29 +98,47 @@ async def create_agent(bus: Bus, request: JsonObject) -> AgentRef:
 
 
 async def _grant(bus: Bus, agent_id: str, config: AgentConfig) -> None:
-    """Without this record the capability gate refuses every call of the agent."""
+    """Make the rights of the record known to the gates, which refuse every call otherwise."""
     capabilities = config.capabilities or Capabilities()
     resources = config.resources or Resources()
-    granted = {
+    granted: JsonObject = {
         "tools": capabilities.allowed,
         "memoryScopes": capabilities.memory_scopes or [],
         "networkHosts": capabilities.network_hosts or [],
         "maxTokensPerHour": resources.max_tokens_per_hour or 0,
     }
-    asked = {"agentId": agent_id, "capabilities": granted}
+    await _inform(bus, "security::set_capabilities", agent_id, {"capabilities": granted})
+    if rules := policy_rules(capabilities.allowed):
+        await _inform(bus, "policy::set_rules", agent_id, {"policy": {"rules": rules}})
+
+
+def policy_rules(allowed: Sequence[str]) -> list[JsonObject]:
+    """Rules that let an agent call what its record names. A bare wildcard names nothing: the
+    global policy decides then."""
+    prefixes = [entry.strip().rstrip("*") for entry in allowed]
+    return [
+        {"pattern": f"{prefix}*", "action": "Allow", "scope": "Agent"}
+        for prefix in prefixes
+        if prefix
+    ]
+
+
+async def _inform(bus: Bus, function_id: str, agent_id: str, rights: JsonObject) -> None:
     try:
-        await bus.call("security::set_capabilities", asked)
+        await bus.call(function_id, {"agentId": agent_id, **rights})
     except BusError as error:
         if error.code != NOT_FOUND:
             raise
-        log.warning("no security worker: agent %s is stored without capabilities", agent_id)
+        log.warning("%s is not deployed: agent %s is stored without it", function_id, agent_id)
 
 
 async def _restore(bus: Bus, agent_id: str, old: object) -> None:
-    if old is None:
-        await bus.state.delete(SCOPE, agent_id)
-    else:
+    """As it was before a creation that failed half-way."""
+    if old is not None:
         await bus.state.set(SCOPE, agent_id, old)
+        return
+    for scope in ("capabilities", "policies", SCOPE):
+        await bus.state.delete(scope, agent_id)
 
 
 async def list_agents(bus: Bus, division: str | None = None) -> list[JsonObject]:

@@ -12,7 +12,7 @@ from iii_sdk import BusError, Conflict, InvalidInput
 
 def house() -> ChatHouse:
     made = ChatHouse()
-    made.offer({"security::set_capabilities": {"updated": True}})
+    made.offer({"security::set_capabilities": {"updated": True}, "policy::set_rules": {}})
     return made
 
 
@@ -56,6 +56,24 @@ async def test_create_grants_capabilities() -> None:
             },
         }
     ]
+
+
+@pytest.mark.parametrize(
+    ("functions", "patterns"),
+    [
+        (["math::add", "tool::*", "x::"], ["math::add*", "tool::*", "x::*"]),
+        (["*", " "], []),
+        (None, []),
+    ],
+)
+async def test_create_lets_the_policy_know_what_the_record_names(
+    functions: list[str] | None, patterns: list[str]
+) -> None:
+    made = house()
+    await made.run("agent::create", {"name": "a", "capabilities": {"functions": functions}})
+    rules = [r for asked in made.fake.of("policy::set_rules") for r in asked["policy"]["rules"]]
+    assert [rule["pattern"] for rule in rules] == patterns
+    assert {rule["action"] for rule in rules} <= {"Allow"}
 
 
 async def test_create_refuses_a_taken_id_unless_told_to_overwrite() -> None:

@@ -58,7 +58,7 @@ async def test_case_2_scores_that_pass(scan: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "scan", [{"riskScore": 0.9}, {"riskScore": 0.500001}, BusError("broken"), None]
+    "scan", [{"riskScore": 0.9}, {"riskScore": 0.500001}, {"block": True}, BusError("broken"), None]
 )
 async def test_case_2_scores_that_are_refused(scan: Any) -> None:
     house = ChatHouse()
