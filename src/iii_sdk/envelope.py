@@ -91,13 +91,14 @@ def _raw_body(envelope: Envelope) -> bytes | None:
 
 
 _decode: Final = msgspec.json.Decoder(Envelope).decode
+_PARTS: Final = (b'"body"', b'"query_params"', b'"path_params"')
 
 
 def read_envelope(data: Raw | bytes, payload: Payload | None) -> Envelope | None:
     """The HTTP request in a payload, or None when the payload is a plain one.
 
-    An object is a request when its `trigger` says so, or when it has `headers` and the handler's
-    payload has no field of that name.
+    An object is a request when its `trigger` says so. In-process callers send no more than
+    `{headers, body}`; that counts too, unless the handler's payload has a field `headers` itself.
     """
     text = bytes(data)
     if b'"trigger"' not in text and b'"headers"' not in text:
@@ -108,9 +109,10 @@ def read_envelope(data: Raw | bytes, payload: Payload | None) -> Envelope | None
         return None
     if envelope.trigger is not None and envelope.trigger.type == "http":
         return envelope
-    if envelope.headers is not None and not (payload is not None and payload.declares("headers")):
-        return envelope
-    return None
+    own_headers = payload is not None and payload.declares("headers")
+    if envelope.headers is None or own_headers or not any(part in text for part in _PARTS):
+        return None
+    return envelope
 
 
 def authenticate(request: HttpRequest, route: Route) -> None:

@@ -7,6 +7,7 @@ import os
 import platform
 import socket
 import tomllib
+from functools import cache
 from pathlib import Path
 
 from iii_sdk.protocol import WorkerMetadata, WorkerTelemetry
@@ -37,6 +38,7 @@ def worker_metadata(
     )
 
 
+@cache
 def sdk_version() -> str:
     """The version of the installed distribution; `0.0.0` when it is not installed."""
     try:

@@ -15,7 +15,13 @@ from iii_sdk.envelope import read_envelope
 from iii_sdk.errors import BusError
 from iii_sdk.exchange import Exchange
 from iii_sdk.metadata import worker_metadata
-from iii_sdk.protocol import ErrorBody, InvokeFunction, RegisterFunction
+from iii_sdk.protocol import (
+    ErrorBody,
+    InvokeFunction,
+    RegisterFunction,
+    UnregisterFunction,
+    UnregisterTrigger,
+)
 from iii_sdk.streams import EventStream, Response
 
 if TYPE_CHECKING:
@@ -75,13 +81,20 @@ class Service:
 
     async def stop(self, drain: float = DRAIN_SECONDS) -> None:
         """Take no more calls, let the running ones finish, close."""
-        for function in self.worker.functions.values():
-            self.remove(function)
+        self._withdraw()
         deadline = self._loop.time() + drain
         await self.connection.settled(min(drain, 2.0))
         if self._running:
             await asyncio.wait(list(self._running), timeout=deadline - self._loop.time())
         await self.close()
+
+    def _withdraw(self) -> None:
+        """Have the engine send no more calls. Those already on their way are still handled, so the
+        functions stay known here."""
+        for trigger, _ in self.registrations.triggers.values():
+            self.registrations.announce(UnregisterTrigger(trigger.id, trigger.trigger_type))
+        for function_id in self.registrations.functions:
+            self.registrations.announce(UnregisterFunction(function_id))
 
     async def close(self) -> None:
         """Cancel what is running and close."""

@@ -314,3 +314,27 @@ async def test_stop_lets_running_calls_finish(engine, bus, wait_until):
     assert await call == "finished"
     await stopping
     await serving
+
+
+async def test_calls_on_their_way_are_handled_while_stopping(engine):
+    worker = Worker("race")
+
+    @worker.function("r::late")
+    async def late() -> str:
+        return "handled"
+
+    ready = asyncio.Event()
+    serving = asyncio.create_task(worker.serve(engine.url, ready=ready))
+    await ready.wait()
+    receive = engine.core.receive
+    answers: list[Any] = []
+
+    def racing(session: Any, frame: bytes) -> None:
+        if b'"unregisterfunction"' in frame:  # the call leaves before this is applied
+            engine.core.call("r::late", b"null", lambda result, error: answers.append(error))
+        receive(session, frame)
+
+    engine.core.receive = racing
+    await worker.stop()
+    await serving
+    assert answers == [None]
