@@ -36,8 +36,6 @@ def hash_embed(text: str, dimensions: int = DIMENSIONS) -> list[float]:
     """
     hashes = [word_hash(word) for word in text.lower().split()]
     count = len(hashes) or 1
-    raw = [
-        math.fsum(math.sin(value * i) for value in hashes) / count for i in range(1, dimensions + 1)
-    ]
+    raw = [sum([math.sin(value * i) for value in hashes]) / count for i in range(1, dimensions + 1)]
     norm = math.hypot(*raw)
     return [component / norm for component in raw] if norm else raw

@@ -35,16 +35,17 @@ class Watcher:
 
     def begin(self, bus: Bus) -> None:
         """Before the index is used: forget it when the connection is another one."""
-        self._bus = bus
-        if bus.epoch != self._epoch:
-            self._epoch = bus.epoch
+        if bus is not self._bus or bus.epoch != self._epoch:
             self._index.drop_all()
+            for agent_id in list(self._triggers):  # of loads that were not kept
+                self.unwatch(agent_id)
+            self._bus, self._epoch = bus, bus.epoch
 
     def watch(self, agent_id: str) -> None:
         """Ask for the changes of an agent's scope, from now on."""
-        if self._bus is None or agent_id in self._triggers:
-            return
-        self._triggers[agent_id] = self._bus.bind(CHANGED, on_state(memory_scope(agent_id)))
+        if self._bus is not None and agent_id not in self._triggers:
+            binding = on_state(memory_scope(agent_id))
+            self._triggers[agent_id] = self._bus.bind(CHANGED, binding)
 
     def unwatch(self, agent_id: str) -> None:
         """No more changes of this agent."""

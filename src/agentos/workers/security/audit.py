@@ -1,8 +1,9 @@
 """Appending to the audit chain and checking it.
 
-An entry and the new head `__latest` are written in one transaction that names the head it links
-to: of two that append at once one is refused and links anew. Appends of this process queue at a
-lock, so that they do not refuse each other.
+Entries and the new head `__latest` are written in one transaction that names the head they link
+to: of two instances that append at once one is refused and links anew. In one process a single
+writer takes everything that waits into the next transaction, so that a busy chain costs one disk
+flush for many entries.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 from msgspec import Struct
@@ -26,7 +29,8 @@ from agentos.workers.security.chain import (
     read_link,
     violations,
 )
-from iii_sdk import Bus, BusError, Conflict, InvalidInput
+from iii_sdk import Bus, BusError, Conflict, InvalidInput, TooLarge, Unavailable
+from iii_sdk.state import Op
 
 log = logging.getLogger("agentos.security")
 
@@ -35,6 +39,8 @@ LATEST = "__latest"
 PAGE = 1_000
 #: How often an append links anew because another instance was faster.
 ATTEMPTS = 32
+#: Entries in one transaction; the head goes with them, and 128 writes are the limit.
+BATCH = 100
 
 
 class AuditEvent(Struct, rename="camel"):
@@ -60,6 +66,22 @@ class Verdict(Struct):
     violations: list[str]
 
 
+@dataclass
+class _Waiting:
+    """An entry without its place in the chain, and who waits for it."""
+
+    draft: Entry
+    done: asyncio.Future[Recorded]
+
+    def succeed(self) -> None:
+        if not self.done.done():  # the caller may have gone
+            self.done.set_result(Recorded(self.draft.id, self.draft.hash))
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
 class Audit:
     """The chain in state scope `audit`. `key` is asked once, at the first use."""
 
@@ -67,9 +89,10 @@ class Audit:
         self._ask_key = key
         self._clock = clock
         self._key: bytes | None = None
-        self._lock = asyncio.Lock()
         #: The head after our last append; only a guess when other instances append too.
         self._head: Head | None = None
+        self._waiting: deque[_Waiting] = deque()
+        self._writer: asyncio.Task[None] | None = None
 
     @property
     def key(self) -> bytes:
@@ -82,56 +105,78 @@ class Audit:
         """Append an event to the tamper-evident audit chain."""
         if not event.type:
             raise InvalidInput("type is required")
-        async with self._lock:
-            for _ in range(ATTEMPTS):
-                head = self._head or await bus.state.get(SCOPE, LATEST, Head)
-                entry = self._entry_after(head, event)
-                if await self._append(bus, head, entry):
-                    return Recorded(id=entry.id, hash=entry.hash)
-        raise Conflict("the audit chain is too busy: the entry was not written")
-
-    def _entry_after(self, head: Head | None, event: AuditEvent) -> Entry:
-        entry = Entry(
+        draft = Entry(
             id=str(uuid.uuid4()),
             timestamp=self._clock(),
             type=event.type,
             agent_id=event.agent_id,
             detail=event.detail or {},
-            prev_hash=ZEROS if head is None else head.hash,
-            seq=1 if head is None else head.seq + 1,
         )
-        entry.hash = entry_hash(entry, self.key)
-        return entry
+        waiting = _Waiting(draft, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write(bus))
+        return await waiting.done
 
-    async def _append(self, bus: Bus, head: Head | None, entry: Entry) -> bool:
-        """Write entry and head if `head` is still the head; False when it is not."""
-        latest = Head(
-            hash=entry.hash,
-            id=entry.id,
-            timestamp=entry.timestamp,
-            seq=entry.seq if isinstance(entry.seq, int) else 0,
-        )
-        self._head = None  # unknown until the transaction is answered
-        outcome = await bus.state.transact(
-            [
-                {
-                    "op": "set",
-                    "scope": SCOPE,
-                    "key": LATEST,
-                    "value": msgspec.to_builtins(latest),
-                    "expect": {"hash": None if head is None else head.hash},
-                },
-                {
-                    "op": "set",
-                    "scope": SCOPE,
-                    "key": entry.id,
-                    "value": msgspec.to_builtins(entry),
-                },
+    async def _write(self, bus: Bus) -> None:
+        """Append until nothing waits."""
+        try:
+            while self._waiting:
+                count = min(len(self._waiting), BATCH)
+                await self._settle(bus, [self._waiting.popleft() for _ in range(count)])
+        finally:
+            self._writer = None
+
+    async def _settle(self, bus: Bus, batch: list[_Waiting]) -> None:
+        """Append the drafts, and tell those who wait how that went."""
+        failure: Exception = Unavailable("the audit entry was not written")
+        try:
+            await self._append(bus, [waiting.draft for waiting in batch])
+            for waiting in batch:
+                waiting.succeed()
+        except TooLarge as error:
+            # Nothing was sent; alone, each but the one to blame fits.
+            failure = error
+            if len(batch) > 1:
+                for waiting in batch:
+                    await self._settle(bus, [waiting])
+        except (BusError, ValueError) as error:
+            failure = error
+        finally:
+            for waiting in batch:
+                waiting.fail(failure)
+
+    async def _append(self, bus: Bus, drafts: list[Entry]) -> None:
+        """Write the drafts as the next entries. Raises `Conflict` when others never pause."""
+        for _ in range(ATTEMPTS):
+            head, self._head = self._head, None  # unknown until the transaction is answered
+            head = head or await bus.state.get(SCOPE, LATEST, Head)
+            latest = self._link(head, drafts)
+            move: Op = {
+                "op": "set",
+                "scope": SCOPE,
+                "key": LATEST,
+                "value": msgspec.to_builtins(latest),
+                "expect": {"hash": None if head is None else head.hash},
+            }
+            entries: list[Op] = [
+                {"op": "set", "scope": SCOPE, "key": draft.id, "value": msgspec.to_builtins(draft)}
+                for draft in drafts
             ]
-        )
-        if outcome.applied:
-            self._head = latest
-        return outcome.applied
+            if (await bus.state.transact([move, *entries])).applied:
+                self._head = latest
+                return
+        raise Conflict("the audit chain is too busy: nothing was written")
+
+    def _link(self, head: Head | None, drafts: list[Entry]) -> Head:
+        """Number, link and hash the drafts as successors of `head`; the head they make."""
+        before, seq = (ZEROS, 0) if head is None else (head.hash, head.seq)
+        for draft in drafts:
+            seq += 1
+            draft.seq, draft.prev_hash = seq, before
+            before = draft.hash = entry_hash(draft, self.key)
+        last = drafts[-1]
+        return Head(last.hash, last.id, last.timestamp, seq)
 
     async def note(
         self, bus: Bus, kind: str, agent_id: str | None, detail: dict[str, object]

@@ -19,13 +19,13 @@ WINDOW = 200_000
 OVERLAP = 2_000
 RISK_PER_MATCH = 0.25
 
-_FLAGS = re.IGNORECASE
-_DAN = re.compile(r"\bdan\b", _FLAGS)
-_MODE = re.compile(r"\bmode\b", _FLAGS)
+# A word that begins with a literal is found much faster than one after `\b`; hence the look-behind.
+_DAN = re.compile(r"dan(?<!\wdan)\b")
+_MODE = re.compile(r"mode(?<!\wmode)\b")
 
 
 def _dan_mode(text: str) -> bool:
-    """`DAN` and later on the same line `mode`; one pass per line, where a pattern would be n²."""
+    """`dan` and later on the same line `mode`; one pass per line, where a pattern would be n²."""
     for line in text.splitlines():
         start = _DAN.search(line)
         if start is not None and _MODE.search(line, start.end()):
@@ -34,8 +34,8 @@ def _dan_mode(text: str) -> bool:
 
 
 def _phrase(pattern: str) -> Callable[[str], bool]:
-    """Whether the phrase occurs; a blank in `pattern` stands for any run of white space."""
-    compiled = re.compile(pattern.replace(" ", r"\s++"), _FLAGS)
+    """Whether the phrase occurs in a lower-case text; a blank stands for any white space."""
+    compiled = re.compile(pattern.replace(" ", r"\s++"))
     return lambda text: compiled.search(text) is not None
 
 
@@ -44,7 +44,7 @@ RULES: dict[str, Callable[[str], bool]] = {
         r"ignore (?:all )?(?:previous|above|prior) (?:instruction|prompt)"
     ),
     "you_are_now": _phrase(r"you are now "),
-    "system_role_prefix": _phrase(r"\bsystem\s*+:"),
+    "system_role_prefix": _phrase(r"system(?<!\wsystem)\s*+:"),
     "dan_mode": _dan_mode,
     "pretend_you_are": _phrase(r"pretend you are"),
     "act_as_if_you": _phrase(r"act as if you"),
@@ -80,12 +80,12 @@ class Scan(Struct, rename="camel"):
 
 
 def normalise(text: str) -> str:
-    """`text` as a reader perceives it: one form per letter, nothing invisible."""
+    """`text` as a reader perceives it: one form per letter, nothing invisible, lower case."""
     if text.isascii():
-        return text
+        return text.lower()
     folded = unicodedata.normalize("NFKC", text)
     visible = "".join(c for c in folded if unicodedata.category(c) != "Cf")
-    return visible.translate(_LOOKALIKES)
+    return visible.translate(_LOOKALIKES).lower()
 
 
 def _windows(text: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from tests.support.engine import RunningEngine
 
 import agentos.workers.memory as package
 from agentos.workers.memory.worker import worker
+from iii_sdk.protocol import is_null
 
 OFFERED = {
     "memory::store",
@@ -46,6 +47,10 @@ def test_the_worker_file_agrees_with_the_code() -> None:
     assert set(worker.functions) == OFFERED
     assert {alias for f in worker.functions.values() for alias in f.aliases} == ALIASES
     assert all(function.description for function in worker.functions.values())
+    assert all(
+        f.handler.payload is None or not is_null(f.request_format)
+        for f in worker.functions.values()
+    )
     for function_id, function in worker.functions.items():
         category = "reflect" if function_id.startswith("reflect") else "memory"
         assert function.metadata == {"category": category}

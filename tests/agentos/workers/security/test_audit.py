@@ -11,7 +11,7 @@ from tests.support.served import served
 
 from agentos.workers.security import audit as audit_module
 from agentos.workers.security.worker import create
-from iii_sdk import Bus, InvalidInput
+from iii_sdk import Bus, InvalidInput, NotConfigured
 
 
 async def record(bus: Bus, kind: str = "test", **more: Any) -> Any:
@@ -84,3 +84,39 @@ async def test_entries_appended_while_verifying_are_no_violation(bus: Bus) -> No
         asyncio.gather(*(record(bus) for _ in range(50))),
     )
     assert all(verdict["valid"] for verdict in verdicts)
+
+
+async def test_an_entry_too_big_does_not_take_others_along(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iii_sdk.connection.MAX_MESSAGE", 20_000)
+    audit = audit_module.Audit()
+    huge = audit_module.AuditEvent("huge", detail={"text": "x" * 20_000})
+    small = audit_module.AuditEvent("small")
+    results = await asyncio.gather(
+        *(audit.record(event, bus) for event in (small, huge, small)), return_exceptions=True
+    )
+    kinds = [type(result).__name__ for result in results]
+    assert kinds == ["Recorded", "TooLarge", "Recorded"]
+    assert await verify(bus) == {"valid": True, "entries": 2, "violations": []}
+
+
+async def test_a_caller_that_has_gone_does_not_stop_the_chain(bus: Bus) -> None:
+    audit = audit_module.Audit()
+    event = audit_module.AuditEvent("t")
+    tasks = [asyncio.create_task(audit.record(event, bus)) for _ in range(3)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert await verify(bus) == {"valid": True, "entries": 3, "violations": []}
+
+
+async def test_without_a_key_nothing_waits_for_ever(bus: Bus) -> None:
+    def no_key() -> bytes:
+        raise NotConfigured("no key")
+
+    audit = audit_module.Audit(key=no_key)
+    with pytest.raises(NotConfigured):
+        await audit.record(audit_module.AuditEvent("t"), bus)
+    await audit.note(bus, "t", None, {})  # only logged
+    assert await bus.state.list("audit") == []

@@ -49,6 +49,9 @@ def test_case_7_all_nine() -> None:
         "you are now",
         "an ecosystem: trees",
         "the mode of DAN",
+        "sedan mode",
+        "DANs mode",
+        "DAN modem",
         "DAN\nmode",
     ],
 )
@@ -72,8 +75,8 @@ def test_disguises_are_seen_through(text: str) -> None:
 
 
 def test_normalise_leaves_plain_text_alone() -> None:
-    text = "plain text, Ünïcödé too"
-    assert normalise(text) == text
+    text = "plain text, ünïcödé too"
+    assert normalise(text) == normalise(text.upper()) == text
 
 
 def test_blocks_a_telling_rule_together_with_another() -> None:

@@ -15,6 +15,7 @@ from tests.support.engine import RunningEngine
 import agentos.workers.security as package
 from agentos.workers.security.worker import worker
 from iii_sdk import Bus
+from iii_sdk.protocol import is_null
 
 OFFERED = {
     "security::check_capability",
@@ -51,6 +52,10 @@ def test_the_worker_file_agrees_with_the_code() -> None:
     assert (manifest["name"], manifest["language"]) == (worker.name, "python")
     assert set(worker.functions) == OFFERED
     assert all(function.description for function in worker.functions.values())
+    assert all(
+        f.handler.payload is None or not is_null(f.request_format)
+        for f in worker.functions.values()
+    )
     assert all(f.metadata == {"category": "security"} for f in worker.functions.values())
 
 
