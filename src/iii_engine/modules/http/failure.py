@@ -6,7 +6,7 @@ import logging
 
 import msgspec
 
-from iii_engine.modules.http.redaction import target_for_log
+from iii_engine.modules.http.redaction import headers_for_log, target_for_log
 from iii_engine.net.http_exchange import Exchange
 from iii_sdk.errors import error_from_wire
 from iii_sdk.protocol import ErrorBody
@@ -34,6 +34,9 @@ def logged(exchange: Exchange, function_id: str, error: ErrorBody, error_id: str
         error.message,
         f"\n{error.stacktrace}" if error.stacktrace else "",
     )
+    if log.isEnabledFor(logging.DEBUG):
+        headers = {n.decode("latin-1"): v.decode("latin-1") for n, v in exchange.headers}
+        log.debug("headers of %s: %s", error_id, headers_for_log(headers))
     message = CRASH_MESSAGE if error.code in _CRASHES else error.message
     return body_of(message, error_id=error_id)
 

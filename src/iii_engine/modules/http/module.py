@@ -6,6 +6,7 @@ from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import Module, schema
 from iii_engine.modules.http.gateway import Gateway
 from iii_engine.modules.http.options import HttpOptions
+from iii_engine.modules.http.payload import HttpCall
 from iii_engine.modules.http.routes import Route, RouteConfig, read_config
 from iii_engine.net.http_listener import HttpListener
 
@@ -24,6 +25,7 @@ class HttpModule(Module[HttpOptions]):
                 "http",
                 "An HTTP request to a path",
                 schema(RouteConfig),
+                schema(HttpCall),
                 bind=self._bind,
                 unbind=self._unbind,
             ),

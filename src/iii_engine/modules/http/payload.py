@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_sdk.protocol import NULL
+from iii_sdk.protocol import NULL, ChannelRef
 
 if TYPE_CHECKING:
     from iii_engine.modules.http.routes import Route
@@ -22,6 +22,37 @@ _check_json = msgspec.json.Decoder(Raw).decode
 MAX_QUERY_FIELDS = 1000
 
 EMPTY = b"{}"
+
+
+class TriggerInfo(Struct):
+    """Which trigger called."""
+
+    type: str
+    path: str
+    method: str
+
+
+class HttpCall(Struct):
+    """What the handler of an `http` trigger gets. For documentation: it is never built as such."""
+
+    path: str  # as registered
+    raw_path: str  # as requested
+    method: str
+    path_params: dict[str, str]
+    query_params: dict[str, str]  # last value of each key
+    query_params_multi: dict[str, list[str]]
+    query_string: str
+    headers: dict[str, str]  # lower-case names
+    body: Any  # parsed JSON, else null
+    trigger: TriggerInfo
+    context: dict[str, Any]  # what middleware contributed
+    client_ip: str
+    remote_addr: str
+    scheme: str
+    request_body: ChannelRef
+    response: ChannelRef
+    raw_body: str | None = None
+    raw_body_base64: str | None = None
 
 
 class Head(Struct, gc=False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 REDACTED = "[REDACTED]"
@@ -22,8 +21,6 @@ SECRET_HEADERS = frozenset(
     }
 )
 
-_SECRET_KEY = re.compile(r"token|key|secret|password|sig", re.IGNORECASE)
-
 
 def headers_for_log(headers: Mapping[str, str]) -> dict[str, str]:
     return {
@@ -38,12 +35,3 @@ def target_for_log(target: str) -> str:
     if not mark:
         return path
     return path + "?" + "&".join(field.partition("=")[0] for field in query.split("&"))
-
-
-def query_for_span(query: str) -> str:
-    """The query string with the values of secret-looking keys blotted out."""
-    fields = []
-    for field in query.split("&"):
-        key, mark, _ = field.partition("=")
-        fields.append(f"{key}={REDACTED}" if mark and _SECRET_KEY.search(key) else field)
-    return "&".join(fields)
