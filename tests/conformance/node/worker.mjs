@@ -53,7 +53,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   const { function_id, payload, action = 'none', timeoutMs } = JSON.parse(line)
   try {
     const result = await iii.trigger({ function_id, payload, action: actions[action], timeoutMs })
-    say({ result })
+    say({ result: result ?? null })
   } catch (error) {
     say({ error: { code: error.code ?? 'unknown', message: error.message } })
   }

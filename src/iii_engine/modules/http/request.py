@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from iii_engine.core.channels import Channel
+from iii_engine.core.router import Call
 from iii_engine.modules.http import failure
 from iii_engine.modules.http.flat import flat_payload
 from iii_engine.modules.http.payload import (
@@ -49,6 +50,9 @@ _encode = msgspec.json.encode
 #: How long a response channel may stay open after its handler failed, in seconds.
 FAILED_STREAM_SECONDS = 5.0
 
+#: How long a null result waits for a writer that is still connecting, in seconds.
+LATE_WRITER_SECONDS = 0.25
+
 
 class Request:
     """A matched request. `id` names it to the client; its channels have ids derived from it."""
@@ -73,6 +77,7 @@ class Request:
     _read_key: str = ""
     _body_channel: Channel | None = None
     _stream: ResponseStream | None = None
+    _call: Call | None = None
 
     def __init__(
         self, gateway: Gateway, exchange: Exchange, route: Route, values: list[str], path: str
@@ -237,7 +242,7 @@ class Request:
             )
         head = self.head
         self.dispatched = True
-        gateway.engine.call(
+        self._call = gateway.engine.call(
             route.function_id,
             payload,
             self._answered,
@@ -267,6 +272,8 @@ class Request:
         self._stream = ResponseStream(
             self.exchange, channel, self._common_head, self.release, self._done
         )
+        if self.call_answered:
+            self._await_stream(self._stream)
         return channel
 
     # -- answer ----------------------------------------------------------------------------------
@@ -285,10 +292,25 @@ class Request:
             if stream.ended:
                 stream.respond()
             else:
-                delay = self.remaining_ms() / 1000
-                self._timer = self.gateway.loop.call_later(delay, self._stream_timeout, stream)
+                self._await_stream(stream)
+        elif result == NULL and stream is None and self._may_connect_late():
+            self._timer = self.gateway.loop.call_later(
+                LATE_WRITER_SECONDS, self.send_result, result
+            )
         else:
             self.send_result(result)
+
+    def _await_stream(self, stream: ResponseStream) -> None:
+        """The function has ended; the client waits for what it streams."""
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = self.remaining_ms() / 1000
+        self._timer = self.gateway.loop.call_later(delay, self._stream_timeout, stream)
+
+    def _may_connect_late(self) -> bool:
+        """Python clients connect their writer before they return; others do so meanwhile."""
+        callee = self._call.callee if self._call is not None and self._body_id else None
+        return callee is not None and callee.metadata.runtime != "python"
 
     def send_result(self, result: Raw) -> None:
         """Answer with what a function returned."""
