@@ -22,7 +22,7 @@ from agentos.workers.memory.records import (
     sessions_scope,
 )
 from agentos.workers.memory.sessions import rewrite_op
-from agentos.workers.memory.store import put_op
+from agentos.workers.memory.store import put_op, write
 from iii_sdk import Bus, Conflict
 
 #: Characters given to the model at once.
@@ -113,7 +113,7 @@ class Compactor:
         refs = [MessageRef(entry.id, entry.role, entry.timestamp), *kept]
         fields: dict[str, object] = {"compactedAt": entry.timestamp}
         rewrite = rewrite_op(agent_id, request.session_id, session, refs, fields)
-        if not (await bus.state.transact([rewrite, put_op(entry)])).applied:
+        if not await write(bus, [rewrite, put_op(entry)]):
             raise Conflict(f"session {request.session_id} changed meanwhile; nothing was done")
         self._index.put(agent_id, entry)
         return Compacted(len(old), len(kept), entry.id)

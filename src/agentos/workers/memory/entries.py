@@ -31,6 +31,7 @@ from agentos.workers.memory.store import (
     read_all,
     session_ops,
     touch_op,
+    write,
 )
 from agentos.workers.memory.watching import Watcher
 from iii_sdk import Bus, BusError, Conflict, InvalidInput, TooLarge
@@ -188,7 +189,7 @@ class Entries:
             "expect": {"id": stale},
         }
         writes = [pointer, put_op(entry), *self._session(entry.id, request, entry.timestamp)]
-        return (await bus.state.transact(writes)).applied
+        return await write(bus, writes)
 
     async def _touch_known(self, entry_id: str, request: StoreEntry, bus: Bus) -> bool:
         """Count an access and add the turn to the session; False when the entry is gone."""
@@ -197,7 +198,7 @@ class Entries:
             touch_op(request.agent_id, entry_id, now),
             *self._session(entry_id, request, now),
         ]
-        return (await bus.state.transact(writes)).applied
+        return await write(bus, writes)
 
     def _session(self, entry_id: str, request: StoreEntry, now: int) -> list[Op]:
         ref = MessageRef(entry_id, request.role, now)

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from agentos.kernel.ids import require_id
-from agentos.workers.memory.store import ATTEMPTS, PARALLEL, to_json
+from agentos.workers.memory.store import ATTEMPTS, PARALLEL, to_json, write
 from iii_sdk import Bus, Conflict, InvalidInput
 from iii_sdk.state import Op, append
 
@@ -110,7 +110,7 @@ async def add(request: AddEntity, bus: Bus) -> EntityAdded:
     targets = list(dict.fromkeys(r.target for r in entity.relations if r.target != entity.id))
     for _ in range(ATTEMPTS):
         known = await _get(bus, where, [entity.id, *targets])
-        if (await bus.state.transact(_writes(where, entity, known))).applied:
+        if await write(bus, _writes(where, entity, known)):
             return EntityAdded(entity.id)
     raise Conflict("the graph changes too fast here; nothing was written")
 

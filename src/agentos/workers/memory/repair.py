@@ -25,7 +25,7 @@ from agentos.workers.memory.records import (
     sessions_scope,
 )
 from agentos.workers.memory.sessions import rewrite_op
-from agentos.workers.memory.store import put_op
+from agentos.workers.memory.store import put_op, write
 from iii_sdk import Bus, Conflict
 from iii_sdk.state import Op
 
@@ -169,5 +169,5 @@ class Repairer:
                 entry.embedding = await embed(bus, entry.content)
             await bus.state.transact([put_op(entry)])
             self._index.put(entry.agent_id, entry)
-        if not (await bus.state.transact([rewrite])).applied:
+        if not await write(bus, [rewrite]):
             raise Conflict("the session changed meanwhile; repair it again")

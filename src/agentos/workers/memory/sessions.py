@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from agentos.kernel.ids import require_id
 from agentos.workers.memory.records import MessageRef, read_refs, sessions_scope
-from agentos.workers.memory.store import ATTEMPTS, to_json
+from agentos.workers.memory.store import ATTEMPTS, to_json, write
 from iii_sdk import Bus, Conflict
 from iii_sdk.state import Op, set_
 
@@ -81,7 +81,7 @@ async def _rewrite_one(
         changed = [change(ref) if ref.id in concerned else ref for ref in refs]
         kept = [ref for ref in changed if ref is not None]
         op = rewrite_op(agent_id, session_id, session, kept, {})
-        if (await bus.state.transact([op])).applied:
+        if await write(bus, [op]):
             return
         session = await bus.state.get(sessions_scope(agent_id), session_id, Session)
     raise Conflict(f"session {session_id} changes too fast to be cleaned")

@@ -6,6 +6,7 @@ An entry, the pointer from its content and its place in a session are one transa
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -23,6 +24,8 @@ from agentos.workers.memory.records import (
 )
 from iii_sdk import Bus
 from iii_sdk.state import Op, append, increment, set_
+
+log = logging.getLogger("agentos.memory")
 
 #: Records read at once; an entry with its embedding has some kilobytes.
 PAGE = 500
@@ -45,6 +48,17 @@ class Contents(Struct):
 
     entries: list[Entry]
     pointers: dict[str, list[str]]
+
+
+async def write(bus: Bus, ops: Sequence[Op]) -> bool:
+    """Make several writes at once; False when what one of them expects is not there."""
+    done = await bus.state.transact(ops)
+    for result in done.results:
+        if isinstance(result, dict) and result.get("errors"):
+            # A record of a shape we do not know, for instance messages that are no list.
+            codes = [error.get("code") for error in result["errors"]]
+            log.warning("a record was updated in part only: %s", codes)
+    return done.applied
 
 
 async def read_all(bus: Bus, agent_id: str) -> Contents:
@@ -140,6 +154,6 @@ async def _delete(bus: Bus, agent_id: str, entry_id: str, pointer_keys: Sequence
         {"op": "delete", "scope": scope, "key": key, "expect": {"id": entry_id}}
         for key in pointer_keys
     ]
-    if not (await bus.state.transact([entry, *keys])).applied:
+    if not await write(bus, [entry, *keys]):
         # A pointer leads to another entry by now, and stays.
         await bus.state.transact([entry])

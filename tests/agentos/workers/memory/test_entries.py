@@ -234,3 +234,12 @@ async def test_forget(memory: Any) -> None:
 async def test_case_18_embed(memory: Any) -> None:
     assert await memory("embed", text="hello world") == hash_embed("hello world")
     assert await memory("embed") == [0.0] * 128
+
+
+async def test_a_session_of_another_shape_is_told(
+    memory: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    await memory.bus.state.set("sessions:a1", "s", {"messages": "not a list"})
+    assert (await memory.store("text", sessionId="s"))["stored"]
+    assert "in part only" in caplog.text
+    assert "text" not in caplog.text
