@@ -1,6 +1,12 @@
-"""The worker SDK: declare workers with `Worker`, call functions with `Bus`."""
+"""The worker SDK: declare workers with `Worker`, call functions with `Bus`.
+
+The published forms (`III`, `register_worker` and their models) come from `iii_sdk.compat`, which is
+loaded when one of its names is used: workers do not pay for it.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from iii_sdk.bindings import (
     Binding,
@@ -40,7 +46,36 @@ from iii_sdk.state import State, Transacted, Updated, Written
 from iii_sdk.streams import Event, EventStream, Response
 from iii_sdk.worker import Worker
 
+if TYPE_CHECKING:
+    from iii_sdk.compat import (
+        III,
+        ApiRequest,
+        ApiResponse,
+        HttpInvocationConfig,
+        IIIForbiddenError,
+        IIIInvocationError,
+        IIITimeoutError,
+        InitOptions,
+        InvocationError,
+        IStream,
+        Logger,
+        OtelConfig,
+        ReconnectionConfig,
+        RegisterServiceInput,
+        RegisterTriggerInput,
+        RegisterTriggerTypeInput,
+        TelemetryOptions,
+        TriggerAction,
+        TriggerConfig,
+        TriggerHandler,
+        TriggerRequest,
+        register_worker,
+    )
+
 __all__ = [
+    "III",
+    "ApiRequest",
+    "ApiResponse",
     "Binding",
     "Bus",
     "BusError",
@@ -53,17 +88,35 @@ __all__ = [
     "Event",
     "EventStream",
     "Forbidden",
+    "HttpInvocationConfig",
     "HttpRequest",
+    "IIIForbiddenError",
+    "IIIInvocationError",
+    "IIITimeoutError",
+    "IStream",
+    "InitOptions",
     "InvalidInput",
+    "InvocationError",
+    "Logger",
     "NotConfigured",
     "NotFound",
+    "OtelConfig",
     "PaymentRequired",
     "RateLimited",
+    "ReconnectionConfig",
+    "RegisterServiceInput",
+    "RegisterTriggerInput",
+    "RegisterTriggerTypeInput",
     "Response",
     "State",
+    "TelemetryOptions",
     "Timeout",
     "TooLarge",
     "Transacted",
+    "TriggerAction",
+    "TriggerConfig",
+    "TriggerHandler",
+    "TriggerRequest",
     "TypeHandler",
     "Unauthorized",
     "Unavailable",
@@ -79,6 +132,15 @@ __all__ = [
     "on_log",
     "on_state",
     "on_stream",
+    "register_worker",
     "run",
     "subscribe",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_") or name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from iii_sdk import compat
+
+    return getattr(compat, name)

@@ -1,0 +1,427 @@
+"""The client in its two published forms."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from iii_sdk.channels import ChannelRefs
+from iii_sdk.compat import lifetime
+from iii_sdk.compat.channels import Channel
+from iii_sdk.compat.discovery import FunctionInfo, TriggerInfo, TriggerTypeInfo, WorkerInfo, rows
+from iii_sdk.compat.handlers import Handlers
+from iii_sdk.compat.link import ConnectionState, Link
+from iii_sdk.compat.listeners import Listeners
+from iii_sdk.compat.messages import (
+    HttpInvocationConfig,
+    RegisterServiceInput,
+    RegisterTriggerInput,
+    RegisterTriggerTypeInput,
+    TriggerRequest,
+)
+from iii_sdk.compat.offers import FunctionRef, Offers, first_line
+from iii_sdk.compat.options import InitOptions, OtelConfig, ReconnectionConfig
+from iii_sdk.compat.requests import Requests, request_of
+from iii_sdk.compat.results import PendingCall, completed
+from iii_sdk.compat.streams import IStream, stream_functions
+from iii_sdk.compat.threads import Pool
+from iii_sdk.compat.triggers import Trigger, TriggerHandler, TriggerTypeRef
+from iii_sdk.protocol import EnqueueAction, VoidAction
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Seconds that `register_worker` waits for the connection.
+CONNECT_SECONDS = 30.0
+#: Seconds that handlers get to end at shutdown, after they were cancelled.
+HANDLER_SECONDS = 1.5
+
+
+class III:
+    """A worker and a client of the bus, for programs with or without an event loop.
+
+    Making one starts to connect in the background and returns at once, whether there is an engine
+    or not; everything registered is told to every engine it connects to. The process stays alive
+    until `shutdown`, Ctrl-C, `sys.exit` or SIGTERM.
+
+    The decorator form, with calls that are awaited on any event loop:
+
+    >>> iii = III(worker_name="shop")
+    >>> @iii.function(id="shop::price", description="What it costs")
+    ... async def price(data):
+    ...     return {"price": 3 * data["count"]}
+    >>> async def main():
+    ...     print(await iii.trigger("shop::price", {"count": 2}))
+    ...     await iii.shutdown()
+    >>> asyncio.run(main())
+    {'price': 6}
+
+    The form of `register_worker`, which waits for the connection, with calls that block:
+
+    >>> iii = register_worker(options=InitOptions(worker_name="greeter"))
+    >>> def greet(data):
+    ...     return {"message": f"Hello, {data['name']}!"}
+    >>> greeting = iii.register_function("greeter::greet", greet)
+    >>> iii.trigger({"function_id": "greeter::greet", "payload": {"name": "Ada"}})
+    {'message': 'Hello, Ada!'}
+    >>> greeting.unregister()
+    >>> _ = iii.shutdown()
+
+    Async handlers run on one loop of their own, plain functions on threads; neither can block the
+    connection. The address is the one given, else `$III_URL`, else `ws://localhost:49134`; the name
+    is the one given, else `$III_WORKER_NAME`, else `<host>:<pid>`; `$III_TOKEN` is sent as a bearer
+    token. Keyword arguments win over `options`.
+
+    Telemetry: `otel`, `enable_metrics_reporting` and the `OTEL_*` variables are accepted and have
+    no effect. This release exports no spans, metrics or OTLP logs of a worker; the engine traces
+    all calls by itself, and `Logger` writes to its log.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        options: InitOptions | None = None,
+        *,
+        worker_name: str | None = None,
+        invocation_timeout_ms: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        otel: OtelConfig | Mapping[str, Any] | None = None,
+        reconnection_config: ReconnectionConfig | Mapping[str, Any] | None = None,
+        description: str | None = None,
+    ) -> None:
+        """Raises `ValueError` and `TypeError` for wrong options, never for the engine's state."""
+        self._options = (options or InitOptions()).with_given(
+            worker_name=worker_name,
+            invocation_timeout_ms=invocation_timeout_ms,
+            headers=headers,
+            otel=otel,
+            reconnection_config=reconnection_config,
+            description=description,
+        )
+        pool = Pool(self._options.max_sync_handlers, "iii-sync")
+        self._link = Link(address, self._options, pool)
+        self._handlers = Handlers(self, self._link, pool)
+        self._offers = Offers(self._link, self._handlers)
+        self._requests = Requests(self._link, self._options.invocation_timeout_ms, self.may_block)
+        self._listeners = Listeners(self._handlers)
+        self._link.on_state = self._listeners.tell
+        self._shutdown: PendingCall[None] | None = None
+        self._guard = threading.Lock()
+        lifetime.opened(self)
+
+    # -- connection ------------------------------------------------------------------------------
+
+    @property
+    def address(self) -> str:
+        """The engine's address."""
+        return self._link.address
+
+    @property
+    def worker_name(self) -> str:
+        """The name the engine knows this worker by."""
+        return self._link.metadata.name or ""
+
+    @property
+    def worker_id(self) -> str | None:
+        """The engine's id of this connection; None before the first one."""
+        return self._link.worker_id
+
+    def get_connection_state(self) -> ConnectionState:
+        return self._link.state
+
+    def on_connection_state(
+        self, callback: Callable[[ConnectionState], object]
+    ) -> Callable[[], None]:
+        """Call this with every new state, on the handlers' loop. Returns what undoes it."""
+        return self._listeners.add(callback)
+
+    def wait_connected(self, timeout: float | None = CONNECT_SECONDS) -> bool:
+        """Wait for the connection; False when there is none after `timeout` seconds.
+
+        Raises `ConnectionError` when the retries of `reconnection_config` are used up.
+        """
+        return self._link.wait_connected(timeout)
+
+    async def connect_async(self) -> None:
+        """Wait for the connection, as `wait_connected`, on an event loop."""
+        future = self._handlers.pool.submit(self._link.wait_connected, CONNECT_SECONDS)
+        await PendingCall(future)
+
+    def may_block(self) -> bool:
+        """Whether the current thread may wait for a call: not on an event loop of the SDK."""
+        return not (self._link.io.is_current or self._handlers.loop.is_current)
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def trigger(
+        self,
+        request: str | TriggerRequest | Mapping[str, Any],
+        data: Any = None,
+        *,
+        action: EnqueueAction | VoidAction | Mapping[str, Any] | None = None,
+        timeout_ms: int | None = None,
+    ) -> Any:
+        """Call a function.
+
+        `trigger("id", data)` starts the call and returns a `PendingCall`: await it on any loop, or
+        `.result()`. `trigger({"function_id": …, "payload": …})` waits and returns the result; in an
+        async handler, where that would block the others, it returns a `PendingCall` too.
+        `action` `TriggerAction.Enqueue(queue="q")` gives `{"messageReceiptId": id}`,
+        `TriggerAction.Void()` None. `timeout_ms` None or 0 is the default, -1 none.
+        Raises `IIITimeoutError`, `IIIForbiddenError`, `IIIInvocationError`.
+        """
+        call = self._requests.start(request_of(request, data, action, timeout_ms))
+        return call if isinstance(request, str) or not self.may_block() else call.result()
+
+    async def trigger_async(
+        self,
+        request: str | TriggerRequest | Mapping[str, Any],
+        data: Any = None,
+        *,
+        action: EnqueueAction | VoidAction | Mapping[str, Any] | None = None,
+        timeout_ms: int | None = None,
+    ) -> Any:
+        """As `trigger` in both forms, as a coroutine for any loop."""
+        return await self._requests.start(request_of(request, data, action, timeout_ms))
+
+    def trigger_void(self, function_id: str, data: Any = None) -> None:
+        """Call without an answer. Never raises for the state of the connection."""
+        self._requests.send(function_id, data)
+
+    def enqueue(self, queue: str, function_id: str, data: Any = None) -> PendingCall[Any]:
+        """Put a call on a named queue; the result is `{"messageReceiptId": id}`."""
+        action = EnqueueAction(queue)
+        return self._requests.start(
+            TriggerRequest(function_id=function_id, payload=data, action=action)
+        )
+
+    def create_channel(self, buffer_size: int | None = None) -> Any:
+        """Create a `Channel`. Blocks; in an async handler it returns a `PendingCall` instead.
+
+        `buffer_size` is in frames, 1 to 1024; the default is 64.
+        """
+        call = self._channel(buffer_size)
+        return call.result() if self.may_block() else call
+
+    async def create_channel_async(self, buffer_size: int | None = None) -> Channel:
+        """As `create_channel`, for any loop."""
+        return await self._channel(buffer_size)
+
+    def _channel(self, buffer_size: int | None) -> PendingCall[Channel]:
+        def read(result: Any) -> Channel:
+            return Channel(self._link, msgspec.convert(result, ChannelRefs))
+
+        return self._requests.ask("engine::channels::create", {"buffer_size": buffer_size}, read)
+
+    # -- offers ----------------------------------------------------------------------------------
+
+    def function(
+        self,
+        id: str | None = None,
+        *,
+        description: str | None = None,
+        metadata: Any = None,
+        request_format: Any = None,
+        response_format: Any = None,
+    ) -> Callable[[F], F]:
+        """Offer the decorated function, which stays as it is.
+
+        The description defaults to the first line of its doc string, the formats to its
+        annotations. Raises `ValueError` for an id that is missing or taken.
+        """
+        if not isinstance(id, str) or not id.strip():
+            raise ValueError("id is required")
+
+        def register(handler: F) -> F:
+            self.register_function(
+                id,
+                handler,
+                description=description or first_line(handler),
+                metadata=metadata,
+                request_format=request_format,
+                response_format=response_format,
+            )
+            return handler
+
+        return register
+
+    def register_function(
+        self,
+        function_id: str,
+        handler: Callable[..., Any] | HttpInvocationConfig,
+        *,
+        description: str | None = None,
+        metadata: Any = None,
+        request_format: Any = None,
+        response_format: Any = None,
+    ) -> FunctionRef:
+        """Offer a handler, or a function that the engine calls over HTTP.
+
+        Raises `TypeError` for a wrong kind of argument, `ValueError` for an id that is empty or
+        taken.
+        """
+        return self._offers.register_function(
+            function_id,
+            handler,
+            description=description,
+            metadata=metadata,
+            request_format=request_format,
+            response_format=response_format,
+        )
+
+    def register_trigger(
+        self,
+        type: str | RegisterTriggerInput | Mapping[str, Any],
+        function_id: str | None = None,
+        config: Any = None,
+        metadata: Any = None,
+    ) -> Trigger:
+        """Have an event call a function: `register_trigger({"type": …, "function_id": …,
+        "config": …})` or `register_trigger(type, function_id, config)`."""
+        return self._offers.register_trigger(type, function_id, config, metadata)
+
+    def register_trigger_type(
+        self,
+        trigger_type: RegisterTriggerTypeInput | Mapping[str, Any],
+        handler: TriggerHandler[Any],
+    ) -> TriggerTypeRef[Any]:
+        """Own a type of trigger: the handler binds and unbinds its triggers."""
+        return self._offers.register_trigger_type(trigger_type, handler)
+
+    def unregister_trigger_type(
+        self, trigger_type: RegisterTriggerTypeInput | Mapping[str, Any]
+    ) -> None:
+        """Own a type of trigger no more."""
+        self._offers.unregister_trigger_type(trigger_type)
+
+    def register_service(self, service: RegisterServiceInput | Mapping[str, Any]) -> None:
+        """Tell the engine of a group of functions."""
+        self._offers.register_service(service)
+
+    def create_stream(self, stream_name: str, stream: IStream[Any]) -> None:
+        """Keep the items of a stream in this worker. Raises `ValueError` when it does already."""
+        for function_id, handler in stream_functions(stream_name, stream).items():
+            self._offers.register_function(function_id, handler)
+
+    # -- what is there ---------------------------------------------------------------------------
+
+    def list_functions(self, include_internal: bool = False) -> PendingCall[list[FunctionInfo]]:
+        """The functions on the bus."""
+        return self._requests.ask(
+            "engine::functions::list",
+            {"include_internal": include_internal},
+            rows(FunctionInfo, "functions"),
+        )
+
+    def list_workers(self, worker_id: str | None = None) -> PendingCall[list[WorkerInfo]]:
+        """The workers on the bus, or the one of this id."""
+        return self._requests.ask(
+            "engine::workers::list", {"worker_id": worker_id}, rows(WorkerInfo, "workers")
+        )
+
+    def list_triggers(self, include_internal: bool = False) -> PendingCall[list[TriggerInfo]]:
+        """The registered triggers."""
+        return self._requests.ask(
+            "engine::triggers::list",
+            {"include_internal": include_internal, "view": "instances"},
+            rows(TriggerInfo, "triggers"),
+        )
+
+    def list_trigger_types(
+        self, include_internal: bool = False
+    ) -> PendingCall[list[TriggerTypeInfo]]:
+        """The types of trigger that can be used."""
+        return self._requests.ask(
+            "engine::trigger-types::list",
+            {"include_internal": include_internal},
+            rows(TriggerTypeInfo, "trigger_types"),
+        )
+
+    def on_functions_available(
+        self, callback: Callable[[list[FunctionInfo]], Any]
+    ) -> Callable[[], None]:
+        """Call this with all functions whenever they change. Returns what undoes it."""
+        read = rows(FunctionInfo, "functions")
+        function_id = f"iii::on-functions-available::{uuid.uuid4()}"
+
+        async def changed(data: Any) -> None:
+            await self._handlers.call_anywhere(callback, read(data))
+
+        function = self.register_function(function_id, changed, metadata={"internal": True})
+        trigger = self.register_trigger("engine::functions-available", function_id)
+
+        def unsubscribe() -> None:
+            trigger.unregister()
+            function.unregister()
+
+        return unsubscribe
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def shutdown(self) -> PendingCall[None]:
+        """End for good: pending calls fail with `SHUTDOWN`, the connection closes, threads stop.
+
+        `iii.shutdown()` and `await iii.shutdown()` are both right, on any thread; running handlers
+        get `drain_ms` to finish. Blocks until it is done, except on an event loop of the SDK.
+        Harmless when done twice.
+        """
+        with self._guard:
+            first = self._shutdown is None
+            done: Future[None] = Future()
+            end = self._shutdown = self._shutdown or PendingCall(done, self.may_block)
+        if first:
+            thread = threading.Thread(
+                target=partial(self._close, done), name="iii-shutdown", daemon=True
+            )
+            thread.start()
+        if self.may_block():
+            end.result()
+            return completed(None)
+        return end
+
+    async def shutdown_async(self) -> None:
+        """As `shutdown`."""
+        await self.shutdown()
+
+    def _close(self, done: Future[None]) -> None:
+        try:
+            self._link.refuse_calls()
+            self._handlers.drain(self._options.drain_ms / 1000)
+            self._link.close()
+            self._handlers.loop.stop(HANDLER_SECONDS)
+            self._handlers.pool.shutdown()
+        finally:
+            lifetime.closed(self)
+            done.set_result(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+
+
+def register_worker(address: str | None = None, options: InitOptions | None = None) -> III:
+    """Make an instance and wait at most 30 seconds for its connection.
+
+    Returns without one when the engine is down: it goes on trying. Raises `ConnectionError` when
+    the retries of `reconnection_config` are used up.
+    """
+    iii = III(address, options)
+    try:
+        iii.wait_connected()
+    except ConnectionError:
+        iii.shutdown()
+        raise
+    return iii
