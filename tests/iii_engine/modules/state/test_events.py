@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import Raw
 
+from iii_engine.core.router import Call
 from iii_engine.core.triggers import Trigger
 from iii_sdk.protocol import NULL
 
@@ -93,7 +94,13 @@ def test_conditions_hold_events_back(desk: Desk, name: str) -> None:
 
 
 def test_events_carry_trace_baggage_and_metadata(desk: Desk) -> None:
-    seen = desk.handler("seen")
+    seen: list[tuple[str | None, bytes]] = []
+
+    def note(call: Call) -> None:
+        seen.append((call.baggage, bytes(call.metadata)))
+        call.reply()
+
+    desk.engine.add_function("seen", note, module="test")
     config = Raw(json.dumps({"scope": "users"}).encode())
     desk.engine.triggers.add(Trigger("t", "state", "seen", config, Raw(b'{"m":1}'), None))
     trace = "ab" * 16
@@ -104,8 +111,7 @@ def test_events_carry_trace_baggage_and_metadata(desk: Desk) -> None:
         traceparent=f"00-{trace}-{'cd' * 8}-01",
         baggage="tenant=1",
     )
-    assert seen[0].baggage == "tenant=1"
-    assert bytes(seen[0].metadata) == b'{"m":1}'
+    assert seen == [("tenant=1", b'{"m":1}')]
     written = next(s for s in desk.engine.spans if s.function_id == "state::set")
     heard = next(s for s in desk.engine.spans if s.function_id == "seen")
     assert (heard.trace_id, heard.parent_id) == (trace, written.span_id)
