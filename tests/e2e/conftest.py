@@ -14,8 +14,8 @@ from tests.support.served import served
 
 from agentos.workers.agent_core.worker import create as agent_core
 from agentos.workers.api.worker import create as api
-from agentos.workers.llm_router import worker as llm_router
 from agentos.workers.llm_router.router import Router
+from agentos.workers.llm_router.worker import create as llm_router
 from agentos.workers.memory.worker import create as memory
 from agentos.workers.security.worker import create as security
 from iii_sdk import Bus
@@ -45,13 +45,11 @@ async def house(
     monkeypatch.setenv("AGENTOS_API_KEY", KEY)
     for name in PROVIDER_VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    # Its clients and keys belong to one event loop and one environment.
     router = Router()
-    monkeypatch.setattr(llm_router, "router", router)
     async with OpenAIServer() as model:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
         monkeypatch.setenv("OPENAI_BASE_URL", model.url)
-        workers = [llm_router.worker, memory(), security(), agent_core(), api()]
+        workers = [llm_router(router), memory(), security(), agent_core(), api()]
         async with served(engine, *reversed(workers)) as bus, _client(engine, KEY) as client:
             yield House(client, model, bus, engine)
         await router.drivers.aclose()

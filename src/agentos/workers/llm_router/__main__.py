@@ -1,4 +1,4 @@
-"""Run this worker alone: `python -m agentos.workers.llm_router`."""
+"""`python -m agentos.workers.llm_router`: this worker alone, against any engine."""
 
 from agentos.workers.llm_router.worker import worker
 

@@ -14,14 +14,22 @@ from tests.support.waiting import until
 
 from agentos.workers.llm_router.catalogue import catalogue
 from agentos.workers.llm_router.endpoints import provider_name
-from agentos.workers.llm_router.worker import router, worker
+from agentos.workers.llm_router.router import Router
+from agentos.workers.llm_router.worker import create
 from iii_sdk import Bus, InvalidInput, NotFound, connect
 
 API_KEY = "bearer-key-of-the-test"
 
 
 @pytest.fixture
-async def bus(engine: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bus]:
+def router() -> Router:
+    return Router()
+
+
+@pytest.fixture
+async def bus(
+    engine: RunningEngine, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bus]:
     """A client of an engine that the worker serves, in an environment without keys."""
     for provider in catalogue().providers:
         name = provider_name(provider, catalogue())
@@ -31,7 +39,7 @@ async def bus(engine: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
         monkeypatch.setenv(f"{local}_BASE_URL", "http://127.0.0.1:1/v1")
     monkeypatch.setenv("AGENTOS_API_KEY", API_KEY)
     ready = asyncio.Event()
-    serving = asyncio.create_task(worker.serve(engine.url, ready=ready))
+    serving = asyncio.create_task(create(router).serve(engine.url, ready=ready))
     await ready.wait()
     async with connect(engine.url) as client:
         yield client
@@ -41,7 +49,9 @@ async def bus(engine: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
 
 @pytest.fixture
-async def openai(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[OpenAIServer]:
+async def openai(
+    bus: Bus, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[OpenAIServer]:
     async with OpenAIServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", "k")
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
