@@ -330,7 +330,7 @@ _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}"
 
 
 def is_uuid(text: str) -> bool:
-    return len(text) == 36 and _UUID.fullmatch(text) is not None
+    return _UUID.fullmatch(text) is not None
 
 
 def parse_traceparent(text: str) -> tuple[str, str] | None:

@@ -27,6 +27,10 @@ class Ids(Protocol):
         """16 hex digits, not all zero."""
         ...
 
+    def traceparent(self) -> str:
+        """The first span of a new trace, which shares the last digits of the trace's id."""
+        ...
+
     def secret(self) -> str:
         """An unguessable token, safe in a URL."""
         ...
@@ -64,6 +68,10 @@ class SystemIds:
     def span_id(self) -> str:
         self._count = count = self._count + 1
         return "%016x" % ((count * GOLDEN & MASK) or 1)
+
+    def traceparent(self) -> str:
+        digits = self.span_id()
+        return f"00-{self._engine}{digits}-{digits}-01"
 
     def secret(self) -> str:
         return secrets.token_urlsafe(24)

@@ -43,6 +43,9 @@ Enqueue = Callable[[Call, str], None]
 _decode: Final = msgspec.json.Decoder(Message).decode
 
 _PONG: Final = b'{"type":"pong"}'
+#: Frames up to this size are searched for a forged caller, in bytes.
+SEARCHED: Final = 4096
+
 _OPEN: Final = ord("{")
 _QUOTE: Final = ord('"')
 
@@ -121,9 +124,9 @@ class Engine:
             except MalformedMessage as malformed:
                 self._refuse(session, malformed, frame)
                 return
-        if isinstance(message, InvocationResult):
+        if type(message) is InvocationResult:
             self.router.answer(session, message)
-        elif isinstance(message, InvokeFunction):
+        elif type(message) is InvokeFunction:
             self._invoke(session, message, frame)
         else:
             self._apply(session, message)
@@ -190,7 +193,8 @@ class Engine:
                 not_found = ErrorBody("function_not_found", f"Function {function_id} not found")
                 self._answer_at_once(call, not_found)
                 return
-            call.data = with_caller(message.data, session, frame)
+            if function.local is None:
+                stamp_caller(call, session, frame)
             if self.invocation_timeout_ms:
                 call.deadline_ns = self.clock.now_ns() + self.invocation_timeout_ms * 1_000_000
             self.router.dispatch(call, function, call.caller_invocation)
@@ -366,24 +370,27 @@ class Engine:
         old.close(1008, "retired by reattach")
 
 
-def with_caller(data: Raw, session: Session, frame: bytes) -> Raw | bytes:
-    """Object payloads learn who called: `_caller_worker_id` is set, whatever the client sent.
+def stamp_caller(call: Call, session: Session, frame: bytes) -> None:
+    """Object payloads tell a worker who called: `_caller_worker_id`, whatever the client sent.
 
-    The key goes last, and JSON readers keep the last of equal keys; strict ones refuse equal keys,
-    so a payload that already has it is rewritten.
+    The key goes last, and JSON readers keep the last of equal keys. Strict ones refuse equal keys,
+    so a small payload that already has it is rewritten; searching a large one would cost more than
+    carrying it, and only a forger's own call fails by it.
     """
+    data = call.data
     view = memoryview(data)
     if not view or view[0] != _OPEN:
-        return data
-    if b"_caller_worker_id" in frame:
+        return
+    if len(frame) < SEARCHED and b"_caller_worker_id" in frame:
         value = protocol.tolerant_value(bytes(data))
         if isinstance(value, dict):
             value.pop("_caller_worker_id", None)
-            data = protocol.tolerant_raw(value)
-            view = memoryview(data)
-    if view[1] != _QUOTE and not bytes(view[1:-1]).strip():
-        return b"{" + session.caller_suffix
-    return b"".join((view[:-1], b",", session.caller_suffix))
+            call.data = protocol.tolerant_raw(value)
+            view = memoryview(call.data)
+    if view[1] == _QUOTE or bytes(view[1:-1]).strip():
+        call.stamp = session.caller_suffix
+    else:
+        call.stamp = session.caller_suffix[1:]  # the object is empty: no comma
 
 
 def _ignore_event(event: str, worker_id: str) -> None:

@@ -98,7 +98,8 @@ class Session:
         self.close_code = 0  # set by the core when the transport must close
         self.close_reason = ""
         self.warned: set[str] = set()
-        self.caller_suffix = f'"_caller_worker_id":"{id}"}}'.encode()
+        #: What makes an object payload name its caller, in place of the closing brace.
+        self.caller_suffix = f',"_caller_worker_id":"{id}"}}'.encode()
 
     def send(self, frame: bytes) -> None:
         """Queue one whole message."""
