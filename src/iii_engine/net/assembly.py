@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import struct
 from typing import Final
 
 CONTINUATION: Final = 0x0
@@ -33,6 +34,11 @@ class Assembler:
         self._size = 0
         self._kind = CONTINUATION  # TEXT or BINARY while a fragmented message is open
         self._decoder: codecs.IncrementalDecoder | None = None
+
+    @property
+    def idle(self) -> bool:
+        """No fragmented message is open."""
+        return self._kind == CONTINUATION
 
     def feed(self, opcode: int, fin: bool, payload: bytes) -> tuple[int, bytes] | None:
         """Add a frame; returns `(TEXT or BINARY, message)` when it completes one."""
@@ -82,13 +88,22 @@ MAX_FRAME: Final = 16 * 1024 * 1024
 FRAGMENT: Final = 1024 * 1024
 
 
+#: Headers of unmasked text frames, by the length of the payload: below SHORT from a table, below
+#: MEDIUM by `medium_header(MEDIUM_HEADER, size)`.
+SHORT: Final = 126
+MEDIUM: Final = 65536
+SHORT_HEADERS: Final = [bytes((0x81, size)) for size in range(SHORT)]
+MEDIUM_HEADER: Final = 0x817E
+medium_header: Final = struct.Struct("!HH").pack
+
+
 def text_frames(message: bytes) -> tuple[bytes, ...]:
     """Header and payload of an unmasked text message, ready to be written one after another."""
     size = len(message)
-    if size < 126:
-        return (bytes((0x81, size)), message)
-    if size < 65536:
-        return (b"\x81\x7e" + size.to_bytes(2, "big"), message)
+    if size < SHORT:
+        return (SHORT_HEADERS[size], message)
+    if size < MEDIUM:
+        return (medium_header(MEDIUM_HEADER, size), message)
     if size <= MAX_FRAME:
         return (b"\x81\x7f" + size.to_bytes(8, "big"), message)
     return tuple(_fragments(message))

@@ -18,7 +18,19 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import LARGE_MESSAGE, MIB, Session
-from iii_engine.net.assembly import BINARY, CONTINUATION, TEXT, Assembler, Violation, text_frames
+from iii_engine.net.assembly import (
+    BINARY,
+    CONTINUATION,
+    MEDIUM,
+    MEDIUM_HEADER,
+    SHORT,
+    SHORT_HEADERS,
+    TEXT,
+    Assembler,
+    Violation,
+    medium_header,
+    text_frames,
+)
 from iii_engine.net.origins import origin_allowed
 
 log = logging.getLogger("iii.net")
@@ -32,9 +44,11 @@ PING_SECONDS = 20
 STALL_SECONDS = 30
 TCP_TIMEOUT_MS = 60_000
 JOIN_BELOW = 256 * 1024
-PAUSE_AT = 1 * MIB
+PAUSE_AT = 4 * MIB
 
 TELEMETRY = (b"OTLP", b"MTRC", b"LOGS")
+
+_TEXT = WSMsgType.TEXT
 
 _OPCODES = {
     WSMsgType.CONTINUATION: CONTINUATION,
@@ -110,6 +124,19 @@ class WorkerSocket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         self.quiet_sweeps = 0
         kind = frame.msg_type
+        if kind is _TEXT and frame.fin and self._assembler.idle:
+            # Nearly every frame: a whole message of ASCII text, straight to the engine.
+            payload = frame.get_payload_as_bytes()
+            session = self.session
+            if (
+                session is not None
+                and not (self._closing or frame.rsv1 or frame.rsv2 or frame.rsv3)
+                and payload.isascii()
+            ):
+                self._engine.receive(session, payload)
+                if session.paused:
+                    transport.underlying_transport.pause_reading()
+                return
         if kind is WSMsgType.CLOSE:
             self._on_close(transport, frame)
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
@@ -178,24 +205,32 @@ class WorkerSocket(WSListener):
         if session is None or transport is None or self._closing:
             return
         if self._writable and session.outbox:
-            write = transport.underlying_transport.write
-            joined: list[bytes] = []
-            size = 0
-            for message in session.take():
-                parts = text_frames(message)
-                if len(message) > JOIN_BELOW:
-                    if joined:
-                        write(b"".join(joined))
-                        joined, size = [], 0
-                    for part in parts:
-                        write(part)
-                else:
-                    joined += parts
-                    size += len(message)
-            if joined:
-                write(b"".join(joined))
+            self._write(session.take(), transport.underlying_transport.write)
         if session.close_code:
             self.abort(session.close_code, session.close_reason)
+
+    @staticmethod
+    def _write(messages: list[bytes], write: Callable[[bytes], None]) -> None:
+        """All small messages in one write; large ones are not copied once more."""
+        joined: list[bytes] = []
+        for message in messages:
+            size = len(message)
+            if size < SHORT:
+                joined.append(SHORT_HEADERS[size])
+                joined.append(message)
+            elif size < MEDIUM:
+                joined.append(medium_header(MEDIUM_HEADER, size))
+                joined.append(message)
+            elif size <= JOIN_BELOW:
+                joined += text_frames(message)
+            else:
+                if joined:
+                    write(b"".join(joined))
+                    joined = []
+                for part in text_frames(message):
+                    write(part)
+        if joined:
+            write(b"".join(joined))
 
     def abort(self, code: int, reason: str) -> None:
         """Close with a code; what was written before still leaves."""
