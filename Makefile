@@ -17,10 +17,11 @@ NODE := $(if $(wildcard $(NODE_DIR)/package.json),$(if $(shell command -v npm),$
 ROWS ?=
 ROW ?= call_128
 TESTS ?=
+ROUNDS ?= 50
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers house format bench profile million docs lock wheel clean
+.PHONY: help setup run test check lint types layers house format bench profile million crash docs lock wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -87,6 +88,9 @@ profile: $(DEV)  ## where the engine spends its time (ROW=call_128)
 
 million: $(DEV)  ## a million calls, 128 in flight, each answered exactly once
 	@$(BIN)/python -m benchmarks.million
+
+crash: $(DEV)  ## kill -9 under 64 writers (ROUNDS=50): nothing acknowledged is lost
+	@CRASH_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/crash
 
 docs: $(DEV)  ## write docs/reference from the code
 	@$(BIN)/python -m tools.write_reference
