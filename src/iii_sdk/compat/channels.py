@@ -12,8 +12,10 @@ import msgspec
 from msgspec import Raw
 
 from iii_sdk import channels as core
+from iii_sdk.compat.errors import published
 from iii_sdk.compat.link import Link
 from iii_sdk.compat.results import PendingCall
+from iii_sdk.errors import BusError
 from iii_sdk.protocol import ChannelRef
 
 log = logging.getLogger("iii.sdk")
@@ -32,7 +34,10 @@ class ChannelWriter:
         self._order = asyncio.Lock()
 
     async def write(self, data: bytes) -> None:
-        """Send bytes, in frames of at most 64 KiB. Raises `BusError` when nobody reads."""
+        """Send bytes, in frames of at most 64 KiB.
+
+        Raises `IIIInvocationError` when nobody reads.
+        """
         await self._do(self._write(data))
 
     def send_message(self, message: str) -> None:
@@ -40,7 +45,7 @@ class ChannelWriter:
         self._begin(self._send(message))
 
     async def send_message_async(self, message: str) -> None:
-        """Send a text frame. Raises `BusError` when nobody reads."""
+        """Send a text frame. Raises `IIIInvocationError` when nobody reads."""
         await self._do(self._send(message))
 
     def close(self) -> None:
@@ -56,10 +61,10 @@ class ChannelWriter:
         return self.ref
 
     def _do(self, work: Coroutine[Any, Any, T]) -> PendingCall[T]:
-        return PendingCall(self._link.io.submit(work))
+        return PendingCall(_submit(self._link, work))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        self._link.io.submit(work).add_done_callback(_log_failure)
+        _submit(self._link, work).add_done_callback(_log_failure)
 
     async def _write(self, data: bytes) -> None:
         async with self._order:
@@ -88,13 +93,15 @@ class ChannelReader:
         self._link = link
         self._end: core.ChannelReader | None = None
         self._on_message: list[Callable[[str], object]] = []
+        #: The frame being waited for; it outlives whoever stops waiting.
+        self._next: Future[str | bytes | None] | None = None
 
     def on_message(self, callback: Callable[[str], object]) -> None:
         """Call this with every text frame met while the bytes are read."""
         self._on_message.append(callback)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while (frame := await PendingCall(self._link.io.submit(self._next()))) is not None:
+        while (frame := await self._frame()) is not None:
             if isinstance(frame, bytes):
                 yield frame
             else:
@@ -109,13 +116,22 @@ class ChannelReader:
 
     async def close_async(self) -> None:
         """Stop reading; the writer learns of it."""
-        await PendingCall(self._link.io.submit(self._close()))
+        await PendingCall(_submit(self._link, self._close()))
 
     def to_wire(self) -> ChannelRef:
         """In a payload it is its reference."""
         return self.ref
 
-    async def _next(self) -> str | bytes | None:
+    async def _frame(self) -> str | bytes | None:
+        if self._next is None:
+            self._next = _submit(self._link, self._receive())
+        try:
+            return await PendingCall(self._next)
+        finally:
+            if self._next.done():
+                self._next = None
+
+    async def _receive(self) -> str | bytes | None:
         return await anext(self._core(), None)
 
     async def _close(self) -> None:
@@ -183,6 +199,18 @@ def _resolved(value: Any, make: ChannelMaker) -> Any:
         return value
     end = make(value)
     return {key: _resolved(item, make) for key, item in value.items()} if end is None else end
+
+
+def _submit(link: Link, work: Coroutine[Any, Any, T]) -> Future[T]:
+    """Run on the I/O loop, with errors in the published form."""
+
+    async def run() -> T:
+        try:
+            return await work
+        except BusError as error:
+            raise published(error) from None
+
+    return link.io.submit(run())
 
 
 def _log_failure(done: Future[None]) -> None:

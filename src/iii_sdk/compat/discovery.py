@@ -11,6 +11,9 @@ from iii_sdk.compat.messages import Model
 
 M = TypeVar("M", bound=Model)
 
+#: Ids of the functions by which instances learn of other functions; lists leave them out.
+HIDDEN = "iii::on-functions-available::"
+
 
 class FunctionInfo(Model):
     """A function that somebody offers."""
@@ -62,3 +65,11 @@ class TriggerTypeInfo(Model):
 def rows(kind: type[M], name: str) -> Callable[[Any], list[M]]:
     """Reads the list of this name in a result."""
     return lambda result: [kind.model_validate(row) for row in result[name]]
+
+
+def functions(include_hidden: bool = False) -> Callable[[Any], list[FunctionInfo]]:
+    """Reads a list of functions."""
+    read = rows(FunctionInfo, "functions")
+    if include_hidden:
+        return read
+    return lambda result: [f for f in read(result) if not f.function_id.startswith(HIDDEN)]

@@ -15,7 +15,15 @@ import msgspec
 from iii_sdk.channels import ChannelRefs
 from iii_sdk.compat import lifetime
 from iii_sdk.compat.channels import Channel
-from iii_sdk.compat.discovery import FunctionInfo, TriggerInfo, TriggerTypeInfo, WorkerInfo, rows
+from iii_sdk.compat.discovery import (
+    HIDDEN,
+    FunctionInfo,
+    TriggerInfo,
+    TriggerTypeInfo,
+    WorkerInfo,
+    functions,
+    rows,
+)
 from iii_sdk.compat.handlers import Handlers
 from iii_sdk.compat.link import ConnectionState, Link
 from iii_sdk.compat.listeners import Listeners
@@ -316,7 +324,7 @@ class III:
         return self._requests.ask(
             "engine::functions::list",
             {"include_internal": include_internal},
-            rows(FunctionInfo, "functions"),
+            functions(include_internal),
         )
 
     def list_workers(self, worker_id: str | None = None) -> PendingCall[list[WorkerInfo]]:
@@ -347,8 +355,8 @@ class III:
         self, callback: Callable[[list[FunctionInfo]], Any]
     ) -> Callable[[], None]:
         """Call this with all functions whenever they change. Returns what undoes it."""
-        read = rows(FunctionInfo, "functions")
-        function_id = f"iii::on-functions-available::{uuid.uuid4()}"
+        read = functions()
+        function_id = f"{HIDDEN}{uuid.uuid4()}"
 
         async def changed(data: Any) -> None:
             await self._handlers.call_anywhere(callback, read(data))

@@ -156,9 +156,10 @@ def _record_reader(kind: Any, channels: ChannelMaker) -> Read:
     empty = is_record(kind)
 
     def read(data: Raw) -> Any:
-        if bytes(data) == b"null" and empty:
+        text = bytes(data)
+        if text == b"null" and empty:
             return decode(b"{}")
-        return decode(without_caller(data) if bytes(data[:1]) == b"{" else data)
+        return decode(without_caller(text) if text.startswith(b"{") else text)
 
     return read
 
