@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.support.engine import EngineProcess, RunningEngine
 from tests.support.raw_worker import CallFailed, RawWorker
@@ -78,16 +79,44 @@ async def test_case_1_the_seed_config_starts(
     ]
 
 
-async def test_case_10_two_listeners_of_one_kind() -> None:
+async def test_case_10_two_listeners_of_one_kind_serve_the_same_routes() -> None:
     http = "{name: iii-http, config: {host: 127.0.0.1, port: 0}}"
     started = app(http, http)
     await started.start()
     try:
         async with RawWorker("ws://{}:{}".format(*started.address)) as worker:
             rows = (await worker.call("engine::workers::list", {}))["workers"]
-        assert {"iii-http", "iii-http#1"} <= {row["name"] for row in rows}
+            assert {"iii-http", "iii-http#1"} <= {row["name"] for row in rows}
+            await worker.register("hello")
+            early = await worker.register_trigger("http", "hello", {"api_path": "/early"})
+            for name in ("iii-http", "iii-http#1"):
+                assert await served_by(started, name, "/early", worker) == 200
+            # The type stays with the other one, also when the first of them stops.
+            await started.modules.pop("iii-http").stop()
+            await worker.register_trigger("http", "hello", {"api_path": "/late"})
+            for path in ("/early", "/late"):
+                assert await served_by(started, "iii-http#1", path, worker) == 200
+            await worker.send("unregistertrigger", id=early, trigger_type="http")
+            assert await served_by(started, "iii-http#1", "/early", worker) == 404
+            await started.modules.pop("iii-http#1").stop()
+            types = await worker.call("engine::trigger-types::list", {})
+            assert "http" not in {row["id"] for row in types["trigger_types"]}
     finally:
         await started.stop(grace=0)
+
+
+async def served_by(started: App, module: str, path: str, worker: RawWorker) -> int:
+    """The status of a GET at one listener; the worker answers what reaches it."""
+    address = started.modules[module].address
+    assert address is not None
+    async with httpx2.AsyncClient(base_url="http://{}:{}".format(*address)) as client:
+        request = asyncio.ensure_future(client.get(path))
+        called = asyncio.ensure_future(worker.invoked("hello"))
+        await asyncio.wait([request, called], return_when=asyncio.FIRST_COMPLETED)
+        if called.done():
+            await worker.answer(called.result(), {"ok": True})
+        called.cancel()
+        return (await request).status_code
 
 
 @pytest.mark.parametrize("kind", ["iii-http", "iii-worker-manager"])

@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call
 from iii_engine.core.triggers import TriggerType
+from iii_engine.modules.shared_type import SharedType
 from iii_engine.storage.base import Store
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL
@@ -38,6 +39,8 @@ class Host:
     loop: asyncio.AbstractEventLoop
     #: The modules that have started, by instance name.
     modules: dict[str, Module[Any]] = field(default_factory=dict)
+    #: The trigger types of modules, by module kind and type id.
+    types: dict[tuple[str, str], SharedType] = field(default_factory=dict)
 
 
 class Module(ABC, Generic[Opts]):
@@ -57,7 +60,7 @@ class Module(ABC, Generic[Opts]):
         self.host = host
         self.engine = host.engine
         self._functions: list[str] = []
-        self._types: list[str] = []
+        self._types: list[TriggerType] = []
 
     @abstractmethod
     async def start(self) -> None:
@@ -70,8 +73,11 @@ class Module(ABC, Generic[Opts]):
         """Unregister everything; subclasses close what they opened, then call this."""
         for function_id in self._functions:
             self.engine.remove_function(function_id)
-        for type_id in self._types:
-            self.engine.remove_trigger_type(type_id)
+        for kind in self._types:
+            key = (self.kind, kind.id)
+            if self.host.types[key].leave(kind):
+                del self.host.types[key]
+                self.engine.remove_trigger_type(kind.id)
         self._functions.clear()
         self._types.clear()
 
@@ -95,9 +101,16 @@ class Module(ABC, Generic[Opts]):
         self._functions.append(function_id)
 
     def offer_type(self, kind: TriggerType, aliases: tuple[str, ...] = ()) -> None:
+        """Serve a trigger type. Instances of one kind share it: each trigger is bound at all."""
         kind.module = self.name
-        self.engine.add_trigger_type(kind, aliases)
-        self._types.append(kind.id)
+        key = (self.kind, kind.id)
+        shared = self.host.types.get(key)
+        if shared is None:
+            shared = self.host.types[key] = SharedType(kind)
+            self.engine.add_trigger_type(shared.type, aliases)
+        else:
+            shared.join(kind, self.engine.triggers.of_type(shared.type))
+        self._types.append(kind)
 
 
 def schema(kind: Any) -> Raw:
