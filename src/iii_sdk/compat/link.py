@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Literal, TypeAlias, TypeVar
+from weakref import WeakSet
 
 from msgspec import Raw
 
@@ -23,8 +24,9 @@ from iii_sdk.compat.threads import LoopThread, Pool
 from iii_sdk.connection import Connection, State
 from iii_sdk.errors import BusError
 from iii_sdk.metadata import worker_metadata
-from iii_sdk.protocol import WorkerMetadata
+from iii_sdk.protocol import ChannelRef, WorkerMetadata
 from iii_sdk.registrations import Registrations
+from iii_sdk.transport import Receiver, Transport
 from iii_sdk.websocket import WebSocketEndpoint
 
 log = logging.getLogger("iii.sdk")
@@ -37,8 +39,34 @@ ConnectionState: TypeAlias = Literal[
 
 #: Seconds that closing the socket may take.
 CLOSE_SECONDS = 3.0
+#: Seconds of these that channels get.
+CHANNEL_SECONDS = 0.5
 
 _plain = plain_decoder()
+
+
+class Endpoint(WebSocketEndpoint):
+    """The engine; remembers the channels that are open, to close what the program left so."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(address)
+        self._channels: WeakSet[Transport] = WeakSet()
+
+    async def open_channel(self, ref: ChannelRef, receiver: Receiver) -> Transport:
+        transport = await super().open_channel(ref, receiver)
+        self._channels.add(transport)
+        return transport
+
+    async def close_channels(self) -> None:
+        """Close all of them; what their peers do not read in time is lost."""
+        ends = []
+        for transport in list(self._channels):
+            transport.close(1001)
+            ends.append(asyncio.ensure_future(transport.wait_closed()))
+        if ends:
+            await asyncio.wait(ends, timeout=CHANNEL_SECONDS)
+        for transport in list(self._channels):
+            transport.abort()
 
 
 class Link:
@@ -49,7 +77,7 @@ class Link:
 
     def __init__(self, address: str | None, options: InitOptions, pool: Pool) -> None:
         self.address = engine_url(address)
-        endpoint = WebSocketEndpoint(
+        self._endpoint = Endpoint(
             Address(self.address, {**token_headers(), **(options.headers or {})})
         )
         self.metadata = _metadata(options)
@@ -63,7 +91,7 @@ class Link:
         self._refusing = False
         self._connection: Connection | None = None
         backoff = LimitedBackoff.of(options.reconnection, self._give_up)
-        self.io.post(partial(self._open, endpoint, backoff))
+        self.io.post(partial(self._open, backoff))
 
     @property
     def worker_id(self) -> str | None:
@@ -141,15 +169,20 @@ class Link:
 
     # -- on the I/O thread -----------------------------------------------------------------------
 
-    def _open(self, endpoint: WebSocketEndpoint, backoff: Backoff) -> None:
+    def _open(self, backoff: Backoff) -> None:
         self._connection = Connection(
-            endpoint, self.metadata, self.registrations, backoff=backoff, on_state=self._on_state
+            self._endpoint,
+            self.metadata,
+            self.registrations,
+            backoff=backoff,
+            on_state=self._on_state,
         )
         self._running = asyncio.get_running_loop().create_task(self._connection.run())
 
     async def _close(self) -> None:
         await self.connection.close()
         await asyncio.wait((self._running,), timeout=CLOSE_SECONDS)
+        await self._endpoint.close_channels()
 
     def _on_state(self, state: State) -> None:
         if self.state != "failed":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 
 import httpx2
 import pytest
@@ -93,6 +94,29 @@ def test_created_in_an_async_handler(iii):
 
     answer = iii.trigger("channels::make").result(5)
     assert answer["direction"] == "read"
+
+
+def test_shutdown_closes_what_was_left_open(url, make):
+    first, second = make(url), make(url)
+    channel = first.create_channel()
+    reading = threading.Event()
+
+    async def write():
+        await channel.writer.write(b"begun")
+
+    @second.function("channels::drain")
+    async def drain(data):
+        pieces = []
+        async for piece in data:
+            pieces.append(piece.decode())
+            reading.set()
+        return pieces
+
+    asyncio.run(write())
+    answer = second.trigger("channels::drain", channel.reader)
+    assert reading.wait(5)
+    first.shutdown()
+    assert answer.result(5) == ["begun"]
 
 
 def test_writing_where_nobody_reads_is_told(iii, caplog):
