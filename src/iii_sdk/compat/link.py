@@ -85,12 +85,12 @@ class Link:
         self.state: ConnectionState = "disconnected"
         #: Told of every change of `state`, on the I/O thread.
         self.on_state: Callable[[ConnectionState], None] = lambda state: None
-        self.io = LoopThread("iii-io", pool)
+        backoff = LimitedBackoff.of(options.reconnection, self._give_up)
         self._pid = os.getpid()
         self._settled = threading.Event()
         self._refusing = False
         self._connection: Connection | None = None
-        backoff = LimitedBackoff.of(options.reconnection, self._give_up)
+        self.io = LoopThread("iii-io", pool)
         self.io.post(partial(self._open, backoff))
 
     @property

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw
 
 from iii_sdk.compat.errors import IIIInvocationError
+from iii_sdk.compat.mailbox import mailbox
 from iii_sdk.protocol import tolerant_raw
 
 T = TypeVar("T")
@@ -30,8 +32,13 @@ class PendingCall(Generic[T]):
         return self._wait().__await__()
 
     async def _wait(self) -> T:
-        # Whoever stops waiting takes nothing from others who wait.
-        return await asyncio.shield(asyncio.wrap_future(self._future))
+        if not self._future.done():
+            loop = asyncio.get_running_loop()
+            news: asyncio.Future[None] = loop.create_future()
+            box = mailbox(loop)
+            self._future.add_done_callback(lambda _: box.post(partial(_resolve, news)))
+            await news
+        return self._future.result(0)
 
     def result(self, timeout: float | None = None) -> T:
         """Wait and return the result. `timeout` is in seconds.
@@ -45,6 +52,11 @@ class PendingCall(Generic[T]):
 
     def done(self) -> bool:
         return self._future.done()
+
+
+def _resolve(news: asyncio.Future[None]) -> None:
+    if not news.done():  # whoever stops waiting takes nothing from others who wait
+        news.set_result(None)
 
 
 def completed(value: T) -> PendingCall[T]:

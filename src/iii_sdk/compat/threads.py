@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-log = logging.getLogger("iii.sdk")
+from iii_sdk.compat.mailbox import Mailbox
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,10 +79,9 @@ class LoopThread:
         self.loop = _new_loop()
         # asyncio resolves host names in its default pool.
         self.loop.set_default_executor(pool)
-        self._posted: deque[Callable[[], object]] = deque()
-        self._guard = threading.Lock()
-        self._awake = False
-        self._closed = False
+        self._box = Mailbox(self.loop)
+        #: Have something called on the loop, in order. False when the loop has ended.
+        self.post = self._box.post
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -92,42 +89,19 @@ class LoopThread:
     def is_current(self) -> bool:
         return threading.current_thread() is self._thread
 
-    def post(self, work: Callable[[], object]) -> bool:
-        """Have something called on the loop, in order. False when the loop has ended."""
-        with self._guard:
-            if self._closed:
-                return False
-            self._posted.append(work)
-            if not self._awake:  # one wake-up serves everything posted until the loop gets to it
-                self._awake = True
-                self.loop.call_soon_threadsafe(self._work)
-        return True
-
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Run a coroutine on the loop. Raises `RuntimeError` when the loop has ended."""
-        with self._guard:
-            if not self._closed:
-                return asyncio.run_coroutine_threadsafe(work, self.loop)
-        work.close()
-        raise RuntimeError("iii is shutting down")
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self.loop)
+        except RuntimeError:
+            work.close()
+            raise RuntimeError("iii is shutting down") from None
 
     def stop(self, timeout: float) -> None:
         """Cancel what runs and end the thread; one that is blocked is left behind."""
-        with self._guard:
-            if not self._closed:
-                self.loop.call_soon_threadsafe(self.loop.stop)
+        self.post(self.loop.stop)
         if not self.is_current:
             self._thread.join(timeout)
-
-    def _work(self) -> None:
-        with self._guard:
-            self._awake = False
-            works, self._posted = self._posted, deque()
-        for work in works:
-            try:
-                work()
-            except Exception:
-                log.exception("a callback failed")
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -136,9 +110,7 @@ class LoopThread:
             self._cancel_tasks()
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         finally:
-            with self._guard:
-                self._closed = True
-            self._work()
+            self._box.close()
             self.loop.close()
 
     def _cancel_tasks(self) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
+import threading
 
 import pytest
+
+from iii_sdk import IIIInvocationError
 
 #: The Python worker of the published documentation, with a model that needs no download.
 EMBEDDING = """
@@ -149,26 +151,15 @@ def test_ctrl_c_ends_it_then_too(url, iii, run, answered):
 
 
 def test_sigterm_answers_running_calls_and_closes(url, iii, run, answered):
-    started = asyncio.run(_a_call_under_way(url, iii, run, answered))
-    assert started.end(signal.SIGTERM) == 0
-    code = started.call.exception(timeout=5).code
-    assert code == "invocation_stopped"
-
-
-async def _a_call_under_way(url, iii, run, answered):
-    loop = asyncio.get_running_loop()
-    began = asyncio.Event()
-
-    @iii.function("falls::started")
-    def note():
-        loop.call_soon_threadsafe(began.set)
-
+    began = threading.Event()
+    iii.register_function("falls::started", lambda: began.set())
     program = run(FALLS_OFF, url)
-    await asyncio.to_thread(answered, iii, "falls::plain")
-    program.call = iii.trigger("falls::slow")._future
-    async with asyncio.timeout(5):
-        await began.wait()
-    return program
+    answered(iii, "falls::plain")
+    call = iii.trigger("falls::slow")
+    assert began.wait(5)
+    assert program.end(signal.SIGTERM) == 0
+    with pytest.raises(IIIInvocationError, match="invocation_stopped"):
+        call.result(5)
 
 
 @pytest.mark.parametrize("ending", ["sys.exit(3)", "raise SystemExit(3)"])

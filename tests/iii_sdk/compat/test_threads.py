@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
 
+from iii_sdk.compat.mailbox import Mailbox, mailbox
 from iii_sdk.compat.results import PendingCall, completed
 from iii_sdk.compat.threads import LoopThread, Pool
 
@@ -64,6 +66,24 @@ def test_an_ended_loop_takes_nothing(loop):
     with pytest.raises(RuntimeError, match="shutting down"):
         loop.submit(forever())
     loop.stop(5)
+
+
+async def test_a_mailbox_belongs_to_its_loop():
+    loop = asyncio.get_running_loop()
+    assert mailbox(loop) is mailbox(loop)
+    done = asyncio.Event()
+    assert await asyncio.to_thread(mailbox(loop).post, done.set)
+    await asyncio.wait_for(done.wait(), 5)
+
+
+def test_a_mailbox_whose_loop_has_ended():
+    loop = asyncio.new_event_loop()
+    closed, gone = Mailbox(loop), Mailbox(loop)
+    loop.close()
+    assert closed.post(int) is False
+    del loop
+    gc.collect()
+    assert gone.post(int) is False
 
 
 def test_host_names_are_resolved_in_the_pool(loop):
