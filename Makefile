@@ -21,7 +21,7 @@ ROUNDS ?= 50
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers house format bench profile million crash docs lock wheel clean
+.PHONY: help setup run test check lint types layers house format bench profile million crash autobahn docs lock wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -92,6 +92,9 @@ million: $(DEV)  ## a million calls, 128 in flight, each answered exactly once
 crash: $(DEV)  ## kill -9 under 64 writers (ROUNDS=50): nothing acknowledged is lost
 	@CRASH_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/crash
 
+autobahn: $(DEV)  ## the Autobahn fuzzing client against the worker listener (needs a Python 2.7)
+	@$(BIN)/python -m tests.autobahn
+
 docs: $(DEV)  ## write docs/reference from the code
 	@$(BIN)/python -m tools.write_reference
 
@@ -105,4 +108,4 @@ wheel: $(DEV)  ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
 clean:  ## remove .venv and every cache
-	@rm -rf $(VENV) $(NODE_DIR)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	@rm -rf $(VENV) .python2.7 $(NODE_DIR)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

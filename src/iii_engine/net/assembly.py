@@ -83,6 +83,15 @@ def _check_utf8(payload: bytes) -> None:
         raise Violation(1007, "invalid UTF-8") from None
 
 
+def close_reply(payload: bytes) -> int:
+    """The code to answer a peer's Close frame with: its own one, if a peer may send that."""
+    if not payload:
+        return 1000
+    code = int.from_bytes(payload[:2], "big")
+    allowed = 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
+    return code if allowed and len(payload) >= 2 else 1002
+
+
 #: Larger messages leave in fragments, so that a reader with a small frame limit can take them.
 MAX_FRAME: Final = 16 * 1024 * 1024
 FRAGMENT: Final = 1024 * 1024

@@ -8,58 +8,43 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import urllib.parse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import picows
-from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows import WSListener, WSTransport
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import LARGE_MESSAGE, MIB, Session
 from iii_engine.net.assembly import (
     BINARY,
-    CONTINUATION,
     MEDIUM,
     MEDIUM_HEADER,
     SHORT,
     SHORT_HEADERS,
-    TEXT,
-    Assembler,
-    Violation,
     medium_header,
     text_frames,
 )
+from iii_engine.net.message_socket import MessageSocket, picows_log
 from iii_engine.net.origins import origin_allowed
 
 log = logging.getLogger("iii.net")
 
-#: picows reports every connection at INFO; problems come at WARNING.
-picows_log = logging.getLogger("iii.picows")
-picows_log.setLevel(logging.WARNING)
-
 SWEEP_SECONDS = 5
 PING_SECONDS = 20
 STALL_SECONDS = 30
-TCP_TIMEOUT_MS = 60_000
 JOIN_BELOW = 256 * 1024
 PAUSE_AT = 4 * MIB
 
 TELEMETRY = (b"OTLP", b"MTRC", b"LOGS")
 
-_TEXT = WSMsgType.TEXT
-
-_OPCODES = {
-    WSMsgType.CONTINUATION: CONTINUATION,
-    WSMsgType.TEXT: TEXT,
-    WSMsgType.BINARY: BINARY,
-}
-
 #: Answers the upgrade of a channel socket.
 ChannelFactory = Callable[
     [picows.WSUpgradeRequest], "WSListener | picows.WSUpgradeResponseWithListener"
 ]
+
+#: Makes the end of a worker's connection, from the listener and the headers of the upgrade.
+WorkerFactory = Callable[["WorkerListener", dict[str, str]], WSListener]
 
 
 @dataclass
@@ -90,29 +75,22 @@ class Flusher:
             peer.flush()
 
 
-class WorkerSocket(WSListener):
+class WorkerSocket(MessageSocket):
     """One worker connection."""
 
     def __init__(self, listener: WorkerListener, headers: dict[str, str]) -> None:
+        super().__init__(listener.limits.max_message)
         self._listener = listener
         self._engine = listener.engine
         self._headers = headers
-        self._assembler = Assembler(listener.limits.max_message)
         self._writable = True
-        self._closing = False
         self.session: Session | None = None
-        self.transport: WSTransport | None = None
-        self.quiet_sweeps = 0  # sweeps without a frame from the peer
         self.stalled_sweeps = 0  # sweeps without progress in writing
         self._unsent_at_sweep = 0
 
-    # -- picows ----------------------------------------------------------------------------------
-
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        self.transport = transport
+    def on_open(self, transport: WSTransport) -> None:
         raw = transport.underlying_transport
         raw.set_write_buffer_limits(high=PAUSE_AT)
-        harden(raw.get_extra_info("socket"))
         peer = raw.get_extra_info("peername")
         self.session = self._engine.connect(
             self._wake, ip=peer[0] if peer else "", headers=self._headers
@@ -121,41 +99,7 @@ class WorkerSocket(WSListener):
         self.session.on_resume = raw.resume_reading
         self._listener.sockets.add(self)
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        self.quiet_sweeps = 0
-        kind = frame.msg_type
-        if kind is _TEXT and frame.fin and self._assembler.idle:
-            # Nearly every frame: a whole message of ASCII text, straight to the engine.
-            payload = frame.get_payload_as_bytes()
-            session = self.session
-            if (
-                session is not None
-                and not (self._closing or frame.rsv1 or frame.rsv2 or frame.rsv3)
-                and payload.isascii()
-            ):
-                self._engine.receive(session, payload)
-                if session.paused:
-                    transport.underlying_transport.pause_reading()
-                return
-        if kind is WSMsgType.CLOSE:
-            self._on_close(transport, frame)
-        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.abort(1002, "reserved bits are set")
-        elif kind is WSMsgType.TEXT or kind is WSMsgType.BINARY or kind is WSMsgType.CONTINUATION:
-            try:
-                message = self._assembler.feed(
-                    _OPCODES[kind], frame.fin, frame.get_payload_as_bytes()
-                )
-            except Violation as violation:
-                self.abort(violation.code, violation.reason)
-                return
-            if message is not None:
-                self._on_message(message)
-        elif kind is WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
-
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._closing = True
+    def on_end(self) -> None:
         self._listener.sockets.discard(self)
         if self.session is not None:
             self._engine.disconnect(self.session)
@@ -170,24 +114,16 @@ class WorkerSocket(WSListener):
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _on_message(self, message: tuple[int, bytes]) -> None:
+    def on_message(self, kind: int, payload: bytes) -> None:
         session = self.session
-        if session is None or self._closing:
+        if session is None:
             return
-        kind, payload = message
         if kind == BINARY and payload[:4] in TELEMETRY:
             self._listener.on_telemetry(payload)
             return
         self._engine.receive(session, payload)
         if session.paused and self.transport is not None:
             self.transport.underlying_transport.pause_reading()
-
-    def _on_close(self, transport: WSTransport, frame: WSFrame) -> None:
-        self._closing = True
-        code = frame.get_close_code()
-        if not transport.is_close_frame_sent:
-            transport.send_close(code if code != WSCloseCode.NO_INFO else WSCloseCode.OK)
-        transport.disconnect()
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -202,12 +138,12 @@ class WorkerSocket(WSListener):
     def flush(self) -> None:
         """Write what is queued, unless the peer does not read."""
         session, transport = self.session, self.transport
-        if session is None or transport is None or self._closing:
+        if session is None or transport is None or self.ended:
             return
-        if self._writable and session.outbox:
+        if self._writable and session.outbox and not transport.is_close_frame_sent:
             self._write(session.take(), transport.underlying_transport.write)
         if session.close_code:
-            self.abort(session.close_code, session.close_reason)
+            self.close(session.close_code, session.close_reason)
 
     @staticmethod
     def _write(messages: list[bytes], write: Callable[[bytes], None]) -> None:
@@ -232,26 +168,17 @@ class WorkerSocket(WSListener):
         if joined:
             write(b"".join(joined))
 
-    def abort(self, code: int, reason: str) -> None:
-        """Close with a code; what was written before still leaves."""
-        transport = self.transport
-        if transport is None or self._closing:
-            return
-        self._closing = True
-        transport.send_close(WSCloseCode(code), reason.encode()[:120])
-        transport.disconnect()
-
     # -- keeping alive ---------------------------------------------------------------------------
 
     def sweep(self, ping: bool) -> None:
         """Called every `SWEEP_SECONDS`: ping, and end what is dead."""
         transport = self.transport
-        if transport is None or self._closing:
+        if transport is None or self.ended:
             return
         self.quiet_sweeps += 1
         if self.quiet_sweeps * SWEEP_SECONDS * 1000 >= self._listener.limits.worker_silence_ms:
             log.warning("worker %s was silent for too long", self.session and self.session.name)
-            self.abort(1008, "silent for too long")
+            self.close(1008, "silent for too long")
             return
         if not self._writable:
             unsent = transport.underlying_transport.get_write_buffer_size()
@@ -259,36 +186,22 @@ class WorkerSocket(WSListener):
             self._unsent_at_sweep = unsent
             if self.stalled_sweeps * SWEEP_SECONDS >= STALL_SECONDS:
                 log.warning("worker %s does not read", self.session and self.session.name)
-                self.abort(1013, "outbound queue overflowed")
+                self.close(1013, "outbound queue overflowed")
                 transport.disconnect(False)
         elif ping:
             transport.send_ping()
 
 
-class TelemetrySocket(WSListener):
+class TelemetrySocket(MessageSocket):
     """A socket that only carries telemetry; nothing is ever sent on it."""
 
     def __init__(self, listener: WorkerListener) -> None:
+        super().__init__(listener.limits.max_message)
         self._listener = listener
-        self._assembler = Assembler(listener.limits.max_message)
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        kind = frame.msg_type
-        if kind is WSMsgType.CLOSE:
-            if not transport.is_close_frame_sent:
-                transport.send_close(WSCloseCode.OK)
-            transport.disconnect()
-        elif kind is WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
-        elif (opcode := _OPCODES.get(kind)) is not None:
-            try:
-                message = self._assembler.feed(opcode, frame.fin, frame.get_payload_as_bytes())
-            except Violation as violation:
-                transport.send_close(WSCloseCode(violation.code), violation.reason.encode())
-                transport.disconnect()
-                return
-            if message is not None and message[0] == BINARY:
-                self._listener.on_telemetry(message[1])
+    def on_message(self, kind: int, payload: bytes) -> None:
+        if kind == BINARY:
+            self._listener.on_telemetry(payload)
 
 
 class WorkerListener:
@@ -302,6 +215,7 @@ class WorkerListener:
         limits: Limits,
         allowed_origins: Sequence[str] | None = None,
         channels: ChannelFactory | None = None,
+        worker: WorkerFactory | None = None,
     ) -> None:
         self.engine = engine
         self.limits = limits
@@ -310,6 +224,7 @@ class WorkerListener:
         self._loop = loop
         self._allowed_origins = allowed_origins
         self._channels = channels
+        self._worker = worker or WorkerSocket
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweeps = 0
@@ -341,7 +256,7 @@ class WorkerListener:
         waiting = [s.transport for s in self.sockets if s.transport is not None]
         for peer in list(self.sockets):
             peer.flush()
-            peer.abort(1012, "service restart")
+            peer.close(1012, "service restart")
         if waiting:
             await asyncio.wait(
                 [asyncio.ensure_future(t.wait_disconnected()) for t in waiting], timeout=2
@@ -354,7 +269,7 @@ class WorkerListener:
     def _route(
         self, request: picows.WSUpgradeRequest
     ) -> WSListener | picows.WSUpgradeResponseWithListener | None:
-        path = urllib.parse.urlsplit(request.path.decode("latin-1")).path
+        path = request.path.decode("latin-1").partition("?")[0]
         if path == "/health":
             ok = picows.WSUpgradeResponse.create_ok_response(
                 b'{"status":"ok"}', {"Content-Type": "application/json"}
@@ -366,7 +281,7 @@ class WorkerListener:
             refused = picows.WSUpgradeResponse.create_error_response(403, b"Origin not allowed")
             return picows.WSUpgradeResponseWithListener(refused, None)
         if path == "/":
-            return WorkerSocket(self, {k.lower(): v for k, v in request.headers.items()})
+            return self._worker(self, {k.lower(): v for k, v in request.headers.items()})
         if path == "/otel":
             return TelemetrySocket(self)
         if path.startswith("/ws/channels/") and self._channels is not None:
@@ -379,17 +294,3 @@ class WorkerListener:
         for peer in list(self.sockets):
             peer.sweep(ping)
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-
-
-def harden(sock: socket.socket | None) -> None:
-    """The kernel notices a vanished host within a minute, and never waits to fill a packet."""
-    if sock is None:
-        return
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_TIMEOUT_MS)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)

@@ -143,6 +143,17 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, rsv: int = 0) -> byt
     return head + bytes(4) + payload
 
 
+async def upgraded(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection after the handshake, without a WebSocket library."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    return reader, writer
+
+
 @pytest.mark.parametrize(
     ("frames", "code"),
     [
@@ -154,17 +165,20 @@ def frame(opcode: int, payload: bytes, *, fin: bool = True, rsv: int = 0) -> byt
         (frame(3, b"x"), 1002),
         (frame(9, b"x", fin=False), 1002),
         (b"\x81\x01x", 1002),  # unmasked
+        (frame(8, b"\x03\xe8", rsv=2), 1002),
+        (frame(8, b"\x03"), 1002),
+        (frame(8, (1000).to_bytes(2, "big") + b"\xff"), 1007),
+        (frame(8, b""), 1000),
+        (frame(8, (4999).to_bytes(2, "big")), 4999),
+        (frame(8, (1000).to_bytes(2, "big")) * 2, 1000),
+        (frame(8, (1000).to_bytes(2, "big")) + frame(3, b"x"), 1000),
+        *[(frame(8, code.to_bytes(2, "big")), 1002) for code in (0, 999, 1006, 5000, 65535)],
     ],
 )
 async def test_protocol_violations_get_their_close_code(
     server: Server, frames: bytes, code: int
 ) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(
-        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+    reader, writer = await upgraded(server)
     writer.write(frames)
     received = await reader.read()
     close = received.index(b"\x88")
@@ -175,6 +189,28 @@ async def test_protocol_violations_get_their_close_code(
     ws = await server.worker()
     assert await ask(ws, {"type": "ping"}) == {"type": "pong"}
     await ws.close()
+
+
+async def test_what_came_before_a_violation_counts_and_what_comes_after_does_not(
+    server: Server,
+) -> None:
+    healthy = await server.worker()
+    await healthy.send('{"type":"registerfunction","id":"a::b"}')
+    assert await ask(healthy, {"type": "ping"}) == {"type": "pong"}
+
+    def call(name: str) -> bytes:
+        message = {"type": "invokefunction", "function_id": "a::b", "data": name}
+        return frame(1, json.dumps({**message, "action": {"type": "void"}}).encode())
+
+    reader, writer = await upgraded(server)
+    writer.write(call("before") + frame(3, b"x") + call("after"))
+    received = await reader.read()
+    assert received[received.index(b"\x88") + 2 :][:2] == (1002).to_bytes(2, "big")
+    writer.close()
+    await writer.wait_closed()
+    assert json.loads(await healthy.recv())["data"] == "before"
+    assert await ask(healthy, {"type": "ping"}) == {"type": "pong"}
+    await healthy.close()
 
 
 async def test_disconnect_forgets_the_session(server: Server) -> None:
