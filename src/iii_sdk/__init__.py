@@ -40,7 +40,7 @@ from iii_sdk.errors import (
     UpstreamError,
 )
 from iii_sdk.program import run
-from iii_sdk.protocol import ChannelRef
+from iii_sdk.protocol import ChannelRef, HttpAuth, HttpInvocation
 from iii_sdk.registrations import TypeHandler
 from iii_sdk.state import State, Transacted, Updated, Written
 from iii_sdk.streams import Event, EventStream, Response
@@ -88,6 +88,8 @@ __all__ = [
     "Event",
     "EventStream",
     "Forbidden",
+    "HttpAuth",
+    "HttpInvocation",
     "HttpInvocationConfig",
     "HttpRequest",
     "IIIForbiddenError",

@@ -25,6 +25,7 @@ from iii_sdk.protocol import (
 from iii_sdk.streams import EventStream, Response
 
 if TYPE_CHECKING:
+    from iii_sdk.http_function import HttpFunction
     from iii_sdk.transport import Endpoint
     from iii_sdk.worker import Function, Worker
 
@@ -54,6 +55,8 @@ class Service:
             self.registrations.add_type(kind, handler)
         for function in worker.functions.values():
             self.add(function)
+        for remote in worker.http_functions.values():
+            self.add_http(remote)
 
     def add(self, function: Function) -> None:
         """Offer a function and its aliases, and bind its triggers."""
@@ -71,7 +74,13 @@ class Service:
         for binding in function.bindings:
             self.bus.bind(function.id, binding)
 
-    def remove(self, function: Function) -> None:
+    def add_http(self, function: HttpFunction) -> None:
+        """Offer a function that the engine requests elsewhere, and bind its triggers."""
+        self.registrations.add_function(function.message, None)
+        for binding in function.bindings:
+            self.bus.bind(function.id, binding)
+
+    def remove(self, function: Function | HttpFunction) -> None:
         """Withdraw a function with its aliases and triggers; running calls complete."""
         triggers = self.registrations.triggers
         for trigger_id in [i for i, (t, _) in triggers.items() if t.function_id == function.id]:

@@ -24,7 +24,8 @@ from iii_sdk.codec import encode, schema
 from iii_sdk.connection import State
 from iii_sdk.envelope import HttpRequest
 from iii_sdk.handlers import Handler
-from iii_sdk.protocol import NULL, RegisterTriggerType
+from iii_sdk.http_function import HttpFunction
+from iii_sdk.protocol import NULL, HttpInvocation, RegisterFunction, RegisterTriggerType
 from iii_sdk.registrations import TypeHandler
 from iii_sdk.service import Service
 from iii_sdk.transport import Endpoint
@@ -96,6 +97,7 @@ class Worker:
         self.version = version
         self.headers = dict(headers or {})
         self.functions: dict[str, Function] = {}
+        self.http_functions: dict[str, HttpFunction] = {}
         self.trigger_types: dict[str, tuple[RegisterTriggerType, TypeHandler]] = {}
         self._services: set[Service] = set()
 
@@ -133,20 +135,55 @@ class Worker:
 
         return declare
 
+    def http_function(
+        self,
+        function_id: str,
+        invocation: HttpInvocation,
+        *bindings: Binding,
+        description: str | None = None,
+        metadata: Mapping[str, object] | None = None,
+        request_format: object = None,
+        response_format: object = None,
+    ) -> None:
+        """Offer a function that the engine requests from an HTTP endpoint, also while serving.
+
+        The engine must have the module `iii-http-functions`. Raises `ValueError` for an id that is
+        empty or taken, and for a route that is not public: keys are checked where a handler runs.
+        """
+        self._check((function_id,))
+        if any(b.route is not None and b.route.auth != "none" for b in bindings):
+            raise ValueError(f"function '{function_id}' has no handler that could check a key")
+        message = RegisterFunction(
+            function_id,
+            description,
+            _format(request_format, NULL),
+            _format(response_format, NULL),
+            Raw(encode(dict(metadata))) if metadata else NULL,
+            invocation,
+        )
+        function = self.http_functions[function_id] = HttpFunction(message, bindings)
+        for service in self._services:
+            service.add_http(function)
+
     def _add(self, function: Function) -> None:
-        taken = {i for f in self.functions.values() for i in (f.id, *f.aliases)}
-        for function_id in (function.id, *function.aliases):
-            if not function_id.strip():
-                raise ValueError("id is required")
-            if function_id in taken:
-                raise ValueError(f"function id '{function_id}' already registered")
+        self._check((function.id, *function.aliases))
         self.functions[function.id] = function
         for service in self._services:
             service.add(function)
 
+    def _check(self, function_ids: tuple[str, ...]) -> None:
+        taken = {i for f in self.functions.values() for i in (f.id, *f.aliases)}
+        for function_id in function_ids:
+            if not function_id.strip():
+                raise ValueError("id is required")
+            if function_id in taken or function_id in self.http_functions:
+                raise ValueError(f"function id '{function_id}' already registered")
+
     def remove(self, function_id: str) -> None:
         """Withdraw a function, also while the worker is being served. Unknown ids are ignored."""
-        function = self.functions.pop(function_id, None)
+        function = self.functions.pop(function_id, None) or self.http_functions.pop(
+            function_id, None
+        )
         if function is not None:
             for service in self._services:
                 service.remove(function)

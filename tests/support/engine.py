@@ -23,7 +23,8 @@ LISTENERS = ("iii-worker-manager", "iii-http")
 class RunningEngine:
     """An `App` in the test's own loop, on free ports of the loopback interface.
 
-    `options` maps a module's name to its config. After `restart` the ports are the same.
+    `options` maps a module's name to its config; one that is no default module is added. After
+    `restart` the ports are the same.
     """
 
     def __init__(self, options: dict[str, dict[str, Any]] | None = None) -> None:
@@ -65,7 +66,12 @@ class RunningEngine:
 
 def loopback(config: Config, options: dict[str, dict[str, Any]]) -> Config:
     """The config with listeners on free loopback ports, and with these options."""
-    return replace(config, entries=tuple(_with_options(entry, options) for entry in config.entries))
+    known = {entry.name for entry in config.entries}
+    added = tuple(Entry(name, name.partition("#")[0]) for name in options if name not in known)
+    return replace(
+        config,
+        entries=tuple(_with_options(entry, options) for entry in (*config.entries, *added)),
+    )
 
 
 def _with_options(entry: Entry, options: dict[str, dict[str, Any]]) -> Entry:
@@ -176,4 +182,10 @@ workers:
   - name: iii-state
     config:
       adapter: {{name: kv, config: {{store_method: file_based, file_path: ./data/state}}}}
+  - name: iii-http-functions
+    config:
+      security:
+        url_allowlist: [localhost, 127.0.0.1]
+        block_private_ips: false
+        require_https: false
 """

@@ -18,6 +18,7 @@ from iii_engine.core.access import Access, forbidden
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.registry import Formats, LocalHandler, Registry
+from iii_engine.core.remote import RemoteFunctions
 from iii_engine.core.router import Call, OnAnswer, Router, result_frame
 from iii_engine.core.services import Services
 from iii_engine.core.sessions import MAX_OUTSTANDING, Session, Status
@@ -63,6 +64,7 @@ class Engine:
         self.router = Router(clock, ids, self.spans)
         self.triggers = Triggers(clock.now_ns)
         self.services = Services(self.registry)
+        self.remote = RemoteFunctions(self.registry, self.services)
         self.channels = Channels(clock, ids)
         self.sessions: dict[str, Session] = {}
         self.invocation_timeout_ms = invocation_timeout_ms
@@ -104,6 +106,7 @@ class Engine:
             return
         session.status = Status.GONE
         session.take()
+        self.remote.session_gone(session)
         self.registry.remove_all(session)
         self.router.session_gone(session)
         self.triggers.session_gone(session)
@@ -136,6 +139,7 @@ class Engine:
             case protocol.RegisterFunction():
                 self._register_function(session, message)
             case protocol.UnregisterFunction():
+                self.remote.forget(session, message.id)
                 self.registry.remove(session, message.id)
             case protocol.RegisterTriggerType():
                 self._register_trigger_type(session, message)
@@ -190,11 +194,12 @@ class Engine:
         else:
             function = self.registry.get(function_id)
             if function is None:
-                not_found = ErrorBody("function_not_found", f"Function {function_id} not found")
-                self._answer_at_once(call, not_found)
+                self._answer_at_once(call, self.remote.missing(function_id))
                 return
             if function.local is None:
                 stamp_caller(call, session, frame)
+            elif function.module is None:  # it leaves the bus, where nobody knows our workers
+                call.data = without_caller(message.data, frame)
             if self.invocation_timeout_ms:
                 call.deadline_ns = self.clock.now_ns() + self.invocation_timeout_ms * 1_000_000
             self.router.dispatch(call, function, call.caller_invocation)
@@ -253,9 +258,7 @@ class Engine:
             self.router.counters.total += 1
             self.router.counters.errors += 1
             if on_answer is not None:
-                on_answer(
-                    NULL, ErrorBody("function_not_found", f"Function {function_id} not found")
-                )
+                on_answer(NULL, self.remote.missing(function_id))
         else:
             self.router.dispatch(call, function, None)
         return call
@@ -314,10 +317,9 @@ class Engine:
         elif session.access is not None and not session.access.may_register_functions():
             log.warning("worker %s may not register functions", session.name)
         elif message.invocation is not None:
-            log.warning(
-                "function %r is HTTP-invoked, which needs the module iii-http-functions", message.id
-            )
+            self.remote.register(session, message)
         elif self.registry.add(session, message):
+            self.remote.forget(session, message.id)
             self.services.attach(message.id)
 
     def _register_trigger_type(
@@ -377,20 +379,26 @@ def stamp_caller(call: Call, session: Session, frame: bytes) -> None:
     so a small payload that already has it is rewritten; searching a large one would cost more than
     carrying it, and only a forger's own call fails by it.
     """
-    data = call.data
-    view = memoryview(data)
+    view = memoryview(call.data)
     if not view or view[0] != _OPEN:
         return
     if len(frame) < SEARCHED and b"_caller_worker_id" in frame:
-        value = protocol.tolerant_value(bytes(data))
-        if isinstance(value, dict):
-            value.pop("_caller_worker_id", None)
-            call.data = protocol.tolerant_raw(value)
-            view = memoryview(call.data)
+        call.data = without_caller(call.data, frame)
+        view = memoryview(call.data)
     if view[1] == _QUOTE or bytes(view[1:-1]).strip():
         call.stamp = session.caller_suffix
     else:
         call.stamp = session.caller_suffix[1:]  # the object is empty: no comma
+
+
+def without_caller(data: Raw | bytes, frame: bytes) -> Raw | bytes:
+    """The payload without a `_caller_worker_id` that the client made up."""
+    if b"_caller_worker_id" in frame:
+        value = protocol.tolerant_value(bytes(data))
+        if isinstance(value, dict) and "_caller_worker_id" in value:
+            del value["_caller_worker_id"]
+            return protocol.tolerant_raw(value)
+    return data
 
 
 def _ignore_event(event: str, worker_id: str) -> None:

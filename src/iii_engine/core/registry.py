@@ -25,9 +25,12 @@ Formats: TypeAlias = "Callable[[], tuple[Raw, Raw]]"
 
 
 class Provider:
-    """One worker's offer of a function, in the words of its latest registration."""
+    """One worker's offer of a function, in the words of its latest registration.
 
-    __slots__ = ("_formats", "description", "metadata", "session")
+    With a `handler` the worker only owns the registration: its calls are answered in process.
+    """
+
+    __slots__ = ("_formats", "description", "handler", "metadata", "session")
 
     def __init__(
         self,
@@ -35,8 +38,10 @@ class Provider:
         description: str | None,
         metadata: Raw,
         formats: Formats | tuple[Raw, Raw],
+        handler: LocalHandler | None = None,
     ) -> None:
         self.session = session
+        self.handler = handler
         self.description = description
         self.metadata = metadata
         self._formats = formats
@@ -59,6 +64,8 @@ class Function:
     """A function id with everybody who provides it, oldest registration first.
 
     `target` is the only live provider when there is just one: the common case needs no choice.
+    `local` answers the calls in process: for a function of a module (`module` names it), and while
+    the newest provider is one that is invoked outside the bus.
     """
 
     __slots__ = (
@@ -98,15 +105,20 @@ class Function:
         if newest is None:
             return None
         group = newest.group
-        members = [s for s in self.providers if s is not None and (s is newest or s.group == group)]
+        members = [
+            s
+            for s, provider in self.providers.items()
+            if s is not None and (s is newest or s.group == group) and provider.handler is None
+        ]
         least = min(s.active for s in members)
         idle = [s for s in members if s.active == least]
         self.turn += 1
         return idle[self.turn % len(idle)]
 
     def settle(self) -> None:
-        """Recompute `target` after the providers changed."""
+        """Recompute `target` and `local` after the providers changed."""
         self.target = next(iter(self.providers)) if len(self.providers) == 1 else None
+        self.local = self.newest.handler
 
 
 class Registry:
@@ -128,11 +140,16 @@ class Registry:
     def reserved(self, function_id: str) -> bool:
         function = self._functions.get(function_id)
         return function_id.startswith("engine::") or (
-            function is not None and function.local is not None
+            function is not None and function.module is not None
         )
 
-    def add(self, session: Session, message: RegisterFunction) -> bool:
-        """Register for a worker; the newest registration leads. False when the id is reserved."""
+    def add(
+        self, session: Session, message: RegisterFunction, handler: LocalHandler | None = None
+    ) -> bool:
+        """Register for a worker; the newest registration leads. False when the id is reserved.
+
+        A `handler` answers the calls in the worker's place.
+        """
         if self.reserved(message.id):
             log.warning("worker %s: function id %r is reserved", session.name, message.id)
             return False
@@ -145,7 +162,7 @@ class Registry:
         function.providers.pop(session, None)
         formats = (message.request_format, message.response_format)
         function.providers[session] = Provider(
-            session, message.description, message.metadata, formats
+            session, message.description, message.metadata, formats, handler
         )
         function.settle()
         session.functions[message.id] = None
@@ -196,7 +213,7 @@ class Registry:
 
     def remove_local(self, function_id: str) -> None:
         function = self._functions.get(function_id)
-        if function is not None and function.local is not None:
+        if function is not None and function.module is not None:
             del self._functions[function_id]
             self.on_change()
 

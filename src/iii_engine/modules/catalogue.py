@@ -66,7 +66,11 @@ BUILTINS = (
     Builtin("iii-kv", "kv_server::KvServer"),
     Builtin("iii-exec", "shell::ExecModule"),
     Builtin("iii-bridge", "bridge_client::BridgeClientModule"),
-    Builtin("iii-http-functions", "http_functions::HttpFunctionsModule"),
+    Builtin(
+        "iii-http-functions",
+        "http_functions::HttpFunctionsModule",
+        "iii_engine.modules.http_functions:HttpFunctionsModule",
+    ),
     Builtin("iii-sandbox", None),
     Builtin(TELEMETRY, "telemetry::TelemetryModule"),
 )
