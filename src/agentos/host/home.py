@@ -22,6 +22,7 @@ workers:
         config:
           store_method: file_based
           file_path: ${AGENTOS_HOME}/data/state
+  - name: iii-pubsub
   - name: iii-http
     config:
       host: 127.0.0.1

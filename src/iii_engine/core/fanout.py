@@ -1,19 +1,22 @@
 """Delivery of events to the triggers that want them.
 
 Whoever causes an event never waits. For one trigger and one key, events are delivered one after
-another in the order they came; other keys and other triggers run at the same time. What waits for
-a trigger is bounded: when too much does, the oldest goes.
+another in the order they came; other keys and other triggers run at the same time, and so do all
+events without a key. What waits for a trigger is bounded: when too much does, the oldest goes.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from msgspec import Raw, Struct, field
 
 from iii_engine.core.engine import Engine
+from iii_engine.core.router import OnAnswer
 from iii_engine.core.triggers import Trigger
 from iii_sdk.protocol import ErrorBody
 
@@ -38,9 +41,12 @@ class Condition(Struct):
 
 
 class Event(Struct, eq=False):
-    """What happened: JSON bytes for the handler, and the trace it belongs to."""
+    """What happened: JSON bytes for the handler, and the trace it belongs to.
 
-    key: str
+    Several triggers may be given the same event, each of them once.
+    """
+
+    key: str | None
     payload: bytes
     traceparent: str | None = None
     baggage: str | None = None
@@ -90,8 +96,9 @@ class Fanout:
     def deliver(self, trigger: Trigger, event: Event) -> None:
         """Hand the event to the trigger's function, now or in its turn."""
         lane = self._lanes[trigger]
-        followers = lane.followers.get(event.key)
-        if followers is None:
+        if event.key is None:
+            lane.ready[event] = None
+        elif (followers := lane.followers.get(event.key)) is None:
             lane.followers[event.key] = deque()
             lane.ready[event] = None
         else:
@@ -107,7 +114,7 @@ class Fanout:
         if event in lane.ready:
             del lane.ready[event]
             self._next_of_key(lane, event.key)
-        else:
+        elif event.key is not None:
             lane.followers[event.key].remove(event)
         self.dropped += 1
         self._engine.router.counters.dropped_events += 1
@@ -121,8 +128,10 @@ class Fanout:
                 self.dropped,
             )
 
-    def _next_of_key(self, lane: Lane, key: str) -> None:
+    def _next_of_key(self, lane: Lane, key: str | None) -> None:
         """The first event of a key is gone: the next may start, or the key is idle."""
+        if key is None:
+            return
         followers = lane.followers.get(key)
         if followers:
             lane.ready[followers.popleft()] = None
@@ -139,46 +148,9 @@ class Fanout:
             del lane.ready[event]
             del lane.waiting[event]
             lane.running += 1
-            if lane.condition is None:
-                self._handle(lane, event)
-            else:
-                self._ask(lane, event, lane.condition)
+            ended = partial(self._ended, lane, event)
+            run_handler(self._engine, lane.trigger, lane.condition, event, ended)
         lane.draining = False
-
-    def _ask(self, lane: Lane, event: Event, condition: str) -> None:
-        def decided(result: Raw, error: ErrorBody | None) -> None:
-            if error is not None:
-                _report(lane, condition, error)
-            elif bytes(result).strip() != b"false":
-                self._handle(lane, event)
-                return
-            self._ended(lane, event)
-
-        self._engine.call(
-            condition,
-            event.payload,
-            decided,
-            traceparent=event.traceparent,
-            baggage=event.baggage,
-            metadata=lane.trigger.metadata,
-        )
-
-    def _handle(self, lane: Lane, event: Event) -> None:
-        function_id = lane.trigger.function_id
-
-        def answered(_: Raw, error: ErrorBody | None) -> None:
-            if error is not None:
-                _report(lane, function_id, error)
-            self._ended(lane, event)
-
-        self._engine.call(
-            function_id,
-            event.payload,
-            answered,
-            traceparent=event.traceparent,
-            baggage=event.baggage,
-            metadata=lane.trigger.metadata,
-        )
 
     def _ended(self, lane: Lane, event: Event) -> None:
         lane.running -= 1
@@ -186,7 +158,47 @@ class Fanout:
         self._drain(lane)
 
 
-def _report(lane: Lane, function_id: str, error: ErrorBody) -> None:
-    log.warning(
-        "trigger %s: %s failed: %s: %s", lane.trigger.id, function_id, error.code, error.message
-    )
+def run_handler(
+    engine: Engine,
+    trigger: Trigger,
+    condition: str | None,
+    event: Event,
+    ended: Callable[[], None],
+) -> None:
+    """Call the function of a trigger, if its condition lets it; `ended` follows exactly once.
+
+    Only an answer `false` of the condition holds the handler back, or an error. What fails is
+    logged.
+    """
+
+    def ask(function_id: str, on_answer: OnAnswer) -> None:
+        engine.call(
+            function_id,
+            event.payload,
+            on_answer,
+            traceparent=event.traceparent,
+            baggage=event.baggage,
+            metadata=trigger.metadata,
+        )
+
+    def decided(result: Raw, error: ErrorBody | None) -> None:
+        if error is not None:
+            _report(trigger, str(condition), error)
+        elif bytes(result).strip() != b"false":
+            ask(trigger.function_id, handled)
+            return
+        ended()
+
+    def handled(_: Raw, error: ErrorBody | None) -> None:
+        if error is not None:
+            _report(trigger, trigger.function_id, error)
+        ended()
+
+    if condition is None:
+        ask(trigger.function_id, handled)
+    else:
+        ask(condition, decided)
+
+
+def _report(trigger: Trigger, function_id: str, error: ErrorBody) -> None:
+    log.warning("trigger %s: %s failed: %s: %s", trigger.id, function_id, error.code, error.message)

@@ -24,6 +24,7 @@ MODULE_OF_TYPE = {
     "http": "iii-http",
     "cron": "iii-cron",
     "subscribe": "iii-pubsub",
+    "pubsub": "iii-pubsub",
     "state": "iii-state",
     "durable:subscriber": "iii-queue",
     "queue": "iii-queue",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -11,6 +12,8 @@ from msgspec import Struct
 from iii_sdk.errors import BusError
 
 log = logging.getLogger("iii.modules")
+
+T = TypeVar("T", bound=Struct)
 
 
 class Adapter(Struct, forbid_unknown_fields=True):
@@ -52,12 +55,17 @@ def adapter_name(adapter: Adapter, known: Mapping[str, tuple[str, ...]], default
     raise BadAdapter(f"Adapter factory '{wanted}' not found. Available: [{available}]")
 
 
-def kv_config(adapter: Adapter) -> KvConfig:
-    """The config of the adapter `kv`. Raises `BadAdapter` that names the wrong key."""
+def adapter_config(adapter: Adapter, kind: type[T]) -> T:
+    """The config of the adapter as `kind`. Raises `BadAdapter` that names the wrong key."""
     try:
-        config = msgspec.convert(adapter.config, KvConfig)
+        return msgspec.convert(adapter.config, kind)
     except msgspec.ValidationError as error:
         raise BadAdapter(f"config.adapter.config: {error}") from None
+
+
+def kv_config(adapter: Adapter) -> KvConfig:
+    """The config of the adapter `kv`. Raises `BadAdapter` that names the wrong key."""
+    config = adapter_config(adapter, KvConfig)
     if config.store_method not in ("in_memory", "file_based"):
         log.warning("unknown store_method %r: data is kept in memory", config.store_method)
     return config

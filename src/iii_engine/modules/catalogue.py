@@ -61,7 +61,9 @@ BUILTINS = (
     ),
     Builtin("iii-stream", "stream::StreamModule", default=True),
     Builtin("iii-queue", "queue::QueueModule", default=True),
-    Builtin("iii-pubsub", "pubsub::PubSubModule", default=True),
+    Builtin(
+        "iii-pubsub", "pubsub::PubSubModule", "iii_engine.modules.pubsub:PubSubModule", default=True
+    ),
     Builtin("iii-cron", "cron::CronModule", default=True),
     Builtin("iii-kv", "kv_server::KvServer"),
     Builtin("iii-exec", "shell::ExecModule"),

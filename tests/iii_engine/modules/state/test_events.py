@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import Raw
+from tests.support.desk import Desk
 
 from iii_engine.core.router import Call
 from iii_engine.core.triggers import Trigger
 from iii_sdk.protocol import NULL
-
-if TYPE_CHECKING:
-    from .conftest import Desk
 
 
 def put(desk: Desk, scope: str, key: str, value: object) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .conftest import Desk
+from tests.support.desk import Desk
 
 
 def fill(desk: Desk, scope: str, *keys: str) -> None:

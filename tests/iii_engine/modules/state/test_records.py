@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
+from tests.support.desk import Desk
 
 from iii_sdk.errors import BusError
-
-if TYPE_CHECKING:
-    from .conftest import Desk
 
 R = {"scope": "s", "key": "k"}
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from tests.support.desk import Desk
 
 from iii_sdk.errors import BusError
-
-if TYPE_CHECKING:
-    from .conftest import Desk
 
 
 def transact(desk: Desk, *ops: dict[str, object]) -> Any:

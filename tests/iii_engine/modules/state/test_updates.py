@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .conftest import Desk
+from tests.support.desk import Desk
 
 R = {"scope": "s", "key": "k"}
 

@@ -1,0 +1,21 @@
+"""Options of `iii-pubsub`."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from iii_engine.modules.adapters import Adapter
+
+
+class PubSubOptions(Struct, forbid_unknown_fields=True):
+    """How messages travel; without an adapter inside this engine."""
+
+    adapter: Adapter = field(default_factory=Adapter)
+
+
+class LocalConfig(Struct, forbid_unknown_fields=True):
+    """Config of the adapter `local`: there is nothing to say."""
+
+
+#: Names of adapters with their older class names.
+ADAPTERS = {"local": ("modules::pubsub::LocalAdapter", "workers::pubsub::LocalAdapter")}
