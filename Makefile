@@ -18,10 +18,12 @@ ROWS ?=
 ROW ?= call_128
 TESTS ?=
 ROUNDS ?= 50
+RUNS ?= 500
+SEED ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers house format bench profile million crash autobahn docs lock wheel clean
+.PHONY: help setup run test check lint types layers house format bench profile million crash simulate autobahn docs lock wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -94,6 +96,9 @@ crash: $(DEV)  ## kill -9 under 64 writers (ROUNDS=50): nothing acknowledged is 
 
 autobahn: $(DEV)  ## the Autobahn fuzzing client against the worker listener (needs a Python 2.7)
 	@$(BIN)/python -m tests.autobahn
+
+simulate: $(DEV)  ## the core in virtual time, RUNS=500 seeds (RUNS=1 SEED=n replays one)
+	@$(BIN)/python -m tests.simulation $(RUNS) $(SEED)
 
 docs: $(DEV)  ## write docs/reference from the code
 	@$(BIN)/python -m tools.write_reference

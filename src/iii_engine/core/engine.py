@@ -148,7 +148,7 @@ class Engine:
             case protocol.RegisterTrigger():
                 self._register_trigger(session, message)
             case protocol.UnregisterTrigger():
-                self._unregister_trigger(session, message)
+                self.triggers.withdraw(session, message.id)
             case protocol.TriggerRegistrationResult():
                 self.triggers.answered(session, message)
             case protocol.RegisterService():
@@ -358,11 +358,6 @@ class Engine:
             )
         else:
             self.triggers.add(trigger)
-
-    def _unregister_trigger(self, session: Session, message: protocol.UnregisterTrigger) -> None:
-        trigger = self.triggers.get(message.id)
-        if trigger is not None and trigger.owner is session:
-            self.triggers.remove(message.id)
 
     def _reattach(self, session: Session, message: protocol.Reattach) -> None:
         old = self.sessions.get(message.previous_worker_id)

@@ -45,6 +45,8 @@ class Services:
 
     def register(self, session: Session, message: RegisterService) -> None:
         service = self._services.setdefault(message.id, Service(message.id, message.id))
+        if session.precedes(service.owner):
+            return
         service.name = message.name or message.id
         service.description = message.description
         service.parent_id = message.parent_service_id

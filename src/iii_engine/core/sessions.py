@@ -142,6 +142,19 @@ class Session:
     def name(self) -> str:
         return self.metadata.name or self.id
 
+    def precedes(self, other: Session | None) -> bool:
+        """Whether `other` is a later connection of the same program.
+
+        Then what still arrives on this one is older than what the later one said.
+        """
+        if other is None or self.epoch >= other.epoch or self.metadata.pid is None:
+            return False
+        return (self.ip, self.metadata.pid, self.metadata.name) == (
+            other.ip,
+            other.metadata.pid,
+            other.metadata.name,
+        )
+
     @property
     def group(self) -> tuple[str, ...]:
         """Instances of the same program share a group, and with it the calls (wire protocol 5.5).

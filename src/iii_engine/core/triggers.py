@@ -40,7 +40,11 @@ PATIENCE_NS = {"pending": 5_000_000_000, "answer": 30_000_000_000}
 
 @dataclass(eq=False)
 class Trigger:
-    """A function bound to an event source. `owner` is None for one that outlives its maker."""
+    """A function bound to an event source. `owner` is None for one that outlives its maker.
+
+    `claims` are the connections that registered it just so: a client that connects again registers
+    again, and what its old connection still sent may come after that. The newest one owns it.
+    """
 
     id: str
     type: str
@@ -51,6 +55,30 @@ class Trigger:
     bound: bool = False
     #: When to warn that nothing happened: no type, or no answer of the type's owner. 0 = done.
     warn_at_ns: int = 0
+    claims: list[Session] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.owner is not None:
+            self.claims.append(self.owner)
+
+    def claim(self, other: Trigger) -> None:
+        """Somebody registered the same again."""
+        if other.owner is None:
+            self.owner, self.metadata = None, other.metadata
+            self.claims.clear()
+            return
+        if other.owner not in self.claims:
+            self.claims.append(other.owner)
+        newest = max(self.claims, key=_epoch)
+        if newest is other.owner:
+            self.owner, self.metadata = newest, other.metadata
+
+    def disclaim(self, session: Session) -> bool:
+        """One of those that registered it does not want it any more; whether nobody else does."""
+        self.claims.remove(session)
+        if self.claims:
+            self.owner = max(self.claims, key=_epoch)
+        return not self.claims
 
     def same_binding(self, other: Trigger) -> bool:
         return (self.type, self.function_id, bytes(self.config)) == (
@@ -76,6 +104,10 @@ class TriggerType:
     bind: Callable[[Trigger], None] | None = None
     unbind: Callable[[Trigger], None] | None = None
     waiting: dict[str, Trigger] = field(default_factory=dict)  # sent to the owner, not answered
+
+
+def _epoch(session: Session) -> int:
+    return session.epoch
 
 
 class Triggers:
@@ -106,10 +138,12 @@ class Triggers:
     # -- types -----------------------------------------------------------------------------------
 
     def add_type(self, kind: TriggerType, aliases: tuple[str, ...] = ()) -> bool:
-        """Register a type and bind what waits for it. False when a module owns the id."""
+        """Register a type and bind what waits for it. False when somebody else keeps the id."""
         old = self._types.get(self._aliases.get(kind.id, kind.id))
         if old is not None and old.module is not None and kind.module is None:
             log.warning("trigger type %r belongs to %s", kind.id, old.module)
+            return False
+        if old is not None and kind.session is not None and kind.session.precedes(old.session):
             return False
         if old is not None:
             if old.session is not kind.session:
@@ -142,8 +176,10 @@ class Triggers:
         """Register, or replace the trigger of that id. Returns why it was refused."""
         old = self._triggers.get(trigger.id)
         if old is not None:
-            if old.bound and old.same_binding(trigger):
-                old.owner, old.metadata = trigger.owner, trigger.metadata
+            if old.same_binding(trigger):
+                old.claim(trigger)
+                return None
+            if trigger.owner is not None and trigger.owner.precedes(old.owner):
                 return None
             self.remove(trigger.id)
         self._triggers[trigger.id] = trigger
@@ -163,6 +199,14 @@ class Triggers:
             self._unbind(kind, trigger)
         return True
 
+    def withdraw(self, session: Session, trigger_id: str) -> None:
+        """A worker unregisters a trigger. What an old connection says only goes for itself."""
+        trigger = self._triggers.get(trigger_id)
+        if trigger is None or session not in trigger.claims:
+            return
+        if trigger.owner is session or trigger.disclaim(session):
+            self.remove(trigger_id)
+
     def answered(self, session: Session, message: protocol.TriggerRegistrationResult) -> None:
         """The owner of a type accepted or refused a trigger."""
         trigger = self._triggers.get(message.id)
@@ -178,8 +222,9 @@ class Triggers:
 
     def session_gone(self, session: Session) -> None:
         """Remove the triggers of a session; those of others on its types wait for its return."""
-        for trigger in [t for t in self._triggers.values() if t.owner is session]:
-            self.remove(trigger.id)
+        for trigger in [t for t in self._triggers.values() if session in t.claims]:
+            if trigger.disclaim(session):
+                self.remove(trigger.id)
         for kind in [k for k in self._types.values() if k.session is session]:
             self.remove_type(kind.id, session)
 

@@ -54,8 +54,9 @@ class Store(Protocol):
         """Run `work` in a transaction; `done(result, None)` follows once it is durable.
 
         `work` must be quick, must not block, and may run on another thread; what it raises reaches
-        `done(None, error)` and leaves nothing behind. `done` runs on the event loop, in the order
-        of the writes; a store in memory calls it before `write` returns.
+        `done(None, error)` and leaves nothing behind. When the commit fails, all that shared it
+        get that error, for they may have seen each other's writes. `done` runs on the event loop,
+        in the order of the writes; a store in memory calls it before `write` returns.
         """
         ...
 

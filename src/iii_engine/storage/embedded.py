@@ -198,7 +198,8 @@ class EmbeddedStore:
         for done, result, failed in batch:
             try:
                 if failed is not None or problem is not None:
-                    done(None, failed or problem)
+                    # The commit first: what a work refused to do may rest on what is gone with it.
+                    done(None, problem or failed)
                 else:
                     done(result, None)
             except Exception:

@@ -528,3 +528,14 @@ def test_services_are_labels_over_functions() -> None:
     assert empty.name == "empty"
     worker.close()
     assert list(bus.engine.services) == []
+
+
+def test_a_service_belongs_to_the_newer_connection_of_a_program() -> None:
+    bus = Bus()
+    old, new = bus.peer(), bus.peer()
+    for peer in (old, new):
+        peer.describe(name="host:7", pid=7)
+    new.tell("registerservice", id="payments", name="new")
+    old.tell("registerservice", id="payments", name="old")
+    old.close()
+    assert [service.name for service in bus.engine.services] == ["new"]

@@ -11,6 +11,7 @@ from tests.support.bus import Bus, Peer
 
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_sdk.errors import InvalidInput
+from iii_sdk.protocol import NULL
 
 
 def bind(peer: Peer, type: str = "webhook", id: str = "t1", **fields: Any) -> None:
@@ -269,3 +270,92 @@ def test_a_silent_owner_keeps_the_trigger(caplog: pytest.LogCaptureFixture) -> N
     assert registrant.inbox() == []
     (trigger,) = bus.engine.triggers
     assert trigger.bound
+
+
+# -- a client connects again, and what its old connection sent comes late --------------------------
+
+
+def again(bus: Bus) -> tuple[Peer, Peer]:
+    """The old and the new connection of one program."""
+    old, new = bus.peer(), bus.peer()
+    for peer in (old, new):
+        peer.describe(name="host:7", pid=7)
+    return old, new
+
+
+def test_a_late_registration_of_an_old_connection_takes_no_trigger_along() -> None:
+    bus = Bus()
+    source = Source(bus)
+    old, new = again(bus)
+    bind(new, "cron")
+    bind(old, "cron")
+    assert source.bound["t1"].owner is new.session
+    old.close()
+    assert source.bound["t1"].owner is new.session
+    new.close()
+    assert source.bound == {}
+
+
+def test_so_it_is_while_the_type_is_not_there() -> None:
+    bus = Bus()
+    old, new = again(bus)
+    bind(new)
+    bind(old)
+    old.close()
+    owner = bus.peer()
+    own(owner)
+    assert owner.only()["id"] == "t1"
+
+
+def test_a_connection_that_registered_earlier_keeps_the_trigger_when_a_newer_one_goes() -> None:
+    bus = Bus()
+    source = Source(bus)
+    first, second = bus.peer(), bus.peer()
+    bind(first, "cron")
+    bind(second, "cron")
+    assert source.bound["t1"].owner is second.session
+    second.close()
+    assert source.bound["t1"].owner is first.session
+
+
+def test_what_an_old_connection_unregisters_late_stays_for_the_new_one() -> None:
+    bus = Bus()
+    source = Source(bus)
+    old, new = again(bus)
+    bind(old, "cron")
+    bind(new, "cron")
+    old.tell("unregistertrigger", id="t1", trigger_type="cron")
+    assert source.bound["t1"].owner is new.session
+    new.tell("unregistertrigger", id="t1", trigger_type="cron")
+    assert source.bound == {}
+
+
+def test_an_old_connection_does_not_bring_an_old_config_back() -> None:
+    bus = Bus()
+    source = Source(bus)
+    old, new = again(bus)
+    bind(new, "cron", config={"n": 2})
+    bind(old, "cron", config={"n": 1})
+    assert bytes(source.bound["t1"].config) == b'{"n": 2}'
+
+
+def test_a_trigger_that_the_engine_was_asked_for_has_no_owner_to_lose() -> None:
+    bus = Bus()
+    source = Source(bus)
+    peer = bus.peer()
+    bind(peer, "cron")
+    bus.engine.triggers.add(Trigger("t1", "cron", "f", NULL, NULL, None))
+    peer.close()
+    assert source.bound["t1"].owner is None
+
+
+def test_a_late_registration_of_an_old_connection_takes_no_type_along() -> None:
+    bus = Bus()
+    old, new = again(bus)
+    bind(bus.peer())
+    own(new)
+    assert new.only()["id"] == "t1"
+    own(old)
+    old.close()
+    assert new.inbox() == []
+    assert bus.engine.triggers.type_of("webhook") is not None

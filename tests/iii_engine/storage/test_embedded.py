@@ -200,6 +200,27 @@ async def test_a_commit_that_fails_is_told_to_everybody_in_it(
     await store.close()
 
 
+async def test_what_a_work_refused_to_do_after_seeing_what_a_failed_commit_undid_is_that_failure(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await opened(file)
+
+    def fail() -> None:
+        raise apsw.IOError("disk I/O error")
+
+    def refuse(transaction: Transaction) -> None:
+        if transaction.get("s", "k") is not None:
+            raise LookupError("it is there")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(store._committer, "_commit", fail)
+        answers = [submit(store, lambda t: t.put("s", "k", b"1")), submit(store, refuse)]
+        done = await asyncio.gather(*answers, return_exceptions=True)
+    assert [type(answer) for answer in done] == [StoreError, StoreError]
+    assert keys(store, "s") == []
+    await store.close()
+
+
 async def test_a_name_that_is_no_unicode_fails_alone(file: Path) -> None:
     store = await opened(file)
 
