@@ -61,3 +61,19 @@ def test_case_2_a_quoted_port_is_a_string() -> None:
 def test_case_7_an_unknown_option_of_http() -> None:
     with pytest.raises(ConfigError, match="unknown field `prot`, expected one of `port`"):
         plan("workers: [{name: iii-http, config: {prot: 3111}}]")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("port", 70000),
+        ("port", -1),
+        ("max_message_bytes", -1),
+        ("handshake_timeout_ms", 0),
+        ("worker_silence_ms", -5),
+        ("invocation_timeout_ms", -1),
+    ],
+)
+def test_numbers_that_a_worker_listener_cannot_use(option: str, value: int) -> None:
+    with pytest.raises(ConfigError, match=rf"config\.{option}: expected `int` [<>]= \d+$"):
+        plan(f"workers: [{{name: iii-worker-manager, config: {{{option}: {value}}}}}]")

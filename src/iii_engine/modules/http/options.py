@@ -6,8 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-Port = Annotated[int, Meta(ge=0, le=65535)]
-Positive = Annotated[int, Meta(ge=1)]
+from iii_engine.modules.bounds import Port, Positive
 
 
 class CorsOptions(Struct, forbid_unknown_fields=True):
