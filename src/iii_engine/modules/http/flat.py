@@ -12,6 +12,9 @@ from iii_sdk.protocol import NULL
 if TYPE_CHECKING:
     from iii_engine.modules.http.request import Request
 
+#: Names the worker that calls; what comes over HTTP comes from none.
+_CALLER = "_caller_worker_id"
+
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
@@ -26,6 +29,7 @@ def flat_payload(request: Request) -> bytes:
     elif request.body != NULL:
         merged["body"] = request.body
     merged |= _fields(request.params)
+    merged.pop(_CALLER, None)
     merged["_http"] = Raw(
         b'{"method":%b,"path":%b,"headers":%b}'
         % (

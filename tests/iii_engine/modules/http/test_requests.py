@@ -249,6 +249,18 @@ async def test_case_54_flat_input(site: Any) -> None:
     assert site.seen["bad"][0]["body"] == [1]
 
 
+@pytest.mark.parametrize("name", ["_caller_worker_id", "_caller\\u005fworker_id"])
+async def test_no_request_of_a_flat_route_is_from_a_worker(site: Any, name: str) -> None:
+    site.function("h")
+    site.route("/r", "h", "POST", input="flat")
+    site.route("/r/:_caller_worker_id", "h", "POST", input="flat")
+    headers = {"content-type": "application/json"}
+    for path in ("/r", "/r?_caller_worker_id=forged", "/r/forged"):
+        await site.client.post(path, content=f'{{"{name}":"forged","a":1}}', headers=headers)
+    for payload in site.seen["h"]:
+        assert set(payload) == {"a", "_http"}
+
+
 async def test_case_55_encoded_path_parameters(site: Any) -> None:
     site.function("h")
     site.route("/a/:x/b", "h")
