@@ -140,8 +140,10 @@ class Audit:
             if len(batch) > 1:
                 for waiting in batch:
                     await self._settle(bus, [waiting])
-        except (BusError, ValueError) as error:
+        except BusError as error:
             failure = error
+        except Exception:  # whatever it was, who waits must hear and the next batch must be tried
+            log.exception("audit entries were not written")
         finally:
             for waiting in batch:
                 waiting.fail(failure)

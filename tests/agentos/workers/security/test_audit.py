@@ -11,7 +11,7 @@ from tests.support.served import served
 
 from agentos.workers.security import audit as audit_module
 from agentos.workers.security.worker import create
-from iii_sdk import Bus, InvalidInput, NotConfigured
+from iii_sdk import Bus, BusError, InvalidInput, NotConfigured, Unavailable
 
 
 async def record(bus: Bus, kind: str = "test", **more: Any) -> Any:
@@ -99,6 +99,34 @@ async def test_an_entry_too_big_does_not_take_others_along(
     kinds = [type(result).__name__ for result in results]
     assert kinds == ["Recorded", "TooLarge", "Recorded"]
     assert await verify(bus) == {"valid": True, "entries": 2, "violations": []}
+
+
+async def test_every_entry_is_answered_when_the_key_cannot_be_read(
+    bus: Bus, caplog: pytest.LogCaptureFixture
+) -> None:
+    readable = False
+
+    def key() -> bytes:
+        if not readable:
+            raise OSError("no disk")
+        return b"k" * 32
+
+    audit = audit_module.Audit(key)
+    event = audit_module.AuditEvent("t")
+    calls = [audit.record(event, bus) for _ in range(150)]
+    results = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
+    assert {type(result) for result in results} == {Unavailable}
+    assert "no disk" in caplog.text
+    readable = True
+    assert (await audit.record(event, bus)).id
+
+
+async def test_an_unreadable_head_is_an_answer(bus: Bus) -> None:
+    await bus.state.set("audit", "__latest", {"hash": 1})
+    with pytest.raises(BusError):
+        await asyncio.wait_for(record(bus), 5)
+    await bus.state.delete("audit", "__latest")
+    await record(bus)
 
 
 async def test_a_caller_that_has_gone_does_not_stop_the_chain(bus: Bus) -> None:
