@@ -213,14 +213,19 @@ class WorkerMetadata(Struct, omit_defaults=True):
     dialect: str | None = None
 
 
+#: A refusal quotes what was wrong, but not megabytes of it.
+MAX_REASON: Final = 300
+MAX_TYPE: Final = 64
+
+
 class MalformedMessage(ValueError):
     """A frame that is not a message. `message_type` and `invocation_id` are what could be read."""
 
     def __init__(
         self, reason: str, message_type: str | None = None, invocation_id: str | None = None
     ) -> None:
-        super().__init__(reason)
-        self.message_type = message_type
+        super().__init__(reason[:MAX_REASON])
+        self.message_type = message_type and message_type[:MAX_TYPE]
         self.invocation_id = invocation_id
 
 
@@ -257,15 +262,28 @@ def decode(frame: bytes) -> Message:
     """
     try:
         message: Message = _decoder.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return _decode_tolerant(frame, str(error))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        try:
+            return _decode_tolerant(frame, str(error))
+        except RecursionError:
+            raise MalformedMessage("nested too deeply", *_glimpse(frame)) from None
     return message
+
+
+def _glimpse(frame: bytes) -> list[str | None]:
+    """Type and invocation id of what cannot be parsed, if they stand where clients put them."""
+    head = frame[:1024]
+    found = [re.search(rb'"%b"\s*:\s*"([\w.:-]+)"' % name, head) for name in _GLIMPSED]
+    return [match[1].decode() if match else None for match in found]
+
+
+_GLIMPSED: Final = (b"type", b"invocation_id")
 
 
 def _decode_tolerant(frame: bytes, reason: str) -> Message:
     try:
         value = json.loads(frame.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError):
+    except ValueError:
         raise MalformedMessage(reason) from None
     if not isinstance(value, dict):
         raise MalformedMessage("a message is a JSON object")

@@ -121,7 +121,7 @@ class Engine:
             return
         try:
             message = _decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             try:
                 message = protocol.decode(frame)
             except MalformedMessage as malformed:
@@ -166,7 +166,7 @@ class Engine:
         topic = malformed.message_type or "?"
         if topic not in session.warned and len(session.warned) < 32:
             session.warned.add(topic)
-            log.warning("worker %s: malformed message (%s): %s", session.name, topic, malformed)
+            log.warning("worker %s: malformed message (%r): %s", session.name, topic, malformed)
         if malformed.message_type == "invokefunction" and malformed.invocation_id:
             error = ErrorBody("invalid_message", str(malformed))
             session.send(result_frame(malformed.invocation_id, "", NULL, error))

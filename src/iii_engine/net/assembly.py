@@ -26,12 +26,11 @@ class Assembler:
     Text is checked as it arrives, so that a wrong byte ends the message at once.
     """
 
-    __slots__ = ("_decoder", "_kind", "_limit", "_parts", "_size")
+    __slots__ = ("_decoder", "_kind", "_limit", "_message")
 
     def __init__(self, max_message_bytes: int) -> None:
         self._limit = max_message_bytes
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._message = bytearray()  # not a list: fragments may be as small as a byte
         self._kind = CONTINUATION  # TEXT or BINARY while a fragmented message is open
         self._decoder: codecs.IncrementalDecoder | None = None
 
@@ -60,19 +59,18 @@ class Assembler:
             self._kind = opcode
             if opcode == TEXT:
                 self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._size += len(payload)
-        if self._size > self._limit:
+        if len(self._message) + len(payload) > self._limit:
             raise Violation(1009, "message too large")
         if self._decoder is not None:
             try:
                 self._decoder.decode(payload, fin)
             except UnicodeDecodeError:
                 raise Violation(1007, "invalid UTF-8") from None
-        self._parts.append(payload)
+        self._message += payload
         if not fin:
             return None
-        message = self._kind, b"".join(self._parts)
-        self._parts, self._size, self._kind, self._decoder = [], 0, CONTINUATION, None
+        message = self._kind, bytes(self._message)
+        self._message, self._kind, self._decoder = bytearray(), CONTINUATION, None
         return message
 
 

@@ -125,7 +125,9 @@ class ReaderSocket(_ChannelSocket):
             kind = WSMsgType.CONTINUATION
 
     def pause_writing(self) -> None:
+        super().pause_writing()
         self._channel.hold()
 
     def resume_writing(self) -> None:
+        super().resume_writing()
         self._channel.release()

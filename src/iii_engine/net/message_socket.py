@@ -48,6 +48,7 @@ class MessageSocket(WSListener):
     def __init__(self, max_message_bytes: int) -> None:
         self.transport: WSTransport | None = None
         self.ended = False
+        self.writable = True  # the peer reads what it is sent
         self.quiet_sweeps = 0  # since the last frame from the peer; whoever sweeps counts
         self._assembler = Assembler(max_message_bytes)
         self._descriptor = -1
@@ -99,7 +100,8 @@ class MessageSocket(WSListener):
             if message is not None:
                 self.on_message(*message)
         elif kind is WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
+            if self.writable:  # else the answer would only wait beside all others
+                transport.send_pong(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
             transport.send_close(WSCloseCode(close_reply(frame.get_payload_as_bytes())))
             transport.disconnect()
@@ -109,6 +111,12 @@ class MessageSocket(WSListener):
         if _sockets.get(self._descriptor) is self:
             del _sockets[self._descriptor]
         self._end()
+
+    def pause_writing(self) -> None:
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        self.writable = True
 
     def on_refused(self) -> None:
         """The parser is about to close because of a frame; the one before is still to come."""

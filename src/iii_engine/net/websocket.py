@@ -83,7 +83,6 @@ class WorkerSocket(MessageSocket):
         self._listener = listener
         self._engine = listener.engine
         self._headers = headers
-        self._writable = True
         self.session: Session | None = None
         self.stalled_sweeps = 0  # sweeps without progress in writing
         self._unsent_at_sweep = 0
@@ -104,11 +103,8 @@ class WorkerSocket(MessageSocket):
         if self.session is not None:
             self._engine.disconnect(self.session)
 
-    def pause_writing(self) -> None:
-        self._writable = False
-
     def resume_writing(self) -> None:
-        self._writable = True
+        super().resume_writing()
         self.stalled_sweeps = 0
         self.flush()
 
@@ -131,7 +127,7 @@ class WorkerSocket(MessageSocket):
         self._listener.flusher.add(self)
 
     def _unsent(self) -> int:
-        if self._writable or self.transport is None:
+        if self.writable or self.transport is None:
             return 0
         return self.transport.underlying_transport.get_write_buffer_size()
 
@@ -140,7 +136,7 @@ class WorkerSocket(MessageSocket):
         session, transport = self.session, self.transport
         if session is None or transport is None or self.ended:
             return
-        if self._writable and session.outbox and not transport.is_close_frame_sent:
+        if self.writable and session.outbox and not transport.is_close_frame_sent:
             self._write(session.take(), transport.underlying_transport.write)
         if session.close_code:
             self.close(session.close_code, session.close_reason)
@@ -180,7 +176,7 @@ class WorkerSocket(MessageSocket):
             log.warning("worker %s was silent for too long", self.session and self.session.name)
             self.close(1008, "silent for too long")
             return
-        if not self._writable:
+        if not self.writable:
             unsent = transport.underlying_transport.get_write_buffer_size()
             self.stalled_sweeps = self.stalled_sweeps + 1 if unsent >= self._unsent_at_sweep else 0
             self._unsent_at_sweep = unsent
@@ -281,7 +277,7 @@ class WorkerListener:
             refused = picows.WSUpgradeResponse.create_error_response(403, b"Origin not allowed")
             return picows.WSUpgradeResponseWithListener(refused, None)
         if path == "/":
-            return self._worker(self, {k.lower(): v for k, v in request.headers.items()})
+            return self._worker(self, {k.lower(): _text(v) for k, v in request.headers.items()})
         if path == "/otel":
             return TelemetrySocket(self)
         if path.startswith("/ws/channels/") and self._channels is not None:
@@ -294,3 +290,8 @@ class WorkerListener:
         for peer in list(self.sockets):
             peer.sweep(ping)
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+
+def _text(value: str) -> str:
+    """A header value; bytes that are no UTF-8 have no place in JSON and become question marks."""
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
