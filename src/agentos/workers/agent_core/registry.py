@@ -20,6 +20,8 @@ from iii_sdk.codec import invalid
 log = logging.getLogger("agentos.agent_core")
 
 SCOPE = "agents"
+#: Where other workers keep what an agent may do.
+RIGHTS = ("capabilities", "policies")
 LIFECYCLE = "agent.lifecycle"
 
 Division = Literal[
@@ -60,9 +62,15 @@ class DivisionFilter(Struct):
 
 
 async def read_agent(bus: Bus, agent_id: str) -> AgentConfig | None:
-    """The record; None for an unknown agent, and for a record that cannot be read."""
+    """The record; None for an unknown agent. Raises `BusError` for one that cannot be read."""
     record = await bus.state.get(SCOPE, agent_id, dict[str, object])
-    return None if record is None else _config(record)
+    try:
+        return None if record is None else _config(record)
+    except InvalidInput as error:
+        raise BusError(
+            f"the stored record of agent {agent_id} cannot be read: {error.message}",
+            code="unreadable_record",
+        ) from None
 
 
 def _config(record: JsonObject) -> AgentConfig:
@@ -84,13 +92,14 @@ async def create_agent(bus: Bus, request: JsonObject) -> AgentRef:
         raise InvalidInput("$.name: expected a name")
     agent_id = require_id(config.id or str(uuid.uuid4()), "id")
     record |= {"id": agent_id, "createdAt": now_ms()}
+    before = {scope: await bus.state.get(scope, agent_id) for scope in RIGHTS}
     written = await bus.state.set(SCOPE, agent_id, record, if_absent=not overwrite)
     if not written.set:
         raise Conflict(f"Agent already exists: {agent_id}")
     try:
         await _grant(bus, agent_id, config)
     except BusError:
-        await _restore(bus, agent_id, written.old_value)
+        await _restore(bus, agent_id, {**before, SCOPE: written.old_value})
         raise
     bus.publish(LIFECYCLE, {"type": "created", "agentId": agent_id})
     bus.send("a2a::generate_card", {"agentId": agent_id})
@@ -132,13 +141,13 @@ async def _inform(bus: Bus, function_id: str, agent_id: str, rights: JsonObject)
         log.warning("%s is not deployed: agent %s is stored without it", function_id, agent_id)
 
 
-async def _restore(bus: Bus, agent_id: str, old: object) -> None:
-    """As it was before a creation that failed half-way."""
-    if old is not None:
-        await bus.state.set(SCOPE, agent_id, old)
-        return
-    for scope in ("capabilities", "policies", SCOPE):
-        await bus.state.delete(scope, agent_id)
+async def _restore(bus: Bus, agent_id: str, before: dict[str, object]) -> None:
+    """As it was before a creation that failed half-way: by scope, None for what was not there."""
+    for scope, old in before.items():
+        if old is None:
+            await bus.state.delete(scope, agent_id)
+        else:
+            await bus.state.set(scope, agent_id, old)
 
 
 async def list_agents(bus: Bus, division: str | None = None) -> list[JsonObject]:
@@ -166,4 +175,4 @@ async def delete_agent(bus: Bus, agent_id: str) -> Deleted:
 
 def _owned_scopes() -> Sequence[str]:
     """Rights go before the record, so that a failure half-way leaves nothing that can act."""
-    return ("capabilities", "policies", "metering", SCOPE)
+    return (*RIGHTS, "metering", SCOPE)

@@ -114,6 +114,33 @@ async def test_a_failed_grant_takes_the_record_back() -> None:
     assert made.fake.stored == {}
 
 
+@pytest.mark.parametrize("existing", [True, False])
+async def test_a_failed_grant_restores_the_rights_that_were_replaced(existing: bool) -> None:
+    made = house()
+    if existing:
+        made.agent("a")
+    made.fake.stored["capabilities", "a"] = {"tools": ["tool::old"]}
+    before = dict(made.fake.stored)
+
+    def replace(payload: dict[str, object]) -> dict[str, object]:
+        made.fake.stored["capabilities", "a"] = payload["capabilities"]
+        return {}
+
+    made.offer({"security::set_capabilities": replace, "policy::set_rules": BusError("broken")})
+    request = {"id": "a", "name": "a", "overwrite": True, "capabilities": {"functions": ["x::y"]}}
+    with pytest.raises(BusError, match="broken"):
+        await made.run("agent::create", request)
+    assert made.fake.stored == before
+
+
+async def test_a_stored_record_that_cannot_be_read_is_named() -> None:
+    made = house()
+    made.fake.stored["agents", "a"] = {"id": "a", "name": 5}
+    with pytest.raises(BusError, match=r"stored record of agent a .*\$\.name") as caught:
+        await made.run("agent::list_functions", {"agentId": "a"})
+    assert not isinstance(caught.value, InvalidInput)
+
+
 async def test_case_12_delete() -> None:
     made = house()
     with pytest.raises(InvalidInput, match="missing or empty agentId"):
