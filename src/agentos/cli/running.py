@@ -13,6 +13,7 @@ import yaml
 
 from agentos.cli.client import CommandError
 from agentos.host.home import Home
+from agentos.host.log_file import open_log
 from agentos.host.settings import read_settings
 from agentos.host.state import read_run_state
 from agentos.host.supervisor import Supervisor
@@ -58,7 +59,7 @@ def start_detached() -> int:
     """Start the supervisor in the background and return when the system is up."""
     home = Home.from_environment()
     home.prepare()
-    with (home.logs / "supervisor.log").open("ab") as output:
+    with os.fdopen(open_log(home.logs / "supervisor.log"), "ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "agentos.cli.main", "start"],
             stdin=subprocess.DEVNULL,

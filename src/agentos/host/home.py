@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+from agentos.kernel.secret_file import write_secret
 
 ENGINE_CONFIG = """\
 # The engine of this AgentOS. Written once; yours to edit. ${NAME:default} reads the environment.
@@ -77,7 +78,7 @@ class Home:
         """Create what is missing; nothing that exists is changed."""
         try:
             for folder in ("data", "logs", "run"):
-                (self.root / folder).mkdir(parents=True, exist_ok=True)
+                (self.root / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
             self.key_file.parent.mkdir(mode=0o700, exist_ok=True)
             if not self.engine_config.exists():
                 self.engine_config.write_text(ENGINE_CONFIG)
@@ -96,11 +97,17 @@ class Home:
             raise HomeError(f"cannot read {self.key_file}: {error.strerror}") from error
 
     def ensure_api_key(self) -> str:
-        """The key of this installation; made now, readable by its owner only, if there is none."""
-        key = self.api_key()
+        """The key of this installation; made now, readable by its owner only, if there is none.
+
+        Raises `HomeError`.
+        """
+        if key := self.api_key():
+            return key
+        try:
+            write_secret(self.key_file, f"ak_{secrets.token_urlsafe(32)}\n".encode())
+        except OSError as error:
+            raise HomeError(f"cannot write {self.key_file}: {error.strerror}") from error
+        key = self.api_key()  # perhaps of a start that was faster
         if key is None:
-            key = "ak_" + secrets.token_urlsafe(32)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-            with os.fdopen(os.open(self.key_file, flags, stat.S_IRUSR | stat.S_IWUSR), "w") as file:
-                file.write(key + "\n")
+            raise HomeError(f"{self.key_file} is empty: remove it, and a new key is made")
         return key

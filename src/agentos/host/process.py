@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from agentos.host.catalogue import load_worker
+from agentos.host.log_file import open_log
 from iii_sdk import Worker
 
 PR_SET_PDEATHSIG = 1
@@ -74,7 +75,7 @@ def _become_child(log_file: Path) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
-    output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    output = open_log(log_file)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(output, 1)

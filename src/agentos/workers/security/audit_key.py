@@ -7,6 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
+from agentos.kernel.secret_file import write_secret
 from iii_sdk.errors import NotConfigured
 
 log = logging.getLogger("agentos.security")
@@ -19,21 +20,10 @@ def key_file() -> Path:
 
 
 def _create(path: Path) -> None:
-    """Write 32 random bytes to `path`, mode 0600, whole or not at all; an existing file stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(secrets.token_bytes(32))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        # A link fails where a rename would replace the key of a process that was faster.
-        os.link(draft, path)
+    """Write 32 random bytes to `path`; an existing file stays."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if write_secret(path, secrets.token_bytes(32)):
         log.warning("AUDIT_HMAC_KEY is not set: made a random audit key in %s", path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
 
 
 def audit_key() -> bytes:
