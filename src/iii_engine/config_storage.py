@@ -19,8 +19,10 @@ from iii_engine.storage.base import Store
 DEFAULT_DIRECTORY = "kv_store_data.db"
 STORE_FILE = "store.db"
 
-#: Modules whose data is in the store.
+#: Modules whose data is in the store: those that say so in the option `adapter`, and among their
+#: own options.
 STORED = ("iii-state",)
+STORED_DIRECTLY = ("iii-kv",)
 
 
 class StoreOptions(Struct):
@@ -41,14 +43,20 @@ class _Options(Struct):
 def store_directory(entries: Iterable[Entry]) -> Path | None:
     """The directory of the durable store, or None when everything stays in memory."""
     for entry in entries:
-        if entry.kind in STORED:
+        if entry.kind in (*STORED, *STORED_DIRECTLY):
             try:
-                options = msgspec.convert(entry.config, _Options).adapter.config
+                options = _store_options(entry)
             except msgspec.ValidationError:
                 continue  # the module refuses these options with its own, better words
             if options.store_method == "file_based":
                 return Path(options.file_path)
     return None
+
+
+def _store_options(entry: Entry) -> StoreOptions:
+    if entry.kind in STORED_DIRECTLY:
+        return msgspec.convert(entry.config, StoreOptions)
+    return msgspec.convert(entry.config, _Options).adapter.config
 
 
 def make_store(entries: Iterable[Entry]) -> Store:

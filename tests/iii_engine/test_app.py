@@ -73,7 +73,6 @@ async def test_case_1_the_seed_config_starts(
         "iii-stream",
         "iii-queue",
         "iii-cron",
-        "iii-kv",
         "iii-observability",
     ]
 

@@ -30,8 +30,13 @@ def test_the_default_directory() -> None:
 
 
 def test_modules_without_data_in_the_store_do_not_decide() -> None:
-    text = "workers: [{name: iii-kv, config: {store_method: file_based, file_path: x}}]"
+    text = "workers: [{name: iii-http, config: {store_method: file_based, file_path: x}}]"
     assert directory(text) is None
+
+
+def test_the_options_of_the_kv_module_are_not_in_an_adapter() -> None:
+    text = "workers: [{name: iii-kv, config: {store_method: file_based, file_path: x}}]"
+    assert directory(text) == Path("x")
 
 
 def test_bad_options_are_left_to_the_module() -> None:

@@ -25,7 +25,7 @@ class Adapter(Struct, forbid_unknown_fields=True):
 
 
 class KvConfig(Struct, forbid_unknown_fields=True):
-    """Config of the adapter `kv`.
+    """Config of the adapter `kv`, and options of `iii-kv`.
 
     `file_based` data is in the engine's durable store: what was answered is on disk, so
     `save_interval_ms` is accepted and has no effect. `file_path` is a directory.
@@ -66,6 +66,11 @@ def adapter_config(adapter: Adapter, kind: type[T]) -> T:
 def kv_config(adapter: Adapter) -> KvConfig:
     """The config of the adapter `kv`. Raises `BadAdapter` that names the wrong key."""
     config = adapter_config(adapter, KvConfig)
+    warn_of_method(config)
+    return config
+
+
+def warn_of_method(config: KvConfig) -> None:
+    """Say that an unknown `store_method` is taken for `in_memory`."""
     if config.store_method not in ("in_memory", "file_based"):
         log.warning("unknown store_method %r: data is kept in memory", config.store_method)
-    return config

@@ -65,7 +65,7 @@ BUILTINS = (
         "iii-pubsub", "pubsub::PubSubModule", "iii_engine.modules.pubsub:PubSubModule", default=True
     ),
     Builtin("iii-cron", "cron::CronModule", default=True),
-    Builtin("iii-kv", "kv_server::KvServer"),
+    Builtin("iii-kv", "kv_server::KvServer", "iii_engine.modules.kv:KvModule"),
     Builtin("iii-exec", "shell::ExecModule"),
     Builtin("iii-bridge", "bridge_client::BridgeClientModule"),
     Builtin(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from iii_engine.modules.state.answers import array, pair
+from iii_engine.modules.records.answers import array
+from iii_engine.modules.state.answers import pair
 from iii_engine.modules.state.records import PREFIX, space_of
 from iii_engine.modules.state.requests import (
     ListGroupsRequest,

@@ -35,14 +35,14 @@ class StateModule(Module[StateOptions]):
             changing("SET_ERROR", requests.SetRequest, records.set_record),
             description="Create or replace a record; answers its old and new value",
             request=requests.SetRequest,
-            response=answers.Written,
+            response=answers.Changed,
         )
         self.offer(
             "state::update",
             changing("UPDATE_ERROR", requests.UpdateRequest, records.update_record),
             description="Change a record by operations, atomically",
             request=requests.UpdateRequest,
-            response=answers.Written,
+            response=answers.Changed,
         )
         self.offer(
             "state::delete",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Struct
 
 from iii_engine.core.update_types import same_json
-from iii_engine.core.updates import MISSING, OpError, apply
-from iii_engine.modules.state.answers import flag, written
+from iii_engine.modules.records.answers import flag, written
+from iii_engine.modules.records.update import Update, decoded, update
 from iii_engine.modules.state.requests import (
     DeleteRequest,
     Expectation,
@@ -17,7 +16,6 @@ from iii_engine.modules.state.requests import (
 )
 from iii_engine.storage.base import Transaction
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import tolerant_raw, tolerant_value
 
 PREFIX = "state/"
 
@@ -100,19 +98,10 @@ def update_record(transaction: Transaction, request: UpdateRequest) -> Change:
             code="deserialization_error",
         )
     old = transaction.get(space, key)
-    new, errors = old, list[OpError]()
     applied = meets(old, request.expect)
-    happened = False
-    if applied:
-        outcome = apply(MISSING if old is None else decoded(old), ops)
-        errors, happened = outcome.errors, outcome.changed
-        if happened:
-            new = encoded(outcome.value)
-            transaction.put(space, key, new)
-    extra = _applied(request.expect, applied)
-    if errors:
-        extra += (b'"errors":' + msgspec.json.encode(errors),)
-    return Change(scope, key, old, new, happened, applied, written(old, new, *extra))
+    done = update(transaction, space, key, old, ops) if applied else Update(old, False, [])
+    answer = written(old, done.new, *_applied(request.expect, applied), *done.members)
+    return Change(scope, key, old, done.new, done.changed, applied, answer)
 
 
 def meets(record: bytes | None, expect: Expectation | None) -> bool:
@@ -122,21 +111,6 @@ def meets(record: bytes | None, expect: Expectation | None) -> bool:
     value = None if record is None else decoded(record)
     fields = value if isinstance(value, dict) else {}
     return all(same_json(fields.get(name), wanted) for name, wanted in expect.items())
-
-
-def decoded(record: bytes) -> object:
-    """The value of stored JSON, read as tolerantly as the bus carries it."""
-    try:
-        return msgspec.json.decode(record)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return tolerant_value(record)
-
-
-def encoded(value: object) -> bytes:
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError:
-        return bytes(tolerant_raw(value))
 
 
 def _applied(expect: Expectation | None, applied: bool) -> tuple[bytes, ...]:

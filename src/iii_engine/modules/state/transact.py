@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iii_engine.modules.state.answers import array
+from iii_engine.modules.records.answers import array
 from iii_engine.modules.state.records import Change, change
 from iii_engine.modules.state.requests import TransactRequest
 from iii_engine.storage.base import Transaction

@@ -1,0 +1,95 @@
+"""`iii-kv`: the functions `kv_server::*`, also called `kv::*`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from iii_engine.core.router import Call
+from iii_engine.modules.adapters import KvConfig, warn_of_method
+from iii_engine.modules.base import Module
+from iii_engine.modules.kv import entries
+from iii_engine.modules.records.answers import Written
+from iii_engine.modules.records.handlers import reading, writing
+
+
+class Deleted(Struct):
+    """Schema: what was there, or null."""
+
+    old_value: Any
+
+
+class KvModule(Module[KvConfig]):
+    """Entries live in the spaces `kv/<index>` of the engine's store."""
+
+    kind = "iii-kv"
+    Options = KvConfig
+
+    async def start(self) -> None:
+        warn_of_method(self.options)
+        store = self.host.store
+        self._offer(
+            "get",
+            reading(store, "GET_ERROR", entries.EntryRequest, entries.get),
+            "An entry, or null",
+            entries.EntryRequest,
+            Any,
+        )
+        self._offer(
+            "list",
+            reading(store, "LIST_ERROR", entries.IndexRequest, entries.values),
+            "The values of an index in insertion order",
+            entries.IndexRequest,
+            list[Any],
+        )
+        self._offer(
+            "list_keys_with_prefix",
+            reading(store, "LIST_ERROR", entries.PrefixRequest, entries.indexes),
+            "The names of the indexes that begin so and have entries, sorted",
+            entries.PrefixRequest,
+            list[str],
+        )
+        self._offer_changes()
+
+    def _offer_changes(self) -> None:
+        store = self.host.store
+        self._offer(
+            "set",
+            writing(store, "SET_ERROR", entries.SetRequest, entries.set_entry, Call.reply),
+            "Create or replace an entry; answers its old and new value",
+            entries.SetRequest,
+            Written,
+        )
+        self._offer(
+            "update",
+            writing(store, "UPDATE_ERROR", entries.UpdateRequest, entries.update_entry, Call.reply),
+            "Change an entry by the operations of `state::update`, atomically",
+            entries.UpdateRequest,
+            Written,
+        )
+        self._offer(
+            "delete",
+            writing(store, "DELETE_ERROR", entries.EntryRequest, entries.delete, Call.reply),
+            "Remove an entry; answers what it was",
+            entries.EntryRequest,
+            Deleted,
+        )
+
+    def _offer(
+        self,
+        name: str,
+        handler: Callable[[Call], None],
+        description: str,
+        request: type[Struct],
+        response: Any,
+    ) -> None:
+        for service in ("kv_server", "kv"):
+            self.offer(
+                f"{service}::{name}",
+                handler,
+                description=description,
+                request=request,
+                response=response,
+            )
