@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from iii_engine.core.triggers import Trigger, TriggerType
-from iii_engine.modules.base import Module, schema
+from iii_engine.modules.base import Host, Module, schema
 from iii_engine.modules.http.gateway import Gateway
 from iii_engine.modules.http.options import HttpOptions
 from iii_engine.modules.http.payload import HttpCall
@@ -15,9 +15,12 @@ class HttpModule(Module[HttpOptions]):
     kind = "iii-http"
     Options = HttpOptions
 
-    async def start(self) -> None:
-        self.gateway = Gateway(self.engine, self.options, self.host.loop)
+    def __init__(self, name: str, options: HttpOptions, host: Host) -> None:
+        super().__init__(name, options, host)
+        self.gateway = Gateway(self.engine, options, host.loop)
         self.listener = HttpListener(self.gateway)
+
+    async def start(self) -> None:
         self.port = await self.listener.open(self.options.host, self.options.port)
         self.address = (self.options.host, self.port)
         self.offer_type(
@@ -36,9 +39,8 @@ class HttpModule(Module[HttpOptions]):
         self.listener.refuse_new()
 
     async def stop(self) -> None:
-        if hasattr(self, "listener"):
-            await self.listener.close()
-            self.gateway.cancel_all()
+        await self.listener.close()
+        self.gateway.cancel_all()
         await super().stop()
 
     def _bind(self, trigger: Trigger) -> None:

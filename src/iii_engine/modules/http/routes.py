@@ -49,7 +49,9 @@ class Route:
         "segments",
     )
 
-    def __init__(self, id: str, function_id: str, config: RouteConfig) -> None:
+    def __init__(
+        self, id: str, function_id: str, config: RouteConfig, *, literal: bool = False
+    ) -> None:
         self.id = id
         self.function_id = function_id
         self.path = config.api_path if config.api_path.startswith("/") else "/" + config.api_path
@@ -58,7 +60,7 @@ class Route:
         self.middleware = config.middleware_function_ids or []
         self.raw_body = bool(config.raw_body)
         self.flat = config.input == "flat"
-        self.segments, self.names = parse_path(self.path)
+        self.segments, self.names = ((), ()) if literal else parse_path(self.path)
         #: Neither condition nor middleware: nothing happens between the body and the handler.
         self.plain = not self.condition and not self.middleware
         registered = msgspec.json.encode(config.api_path)
@@ -70,19 +72,13 @@ class Route:
     @classmethod
     def catch_all(cls, function_id: str, config: RouteConfig) -> Route:
         """A route outside the table, whose path is taken as it is."""
-        route = cls("", function_id, RouteConfig("/", config.http_method))
-        path, method = msgspec.json.encode(config.api_path), route.method.encode()
-        route.prefix = (
-            b'{"trigger":{"type":"http","path":%b,"method":"%b"},"path":%b,"path_params":'
-            % (path, method, path)
-        )
-        return route
+        return cls("", function_id, config, literal=True)
 
 
 def read_config(raw: bytes) -> RouteConfig:
     """The config of a trigger. Raises `InvalidInput` with what is wrong with it."""
     try:
-        config = msgspec.json.decode(raw, type=RouteConfig)
+        config = msgspec.json.decode(b"{}" if raw == b"null" else raw, type=RouteConfig)
     except msgspec.ValidationError as error:
         if "api_path" in str(error):
             raise InvalidInput("api_path is required for http triggers") from None

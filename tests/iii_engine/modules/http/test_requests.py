@@ -331,3 +331,5 @@ async def test_alias_api_and_not_found_function(make_site: Any) -> None:
     site.function("lost", lambda payload: {"status_code": 404, "body": payload["path"]})
     answer = await site.client.get("/some/where")
     assert (answer.status_code, answer.json()) == (404, "/some/where")
+    answer = await site.client.get("/a/:x/:x/*y/z")
+    assert (answer.status_code, answer.json()) == (404, "/a/:x/:x/*y/z")

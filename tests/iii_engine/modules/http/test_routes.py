@@ -87,6 +87,7 @@ def test_removing_leaves_nothing_behind() -> None:
     ("config", "reason"),
     [
         (b"{}", "api_path is required for http triggers"),
+        (b"null", "api_path is required for http triggers"),
         (b"null", "http trigger"),
         (b"{", "http trigger"),
         (b'{"api_path":""}', "api_path is required"),
