@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -20,7 +20,7 @@ from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call
 from iii_engine.core.triggers import TriggerType
 from iii_engine.modules.shared_type import SharedType
-from iii_engine.storage.base import Store
+from iii_engine.storage.base import Store, StoreError
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL
 
@@ -132,43 +132,30 @@ def read(call: Call, kind: type[T]) -> T:
         ) from None
 
 
+def fail(call: Call, error: BaseException | None, code: str = "invocation_failed") -> None:
+    """Answer with an error; what is not meant for callers stays in the log.
+
+    `code` is for errors that bring none.
+    """
+    if isinstance(error, BusError):
+        call.fail(error.code, error.message)
+    elif isinstance(error, StoreError):
+        log.error("%s: %s", call.function_id, error)
+        call.fail(code, str(error))
+    else:
+        log.error("%s failed", call.function_id, exc_info=error)
+        call.fail(code, "internal server error")
+
+
 def answering(work: Callable[[Call], Any]) -> Callable[[Call], None]:
-    """A handler that answers with what `work(call)` returns, or with the `BusError` it raises."""
+    """A handler that answers with what `work(call)` returns, or with the error it raises."""
 
     def handler(call: Call) -> None:
         try:
             result = work(call)
-        except BusError as error:
-            call.fail(error.code, error.message)
-        except Exception:
-            log.exception("%s failed", call.function_id)
-            call.fail("invocation_failed", "internal server error")
+        except Exception as error:  # noqa: BLE001  (`fail` logs it)
+            fail(call, error)
         else:
             call.reply(result if isinstance(result, (Raw, bytes)) else msgspec.json.encode(result))
-
-    return handler
-
-
-def answering_later(
-    work: Callable[[Call], Awaitable[Any]], loop: asyncio.AbstractEventLoop
-) -> Callable[[Call], None]:
-    """As `answering`, for a coroutine function."""
-    running: set[asyncio.Task[None]] = set()
-
-    async def run(call: Call) -> None:
-        try:
-            result = await work(call)
-        except BusError as error:
-            call.fail(error.code, error.message)
-        except Exception:
-            log.exception("%s failed", call.function_id)
-            call.fail("invocation_failed", "internal server error")
-        else:
-            call.reply(result if isinstance(result, (Raw, bytes)) else msgspec.json.encode(result))
-
-    def handler(call: Call) -> None:
-        task = loop.create_task(run(call))
-        running.add(task)
-        task.add_done_callback(running.discard)
 
     return handler

@@ -12,7 +12,7 @@ from msgspec import Raw
 from iii_engine.core.registry import LocalHandler
 from iii_engine.core.remote import Refuse
 from iii_engine.core.router import Call
-from iii_engine.modules.base import Module
+from iii_engine.modules.base import Module, fail
 from iii_engine.modules.http_functions.credentials import Credentials
 from iii_engine.modules.http_functions.dialer import Dialer
 from iii_engine.modules.http_functions.options import HttpFunctionsOptions
@@ -85,14 +85,11 @@ class HttpFunctionsModule(Module[HttpFunctionsOptions]):
     async def _answer(self, function: RemoteFunction, call: Call) -> None:
         try:
             call.reply(await self._invoke(function, call))
-        except BusError as error:
-            call.fail(error.code, error.message)
         except asyncio.CancelledError:
             call.fail("invocation_stopped", "Invocation stopped")
             raise
-        except Exception:
-            log.exception("%s failed", function.id)
-            call.fail("invocation_failed", "internal server error")
+        except Exception as error:  # noqa: BLE001  (`fail` logs it)
+            fail(call, error)
 
     async def _invoke(self, function: RemoteFunction, call: Call) -> Raw:
         now_seconds = self.engine.clock.now_ns() // 1_000_000_000

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TypeVar
 
 from iii_engine.core.router import Call
-from iii_engine.modules.base import read
-from iii_engine.storage.base import Store, StoreError, Transaction
+from iii_engine.modules.base import fail, read
+from iii_engine.storage.base import Store, Transaction
 from iii_sdk.errors import BusError
-
-log = logging.getLogger("iii.records")
 
 Q = TypeVar("Q")
 T = TypeVar("T")
@@ -32,7 +29,7 @@ def writing(
         try:
             request = read(call, kind)
         except BusError as error:
-            call.fail(error.code, error.message)
+            fail(call, error)
             return
 
         def made(transaction: Transaction) -> T:
@@ -40,7 +37,7 @@ def writing(
 
         def done(result: T | None, error: BaseException | None) -> None:
             if error is not None or result is None:
-                fail(call, code, error)
+                fail(call, error, code)
             else:
                 answer(call, result)
 
@@ -58,20 +55,10 @@ def reading(
     def handler(call: Call) -> None:
         try:
             request = read(call, kind)
-            call.reply(look(lambda transaction: work(transaction, request)))
-        except (BusError, StoreError) as error:
-            fail(call, code, error)
+            answer = look(lambda transaction: work(transaction, request))
+        except Exception as error:  # noqa: BLE001  (`fail` logs it)
+            fail(call, error, code)
+        else:
+            call.reply(answer)
 
     return handler
-
-
-def fail(call: Call, code: str, error: BaseException | None) -> None:
-    """Answer with the error; what is not meant for callers stays in the log."""
-    if isinstance(error, BusError):
-        call.fail(error.code, error.message)
-    elif isinstance(error, StoreError):
-        log.error("%s: %s", call.function_id, error)
-        call.fail(code, str(error))
-    else:
-        log.error("%s failed", call.function_id, exc_info=error)
-        call.fail(code, "internal error")

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TypeVar
 
 from iii_engine.core.router import Call
-from iii_engine.modules.base import read
-from iii_engine.modules.records.handlers import fail, reading, writing
+from iii_engine.modules.base import fail, read
+from iii_engine.modules.records.handlers import reading, writing
 from iii_engine.modules.state import transact
 from iii_engine.modules.state.events import StateEvents
 from iii_engine.modules.state.records import Change, space_of
@@ -46,7 +46,7 @@ class Handlers:
             if isinstance(error, transact.NotApplied):
                 call.reply(error.answer)
             elif changes is None:
-                fail(call, code, error)
+                fail(call, error, code)
             else:
                 call.reply(transact.answer(changes))
                 for change in changes:
@@ -56,7 +56,7 @@ class Handlers:
             try:
                 request = read(call, TransactRequest)
             except BusError as error:
-                call.fail(error.code, error.message)
+                fail(call, error)
             else:
                 self._store.write(partial(transact.transact, request=request), partial(done, call))
 

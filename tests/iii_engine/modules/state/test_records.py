@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.support.desk import Desk
 
+from iii_engine.storage.memory import Maps
 from iii_sdk.errors import BusError
 
 R = {"scope": "s", "key": "k"}
@@ -127,6 +128,26 @@ def test_values_come_back_as_they_were_written(desk: Desk) -> None:
     value = {"ü": ["😀", 1.5, 12345678901234567890, {"a": None}], "": ""}
     desk.ask("state::set", {"scope": "ä/b", "key": "", "value": value})
     assert desk.ask("state::get", {"scope": "ä/b", "key": ""}) == value
+
+
+@pytest.mark.parametrize(
+    ("function_id", "code"), [("state::set", "SET_ERROR"), ("state::get", "GET_ERROR")]
+)
+async def test_what_nobody_expected_is_answered_and_stays_in_the_log(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    function_id: str,
+    code: str,
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(Maps, "get", broken)
+    with pytest.raises(BusError) as caught:
+        desk.ask(function_id, R | {"value": 1})
+    assert (caught.value.code, caught.value.message) == (code, "internal server error")
+    assert "RuntimeError: secret" in caplog.text
 
 
 async def test_a_failing_store_is_answered_with_the_code_of_the_function(desk: Desk) -> None:
