@@ -11,8 +11,11 @@ EDITABLE := $(PIP) install -qq --no-deps --no-build-isolation --editable .
 
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
-NODE_DIR := tests/conformance/node
-NODE := $(if $(wildcard $(NODE_DIR)/package.json),$(if $(shell command -v npm),$(NODE_DIR)/node_modules/.stamp))
+# Published clients of other generations than the one in .venv, for the conformance tests.
+NEW_CLIENT := $(VENV)/iii-0.25
+NEW_CLIENT_PINS := tests/conformance/python/constraints-0.25.txt
+NODE_DIRS := $(patsubst %/package.json,%,$(wildcard tests/conformance/node*/package.json))
+NODE := $(if $(shell command -v npm),$(NODE_DIRS:=/node_modules/.stamp))
 
 ROWS ?=
 ROW ?= call_128
@@ -45,12 +48,18 @@ $(DEV): constraints-dev.txt pyproject.toml | $(BIN)/python
 	@$(EDITABLE)
 	@touch $(RUNTIME) $@
 
-$(NODE_DIR)/node_modules/.stamp: $(NODE_DIR)/package.json
-	@echo "Installing the npm client for the conformance tests"
-	@cd $(NODE_DIR) && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+$(NEW_CLIENT)/.stamp: $(NEW_CLIENT_PINS) | $(BIN)/python
+	@echo "Installing the newest PyPI client for the conformance tests"
+	@$(BIN)/python -m venv --clear $(NEW_CLIENT)
+	@$(NEW_CLIENT)/bin/python -m pip --disable-pip-version-check install -qq --require-hashes --only-binary :all: -r $<
 	@touch $@
 
-setup: $(DEV) $(NODE)  ## install everything that tests and checks need into .venv
+%/node_modules/.stamp: %/package.json
+	@echo "Installing the npm client of $* for the conformance tests"
+	@cd $* && npm install --no-package-lock --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+setup: $(DEV) $(NEW_CLIENT)/.stamp $(NODE)  ## install everything that tests and checks need into .venv
 	@command -v npm >/dev/null || echo "Node.js is not installed: tests of the npm client will say so"
 
 # -- using --------------------------------------------------------------------------------------------
@@ -113,4 +122,4 @@ wheel: $(DEV)  ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
 clean:  ## remove .venv and every cache
-	@rm -rf $(VENV) .python2.7 $(NODE_DIR)/node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist
+	@rm -rf $(VENV) .python2.7 $(NODE_DIRS:=/node_modules) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache build dist

@@ -16,3 +16,10 @@ compile() {
 
 compile constraints.txt
 compile constraints-dev.txt --constraint constraints.txt --extra dev
+
+# The newest published client, for the conformance tests, in an environment of its own.
+output=tests/conformance/python/constraints-0.25.txt
+echo "iii-sdk==0.25.0" | "$uv" pip compile --quiet --no-config --universal --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+    ${UPGRADE:-} --output-file "$output" -
+echo "wrote $output: $(grep -c '^[a-z0-9]' "$output") packages"

@@ -19,12 +19,14 @@ NODE_PACKAGE: Final = FOLDER / "node" / "node_modules" / "iii-sdk"
 class PublishedClient:
     """A running program with a connection of its own; one call at a time."""
 
-    def __init__(self, command: list[str], url: str, name: str, folder: Path) -> None:
+    def __init__(
+        self, command: list[str], url: str, name: str, folder: Path, *arguments: str
+    ) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("III_", "OTEL_"))}
         environment["III_URL"] = url  # where the Python client sends its telemetry
         self._log = (folder / f"{name}.log").open("w+")
         self._process = subprocess.Popen(
-            [*command, url, name],
+            [*command, url, name, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -85,3 +87,32 @@ def node_client(url: str, name: str, folder: Path) -> PublishedClient:
             raise AssertionError("Node.js or the npm client is missing: run `make setup`")
         pytest.skip("Node.js or the npm client is not installed: run `make setup`")
     return PublishedClient([node, str(FOLDER / "node" / "worker.mjs")], url, name, folder)
+
+
+#: Every published client that must work, by the prefix of its function ids.
+CLIENTS: Final = {
+    "py-0.11.6": ("python", "0.11.6"),
+    "py-0.25.0": ("python", "0.25.0"),
+    "js-0.11.2": ("node-0.11.2", "0.11.2"),
+    "js-0.11.6": ("node", "0.11.6"),
+    "js-0.22.1": ("node-0.22.1", "0.22.1"),
+}
+
+
+def published_client(kind: str, url: str, folder: Path) -> PublishedClient:
+    """A client of `CLIENTS`; its worker's name and the prefix of its function ids are `kind`."""
+    where, version = CLIENTS[kind]
+    if where == "python":
+        python = sys.executable
+        if version != "0.11.6":
+            python = str(Path(sys.prefix) / f"iii-{version.rsplit('.', 1)[0]}" / "bin" / "python")
+        command = [python, str(FOLDER / "python" / "worker.py")]
+        installed = Path(python).exists()
+    else:
+        command = [shutil.which("node") or "", str(FOLDER / where / "worker.mjs")]
+        installed = bool(command[0]) and (FOLDER / where / "node_modules" / "iii-sdk").exists()
+    if not installed:
+        if os.environ.get("CI"):
+            raise AssertionError(f"the client {kind} is missing: run `make setup`")
+        pytest.skip(f"the client {kind} is not installed: run `make setup`")
+    return PublishedClient(command, url, kind, folder, kind)

@@ -1,6 +1,7 @@
-"""A worker written with the published Python client.
+"""A worker written with the published Python client, of either generation.
 
 Commands come on stdin, answers go to stdout, one JSON value per line.
+Arguments: address, name of the worker, prefix of its function ids.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ import json
 import sys
 from typing import Any
 
-from iii import InitOptions, TriggerAction, http, register_worker
+from iii import InitOptions, TriggerAction, register_worker
+
+try:
+    from iii import http
+except ImportError:  # the newer generation has a package for it
+    from iii_helpers.http import http
+
+PREFIX = sys.argv[3] if len(sys.argv) > 3 else "python"
 
 events: list[Any] = []
 
@@ -25,7 +33,7 @@ async def fail(data: Any) -> Any:
 async def greet(request: Any) -> Any:
     return {
         "status_code": 201,
-        "headers": {"x-made-by": "python"},
+        "headers": {"x-made-by": PREFIX},
         "body": {
             "hello": request["path_params"]["name"],
             "body": request["body"],
@@ -59,22 +67,22 @@ def main() -> None:
         )
 
     for function_id, handler in {
-        "python::echo": echo,
-        "python::relay": relay,
-        "python::fail": fail,
-        "python::greet": greet,
-        "python::stream": http(stream),
-        "python::on-state": on_state,
-        "python::events": seen,
+        f"{PREFIX}::echo": echo,
+        f"{PREFIX}::relay": relay,
+        f"{PREFIX}::fail": fail,
+        f"{PREFIX}::greet": greet,
+        f"{PREFIX}::stream": http(stream),
+        f"{PREFIX}::on-state": on_state,
+        f"{PREFIX}::events": seen,
     }.items():
         iii.register_function(function_id, handler)
     for function_id, config in {
-        "python::greet": {"api_path": "/python/greet/:name", "http_method": "POST"},
-        "python::stream": {"api_path": "python/stream", "http_method": "GET"},
+        f"{PREFIX}::greet": {"api_path": f"/{PREFIX}/greet/:name", "http_method": "POST"},
+        f"{PREFIX}::stream": {"api_path": f"{PREFIX}/stream", "http_method": "GET"},
     }.items():
         iii.register_trigger({"type": "http", "function_id": function_id, "config": config})
     iii.register_trigger(
-        {"type": "state", "function_id": "python::on-state", "config": {"scope": "watched"}}
+        {"type": "state", "function_id": f"{PREFIX}::on-state", "config": {"scope": "watched"}}
     )
     actions = {"void": TriggerAction.Void(), "none": None}
     for line in sys.stdin:
