@@ -12,7 +12,6 @@ import msgspec
 from anthropic import (
     APIConnectionError,
     APIError,
-    APIStatusError,
     AsyncAnthropic,
     AsyncStream,
     Omit,
@@ -28,10 +27,10 @@ from agentos.workers.llm_router.drivers.anthropic_wire import (
     request_body,
 )
 from agentos.workers.llm_router.drivers.base import StreamItem
+from agentos.workers.llm_router.drivers.official import OfficialClients
 from agentos.workers.llm_router.endpoints import Endpoint
-from agentos.workers.llm_router.failures import malformed, refused, unreachable
+from agentos.workers.llm_router.failures import malformed
 from agentos.workers.llm_router.names import NameMap
-from iii_sdk.errors import BusError
 
 _PATH = "/v1/messages"
 _VERSION = "2023-06-01"
@@ -41,20 +40,19 @@ class AnthropicDriver:
     """Speaks to Anthropic, or to whatever `ANTHROPIC_BASE_URL` names."""
 
     def __init__(self) -> None:
-        self._http = http.new_http_client()
-        self._clients: dict[tuple[str, str], AsyncAnthropic] = {}
+        self._clients = OfficialClients(_Client, APIConnectionError)
 
     async def complete(self, endpoint: Endpoint, prompt: Prompt) -> Reply:
         """One `POST /v1/messages`."""
         names = NameMap()
         try:
-            response = await self._client(endpoint).post(
+            response = await self._clients.of(endpoint).post(
                 _PATH,
                 cast_to=httpx2.Response,
                 body=request_body(prompt, names, stream=False),
             )
         except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
-            raise _failure(endpoint, error) from None
+            raise self._clients.failure(endpoint, error) from None
         try:
             message = msgspec.json.decode(response.content, type=WireMessage)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -66,7 +64,7 @@ class AnthropicDriver:
         names = NameMap()
         collector = Collector(names, prompt.model)
         try:
-            stream = await self._client(endpoint).post(
+            stream = await self._clients.of(endpoint).post(
                 _PATH,
                 cast_to=object,
                 body=request_body(prompt, names, stream=True),
@@ -78,7 +76,7 @@ class AnthropicDriver:
                     if text := collector.add(msgspec.convert(event, type=WireEvent)):
                         yield text
         except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
-            raise _failure(endpoint, error) from None
+            raise self._clients.failure(endpoint, error) from None
         except ValueError as error:
             raise malformed(endpoint, f"a stream that cannot be read: {error}") from None
         reply = collector.reply()
@@ -88,14 +86,7 @@ class AnthropicDriver:
 
     async def aclose(self) -> None:
         """Close the pool."""
-        await self._http.aclose()
-
-    def _client(self, endpoint: Endpoint) -> AsyncAnthropic:
-        known = self._clients.get((endpoint.base_url, endpoint.key))
-        if known is None:
-            known = _Client(endpoint, self._http)
-            self._clients[endpoint.base_url, endpoint.key] = known
-        return known
+        await self._clients.aclose()
 
 
 class _Client(AsyncAnthropic):
@@ -121,18 +112,3 @@ class _Client(AsyncAnthropic):
     @property
     def default_headers(self) -> dict[str, str | Omit]:
         return self._only_headers
-
-
-def _failure(endpoint: Endpoint, error: Exception) -> BusError:
-    if isinstance(error, APIStatusError):
-        # An error event inside a stream arrives with the status of the stream, 200.
-        status = error.status_code if error.status_code >= 300 else 502
-        text = error.response.text if error.status_code >= 300 else error.message
-        return refused(endpoint, status, text, error.response.headers.get("retry-after"))
-    if isinstance(error, APIConnectionError):
-        return unreachable(endpoint, error.__cause__ or error)
-    if isinstance(error, APIError):
-        return refused(endpoint, 502, error.message)
-    if isinstance(error, http.BodyTooLarge):
-        return malformed(endpoint, f"too much: {error}")
-    return unreachable(endpoint, error)

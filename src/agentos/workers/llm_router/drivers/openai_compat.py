@@ -10,26 +10,25 @@ from collections.abc import AsyncGenerator
 
 import httpx2
 import msgspec
-from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, AsyncStream, Omit
+from openai import APIConnectionError, APIError, AsyncOpenAI, AsyncStream, Omit
 
 from agentos.workers.llm_router.conversation import Prompt, Reply
 from agentos.workers.llm_router.drivers import http
 from agentos.workers.llm_router.drivers.base import StreamItem
+from agentos.workers.llm_router.drivers.official import OfficialClients
 from agentos.workers.llm_router.drivers.openai_wire import Collector, WireAnswer, request_body
 from agentos.workers.llm_router.drivers.token_exchange import TokenExchange
 from agentos.workers.llm_router.endpoints import Endpoint
-from agentos.workers.llm_router.failures import malformed, refused, unreachable
+from agentos.workers.llm_router.failures import malformed, refused
 from agentos.workers.llm_router.names import NameMap
-from iii_sdk.errors import BusError
 
 
 class OpenAICompatDriver:
     """Speaks to any endpoint of that format."""
 
     def __init__(self) -> None:
-        self._http = http.new_http_client()
-        self._exchange = TokenExchange(self._http)
-        self._clients: dict[tuple[str, str], AsyncOpenAI] = {}
+        self._clients = OfficialClients(_Client, APIConnectionError)
+        self._exchange = TokenExchange(self._clients.http)
 
     async def complete(self, endpoint: Endpoint, prompt: Prompt) -> Reply:
         """One `POST .../chat/completions`."""
@@ -37,14 +36,14 @@ class OpenAICompatDriver:
         names = NameMap()
         body = request_body(prompt, endpoint.provider, names, stream=False)
         try:
-            response = await self._client(endpoint).post(
+            response = await self._clients.of(endpoint).post(
                 endpoint.provider.chat_path,
                 cast_to=httpx2.Response,
                 body=body,
                 options={"headers": _without_key(endpoint)},
             )
         except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
-            raise _failure(endpoint, error) from None
+            raise self._clients.failure(endpoint, error) from None
         collector = Collector(names, prompt.model)
         answer = _decode(endpoint, response)
         if not answer.choices:
@@ -58,7 +57,7 @@ class OpenAICompatDriver:
         names = NameMap()
         collector = Collector(names, prompt.model)
         try:
-            stream = await self._client(endpoint).post(
+            stream = await self._clients.of(endpoint).post(
                 endpoint.provider.chat_path,
                 cast_to=object,
                 body=request_body(prompt, endpoint.provider, names, stream=True),
@@ -71,7 +70,7 @@ class OpenAICompatDriver:
                     if text := collector.add(_chunk(endpoint, chunk)):
                         yield text
         except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
-            raise _failure(endpoint, error) from None
+            raise self._clients.failure(endpoint, error) from None
         except (UnicodeDecodeError, ValueError) as error:
             raise malformed(endpoint, f"a stream that cannot be read: {error}") from None
         reply = collector.reply()
@@ -81,14 +80,7 @@ class OpenAICompatDriver:
 
     async def aclose(self) -> None:
         """Close the pool."""
-        await self._http.aclose()
-
-    def _client(self, endpoint: Endpoint) -> AsyncOpenAI:
-        known = self._clients.get((endpoint.base_url, endpoint.key))
-        if known is None:
-            known = _Client(endpoint, self._http)
-            self._clients[endpoint.base_url, endpoint.key] = known
-        return known
+        await self._clients.aclose()
 
 
 class _Client(AsyncOpenAI):
@@ -145,17 +137,3 @@ def _checked(endpoint: Endpoint, answer: WireAnswer) -> WireAnswer:
     if failure is not None:
         raise refused(endpoint, *failure)
     return answer
-
-
-def _failure(endpoint: Endpoint, error: Exception) -> BusError:
-    if isinstance(error, APIStatusError):
-        response = error.response
-        retry_after = response.headers.get("retry-after")
-        return refused(endpoint, error.status_code, response.text, retry_after)
-    if isinstance(error, APIConnectionError):
-        return unreachable(endpoint, error.__cause__ or error)
-    if isinstance(error, APIError):
-        return refused(endpoint, 502, error.message)
-    if isinstance(error, http.BodyTooLarge):
-        return malformed(endpoint, f"too much: {error}")
-    return unreachable(endpoint, error)
