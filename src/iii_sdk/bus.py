@@ -11,10 +11,10 @@ from msgspec import Raw
 
 from iii_sdk import frames
 from iii_sdk.bindings import Binding
-from iii_sdk.call import current_call
 from iii_sdk.channels import Channel, ChannelReader, ChannelRefs, ChannelWriter
 from iii_sdk.codec import dump, read_result
 from iii_sdk.connection import Connection
+from iii_sdk.current_call import current_call
 from iii_sdk.protocol import NULL, ChannelRef, RegisterTrigger, parse_traceparent
 from iii_sdk.state import State
 

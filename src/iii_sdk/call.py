@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -50,7 +49,3 @@ class Call:
     def metadata(self) -> Any:
         """What the caller or the trigger attached, as plain JSON values."""
         return decoder(None)(self._message.metadata)
-
-
-#: The call being handled in this context; None outside of handlers.
-current_call: ContextVar[Call | None] = ContextVar("iii_current_call", default=None)

@@ -18,9 +18,9 @@ from msgspec import Raw
 
 from iii_sdk import frames, protocol
 from iii_sdk.backoff import Backoff
-from iii_sdk.call import current_call
 from iii_sdk.calls import Calls
 from iii_sdk.codec import encode
+from iii_sdk.current_call import current_call
 from iii_sdk.errors import TooLarge, Unavailable
 from iii_sdk.outbox import Outbox
 from iii_sdk.owned_types import OwnedTypes

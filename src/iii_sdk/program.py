@@ -18,7 +18,7 @@ def run(*workers: Worker, url: str | None = None) -> None:
     if not logging.getLogger().handlers:
         logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     settle_memory()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(workers, url))
 
 
@@ -46,7 +46,8 @@ async def _serve(workers: tuple[Worker, ...], url: str | None) -> None:
     await asyncio.gather(*stopping)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """For `asyncio.Runner`: uvloop where it is installed."""
     try:
         import uvloop
     except ImportError:

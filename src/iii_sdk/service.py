@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from iii_sdk.bus import Bus
-from iii_sdk.call import Call, current_call
+from iii_sdk.call import Call
 from iii_sdk.codec import dump
 from iii_sdk.connection import Connection
+from iii_sdk.current_call import current_call
 from iii_sdk.envelope import read_envelope
 from iii_sdk.errors import BusError
 from iii_sdk.exchange import Exchange

@@ -16,6 +16,7 @@ from pathlib import Path
 from agentos.host.catalogue import load_worker
 from agentos.host.log_file import open_log
 from iii_sdk import Worker
+from iii_sdk.program import loop_factory
 
 PR_SET_PDEATHSIG = 1
 
@@ -88,12 +89,8 @@ def _run_host(workers: Sequence[str], url: str, go: int | None, ready: int | Non
         os.read(go, 1)
         os.close(go)
     serving = serve_all(loaded, url, lambda: None if ready is None else os.close(ready))
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(serving)
-    else:
-        uvloop.run(serving)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serving)
 
 
 async def serve_all(workers: Sequence[Worker], url: str, on_ready: Callable[[], None]) -> None:

@@ -13,12 +13,13 @@ from contextvars import Context, ContextVar
 from functools import partial
 from typing import Any
 
-from iii_sdk.call import Call, current_call
+from iii_sdk.call import Call
 from iii_sdk.compat.errors import IIIInvocationError
 from iii_sdk.compat.link import Link
 from iii_sdk.compat.results import dump
 from iii_sdk.compat.signatures import Handler, is_async
 from iii_sdk.compat.threads import LoopThread, Pool
+from iii_sdk.current_call import current_call
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody, InvokeFunction
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from iii_sdk.call import current_call
 from iii_sdk.compat import lifetime
 from iii_sdk.compat.handlers import current_instance
+from iii_sdk.current_call import current_call
 from iii_sdk.protocol import parse_traceparent
 
 _local = logging.getLogger("iii.logger")

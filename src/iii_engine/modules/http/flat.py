@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 from msgspec import Raw
 
 from iii_sdk.protocol import NULL
-
-if TYPE_CHECKING:
-    from iii_engine.modules.http.request import Request
 
 #: Names the worker that calls; what comes over HTTP comes from none.
 _CALLER = "_caller_worker_id"
@@ -18,24 +13,27 @@ _CALLER = "_caller_worker_id"
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
-def flat_payload(request: Request) -> bytes:
+def flat_payload(
+    query: bytes, body: bytes, params: bytes, *, method: str, path: str, headers: bytes
+) -> bytes:
     """Query, then body, then path parameters, later wins; and `_http` beside them.
 
+    All bytes are JSON, of objects except for the body.
     Raises `msgspec.DecodeError` for a body that only a tolerant reader accepts.
     """
-    merged = _fields(request.query.last)
-    if memoryview(request.body)[0] == 0x7B:
-        merged |= _fields(request.body)
-    elif request.body != NULL:
-        merged["body"] = request.body
-    merged |= _fields(request.params)
+    merged = _fields(query)
+    if memoryview(body)[0] == 0x7B:
+        merged |= _fields(body)
+    elif body != NULL:
+        merged["body"] = Raw(body)
+    merged |= _fields(params)
     merged.pop(_CALLER, None)
     merged["_http"] = Raw(
         b'{"method":%b,"path":%b,"headers":%b}'
         % (
-            msgspec.json.encode(request.exchange.method),
-            msgspec.json.encode(request.path),
-            request.headers_json(),
+            msgspec.json.encode(method),
+            msgspec.json.encode(path),
+            headers,
         )
     )
     return msgspec.json.encode(merged)

@@ -227,7 +227,14 @@ class Request:
         route, gateway = self.route, self.gateway
         if route.flat:
             try:
-                payload = flat_payload(self)
+                payload = flat_payload(
+                    self.query.last,
+                    self.body,
+                    self.params,
+                    method=self.exchange.method,
+                    path=self.path,
+                    headers=self.headers_json(),
+                )
             except msgspec.DecodeError:
                 self.refuse(400, failure.body_of("Invalid JSON body"))
                 return
