@@ -35,7 +35,7 @@ async def serve() -> None:
         Engine(SystemClock(), SystemIds()),
         asyncio.get_running_loop(),
         limits=limits,
-        worker=lambda _listener, _headers: EchoSocket(limits.max_message),
+        worker=lambda _listener, _who: EchoSocket(limits.max_message),
     )
     print("listening", await listener.open("127.0.0.1", 0), flush=True)
     await asyncio.Event().wait()

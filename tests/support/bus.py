@@ -6,16 +6,18 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from iii_engine.core.access import Access, Rules
 from iii_engine.core.clock import SeededIds, VirtualClock
 from iii_engine.core.engine import Engine
+from iii_engine.core.grants import OPEN, Grant
 from iii_engine.net.memory import MemoryPeer
 
 
 class Peer(MemoryPeer):
     """A worker that speaks in dictionaries."""
 
-    def __init__(self, engine: Engine, ip: str = "memory") -> None:
-        super().__init__(engine, ip)
+    def __init__(self, engine: Engine, ip: str = "memory", access: Access | None = None) -> None:
+        super().__init__(engine, ip, access)
         (hello,) = self.inbox()
         self.id: str = hello["worker_id"]
         self.token: str = hello["reattach_token"]
@@ -64,6 +66,12 @@ class Bus:
         peer = Peer(self.engine, ip)
         peer.offer(*offers)
         return peer
+
+    def guarded(self, rules: Rules, grant: Grant = OPEN) -> Peer:
+        """A worker that these rules admitted with this grant."""
+        if rules not in self.engine.rules:
+            self.engine.rules.append(rules)
+        return Peer(self.engine, access=Access(rules, grant, self.engine.registry))
 
     def wait(self, seconds: float) -> None:
         """Let time pass and do what became due."""

@@ -39,14 +39,19 @@ class PublishedClient:
         self, function_id: str, payload: Any = None, *, action: str = "none", timeout_ms: int = 5000
     ) -> dict[str, Any]:
         """`{"result": …}` or `{"error": {"code", "message"}}`, as the client reported it."""
+        return self.command(
+            {
+                "function_id": function_id,
+                "payload": payload,
+                "action": action,
+                "timeoutMs": timeout_ms,
+            }
+        )
+
+    def command(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Let the program do something; what it answered."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        command = {
-            "function_id": function_id,
-            "payload": payload,
-            "action": action,
-            "timeoutMs": timeout_ms,
-        }
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
@@ -72,11 +77,9 @@ class PublishedClient:
             self._log.close()
 
 
-def python_client(url: str, name: str, folder: Path) -> PublishedClient:
+def python_client(url: str, name: str, folder: Path, program: str = "worker.py") -> PublishedClient:
     """`iii-sdk` of PyPI."""
-    return PublishedClient(
-        [sys.executable, str(FOLDER / "python" / "worker.py")], url, name, folder
-    )
+    return PublishedClient([sys.executable, str(FOLDER / "python" / program)], url, name, folder)
 
 
 def node_client(url: str, name: str, folder: Path) -> PublishedClient:

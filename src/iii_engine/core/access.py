@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from iii_sdk.protocol import ErrorBody
+from msgspec import Raw
 
+from iii_engine.core.filters import Filter
+from iii_engine.core.grants import OPEN, Grant
+from iii_engine.core.names import Names
+from iii_engine.core.registry import Registry
+from iii_sdk.protocol import NULL, ErrorBody
 
-class Access(Protocol):
-    """The permissions of one session; a session without one is trusted completely."""
+if TYPE_CHECKING:
+    from iii_engine.core.sessions import Session
 
-    def may_call(self, function_id: str) -> bool: ...
-
-    def may_bind(self, trigger_type: str) -> bool: ...
-
-    def may_register_functions(self) -> bool: ...
-
-    def may_register_trigger_types(self) -> bool: ...
-
-
-def forbidden(function_id: str) -> ErrorBody:
-    return ErrorBody(
-        "FORBIDDEN",
-        f"function '{function_id}' not allowed (add to rbac.expose_functions)",
-    )
-
-
-INFRASTRUCTURE = frozenset(
+#: Functions that every client needs to work at all.
+INFRASTRUCTURE: Final = frozenset(
     {
         "engine::channels::create",
         "engine::workers::register",
@@ -40,3 +31,121 @@ INFRASTRUCTURE = frozenset(
         "engine::baggage::get_all",
     }
 )
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The access control of one listener.
+
+    Not `guarded`: its workers are trusted, and only the middleware stands before their calls.
+    """
+
+    guarded: bool = True
+    auth_function_id: str | None = None
+    expose: tuple[Filter, ...] = ()
+    on_function: str | None = None
+    on_trigger: str | None = None
+    on_trigger_type: str | None = None
+    middleware: str | None = None
+
+    @property
+    def gatekeepers(self) -> frozenset[str]:
+        """The functions that the listener's rules depend on."""
+        ids = (
+            self.auth_function_id,
+            self.on_function,
+            self.on_trigger,
+            self.on_trigger_type,
+            self.middleware,
+        )
+        return frozenset(function_id for function_id in ids if function_id is not None)
+
+
+class Access:
+    """The permissions of one session; a session without one is trusted completely."""
+
+    def __init__(self, rules: Rules, grant: Grant, registry: Registry) -> None:
+        self.rules = rules
+        self.grant = grant
+        self.names = Names(grant.prefix)
+        self._registry = registry
+
+    def same_party(self, other: Access | None) -> bool:
+        """Whether another session has this one's rights, and so may stand in for it.
+
+        That is how a worker that comes back gets its ids from its old connection, and how two
+        instances of a program share one.
+        """
+        return other is not None and (self.rules, self.grant) == (other.rules, other.grant)
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def refusal(self, function_id: str) -> ErrorBody | None:
+        """Why the function may not be called; None when it may."""
+        if not self.rules.guarded:
+            return None
+        if function_id in self.grant.forbidden_functions:
+            return _forbidden(function_id, "remove from rbac.forbidden_functions")
+        if function_id in self.grant.allowed_functions or function_id in INFRASTRUCTURE:
+            return None
+        if self._exposed(function_id):
+            return None
+        return _forbidden(function_id, "add to rbac.expose_functions")
+
+    def may_call(self, function_id: str) -> bool:
+        return self.refusal(function_id) is None
+
+    def _exposed(self, function_id: str) -> bool:
+        function = self._registry.get(function_id)
+        metadata: Raw = NULL if function is None else function.newest.metadata
+        return any(rule.admits(function_id, metadata) for rule in self.rules.expose)
+
+    # -- registrations ---------------------------------------------------------------------------
+
+    def may_register_functions(self) -> bool:
+        return not self.rules.guarded or self.grant.may_register_functions
+
+    def may_register_trigger_types(self) -> bool:
+        return not self.rules.guarded or self.grant.may_register_trigger_types
+
+    def may_bind(self, trigger_type: str) -> bool:
+        """Whether triggers of a type may be registered."""
+        allowed = self.grant.allowed_trigger_types
+        return not self.rules.guarded or allowed is None or trigger_type in allowed
+
+    def may_reach(self, function_id: str) -> bool:
+        """Whether a trigger may call the function: it is the party's own, or may be called."""
+        return self.may_call(function_id) or self._is_own(function_id)
+
+    def may_replace(self, owner: Session | None) -> bool:
+        """Whether something of this owner may be replaced; None owns what outlived its maker."""
+        return not self.rules.guarded or (owner is not None and self.same_party(owner.access))
+
+    def may_provide(self, function_id: str) -> bool:
+        """Whether the id is free, or the party's own."""
+        function = self._registry.get(function_id)
+        return not self.rules.guarded or function is None or self._is_own(function_id)
+
+    def may_guard(self, function_id: str) -> bool:
+        """Whether it may become what decides about others: the auth function must say so."""
+        return (
+            not self.rules.guarded
+            or self.rules.auth_function_id is None
+            or function_id in self.grant.allowed_functions
+        )
+
+    def _is_own(self, function_id: str) -> bool:
+        function = self._registry.get(function_id)
+        return function is not None and all(
+            session is not None and self.same_party(session.access)
+            for session in function.providers
+        )
+
+
+def open_access(rules: Rules, registry: Registry) -> Access:
+    """The access of a listener without an auth function."""
+    return Access(rules, OPEN, registry)
+
+
+def _forbidden(function_id: str, advice: str) -> ErrorBody:
+    return ErrorBody("FORBIDDEN", f"function '{function_id}' not allowed ({advice})")

@@ -14,14 +14,19 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from iii_engine.core.access import Access, forbidden
+from iii_engine.core.access import Access, Rules
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
+from iii_engine.core.guarded_triggers import drop_stranded
+from iii_engine.core.middleware import intercept, middleware_of
+from iii_engine.core.refusals import Refusals
+from iii_engine.core.registrations import KINDS, Registrations
 from iii_engine.core.registry import Formats, LocalHandler, Registry
 from iii_engine.core.remote import RemoteFunctions
 from iii_engine.core.router import Call, OnAnswer, Router, result_frame
 from iii_engine.core.services import Services
 from iii_engine.core.sessions import MAX_OUTSTANDING, Session, Status
+from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing
 from iii_engine.core.triggers import Trigger, Triggers, TriggerType
 from iii_sdk import protocol
@@ -61,11 +66,16 @@ class Engine:
         self.ids = ids
         self.spans = SpanRing(spans)
         self.registry = Registry()
+        self.registry.on_provider = self._provided
         self.router = Router(clock, ids, self.spans)
         self.triggers = Triggers(clock.now_ns)
         self.services = Services(self.registry)
         self.remote = RemoteFunctions(self.registry, self.services)
         self.channels = Channels(clock, ids)
+        self.timers = Timers(clock.now_ns)
+        self.refusals = Refusals(clock.now_ns)
+        #: Those of the listeners that have any.
+        self.rules: list[Rules] = []
         self.sessions: dict[str, Session] = {}
         self.invocation_timeout_ms = invocation_timeout_ms
         self.enqueue: Enqueue | None = None
@@ -95,6 +105,8 @@ class Engine:
             access=access,
             headers=headers,
         )
+        if access is not None:
+            session.registrations = Registrations(self, session, access)
         self.sessions[session.id] = session
         session.send(protocol.encode(protocol.WorkerRegistered(session.id, session.reattach_token)))
         self.on_worker_event("worker_connected", session.id)
@@ -106,6 +118,8 @@ class Engine:
             return
         session.status = Status.GONE
         session.take()
+        if session.registrations is not None:
+            session.registrations.close()
         self.remote.session_gone(session)
         self.registry.remove_all(session)
         self.router.session_gone(session)
@@ -130,11 +144,14 @@ class Engine:
         if type(message) is InvocationResult:
             self.router.answer(session, message)
         elif type(message) is InvokeFunction:
-            self._invoke(session, message, frame)
+            self.invoke(session, message, frame)
+        elif session.registrations is not None and isinstance(message, KINDS):
+            session.registrations.submit(message, len(frame))
         else:
-            self._apply(session, message)
+            self.apply(session, message)
 
-    def _apply(self, session: Session, message: Message) -> None:
+    def apply(self, session: Session, message: Message) -> None:
+        """Do what a message says that is neither a call nor an answer, without further checks."""
         match message:
             case protocol.RegisterFunction():
                 self._register_function(session, message)
@@ -146,7 +163,7 @@ class Engine:
             case protocol.UnregisterTriggerType():
                 self.triggers.remove_type(message.id, session)
             case protocol.RegisterTrigger():
-                self._register_trigger(session, message)
+                self.register_trigger(session, message)
             case protocol.UnregisterTrigger():
                 self.triggers.withdraw(session, message.id)
             case protocol.TriggerRegistrationResult():
@@ -173,7 +190,8 @@ class Engine:
 
     # -- calls of workers ------------------------------------------------------------------------
 
-    def _invoke(self, session: Session, message: InvokeFunction, frame: bytes) -> None:
+    def invoke(self, session: Session, message: InvokeFunction, frame: bytes) -> None:
+        """Start a call of a worker."""
         function_id = message.function_id
         action = message.action
         call = Call(self.router, function_id, message.data)
@@ -187,9 +205,9 @@ class Engine:
             call.metadata = message.metadata
         if action is None or isinstance(action, EnqueueAction):
             call.caller_invocation = message.invocation_id or None
-        if session.access is not None and not session.access.may_call(function_id):
-            self._answer_at_once(call, forbidden(function_id))
-        elif isinstance(action, EnqueueAction):
+        if session.access is not None and self._took(session, session.access, call, message, frame):
+            return
+        if isinstance(action, EnqueueAction):
             self._enqueue(call, action.queue)
         else:
             function = self.registry.get(function_id)
@@ -205,6 +223,28 @@ class Engine:
             self.router.dispatch(call, function, call.caller_invocation)
             if session.outstanding >= MAX_OUTSTANDING:
                 session.paused = True
+
+    def _took(
+        self, session: Session, access: Access, call: Call, message: InvokeFunction, frame: bytes
+    ) -> bool:
+        """Whether a call of a guarded session goes no further: held, refused, or intercepted."""
+        if session.registrations is not None and session.registrations.hold(message, frame):
+            return True
+        if (refusal := access.refusal(call.function_id)) is not None:
+            self._answer_at_once(call, refusal)
+            return True
+        middleware = middleware_of(self, session, access, call.function_id)
+        if middleware is None:
+            return False
+        call.data = without_caller(message.data, frame)
+        intercept(self, call, middleware, message.action, access)
+        if session.outstanding >= MAX_OUTSTANDING:
+            session.paused = True
+        return True
+
+    def is_gatekeeper(self, function_id: str) -> bool:
+        """Whether the access control of a listener depends on the function."""
+        return any(function_id in rules.gatekeepers for rules in self.rules)
 
     def _enqueue(self, call: Call, queue: str) -> None:
         if self.enqueue is None:
@@ -298,6 +338,7 @@ class Engine:
                 self.router.next_deadline_ns(),
                 self.triggers.next_warning_ns(),
                 self.channels.next_deadline_ns(),
+                self.timers.next_deadline_ns(),
             )
             if d is not None
         ]
@@ -308,14 +349,17 @@ class Engine:
         self.router.expire()
         self.triggers.warn()
         self.channels.advance()
+        self.timers.advance()
+
+    def _provided(self, function_id: str) -> None:
+        if self.rules:
+            drop_stranded(self, function_id)
 
     # -- registrations ---------------------------------------------------------------------------
 
     def _register_function(self, session: Session, message: protocol.RegisterFunction) -> None:
         if not message.id.strip():
             log.warning("worker %s: function id is empty", session.name)
-        elif session.access is not None and not session.access.may_register_functions():
-            log.warning("worker %s may not register functions", session.name)
         elif message.invocation is not None:
             self.remote.register(session, message)
         elif self.registry.add(session, message):
@@ -325,9 +369,7 @@ class Engine:
     def _register_trigger_type(
         self, session: Session, message: protocol.RegisterTriggerType
     ) -> None:
-        if session.access is not None and not session.access.may_register_trigger_types():
-            log.warning("worker %s may not register trigger types", session.name)
-            return
+        names = None if session.access is None else session.access.names
         self.triggers.add_type(
             TriggerType(
                 message.id,
@@ -335,29 +377,28 @@ class Engine:
                 message.trigger_request_format,
                 message.call_request_format,
                 session,
+                known_as=None if names is None else names.trigger_type_requested(message.id),
             )
         )
 
-    def _register_trigger(self, session: Session, message: protocol.RegisterTrigger) -> None:
-        trigger = Trigger(
-            message.id,
-            message.trigger_type,
-            message.function_id,
-            message.config,
-            message.metadata,
-            session,
-        )
-        if session.access is not None and not session.access.may_bind(message.trigger_type):
-            error = ErrorBody("FORBIDDEN", f"trigger type '{message.trigger_type}' not allowed")
-            session.send(
-                protocol.encode(
-                    protocol.TriggerRegistrationResult(
-                        trigger.id, trigger.type, trigger.function_id, error
-                    )
-                )
+    def register_trigger(
+        self,
+        session: Session,
+        message: protocol.RegisterTrigger,
+        asked: protocol.RegisterTrigger | None = None,
+    ) -> None:
+        """Bind a function for a worker. `asked` is what it wrote, where the bus has other ids."""
+        self.triggers.add(
+            Trigger(
+                message.id,
+                message.trigger_type,
+                message.function_id,
+                message.config,
+                message.metadata,
+                session,
+                asked=asked,
             )
-        else:
-            self.triggers.add(trigger)
+        )
 
     def _reattach(self, session: Session, message: protocol.Reattach) -> None:
         old = self.sessions.get(message.previous_worker_id)

@@ -127,6 +127,9 @@ class Registry:
     def __init__(self) -> None:
         self._functions: dict[str, Function] = {}
         self.on_change: Callable[[], None] = _ignore
+        #: Called with the id of a function that got a provider, or got one anew.
+        self.on_provider: Callable[[str], None] = _ignore_provider
+        self._awaited: dict[str, list[Callable[[], None]]] = {}
 
     def get(self, function_id: str) -> Function | None:
         return self._functions.get(function_id)
@@ -166,8 +169,9 @@ class Registry:
         )
         function.settle()
         session.functions[message.id] = None
+        self.on_provider(message.id)
         if fresh:
-            self.on_change()
+            self._appeared(message.id)
         return True
 
     def remove(self, session: Session, function_id: str) -> None:
@@ -209,7 +213,24 @@ class Registry:
                     session.functions.pop(function_id, None)
                     log.warning("function %r of %s is now built in", function_id, session.name)
         self._functions[function_id] = function
+        self.on_provider(function_id)
+        self._appeared(function_id)
+
+    def await_provider(self, function_id: str, callback: Callable[[], None]) -> None:
+        """Call back once when a function that is not there gets its first provider."""
+        self._awaited.setdefault(function_id, []).append(callback)
+
+    def stop_awaiting(self, function_id: str, callback: Callable[[], None]) -> None:
+        callbacks = self._awaited.get(function_id, [])
+        if callback in callbacks:
+            callbacks.remove(callback)
+            if not callbacks:
+                del self._awaited[function_id]
+
+    def _appeared(self, function_id: str) -> None:
         self.on_change()
+        for callback in self._awaited.pop(function_id, ()):
+            callback()
 
     def remove_local(self, function_id: str) -> None:
         function = self._functions.get(function_id)
@@ -225,4 +246,8 @@ def _warn_of_takeover(function: Function, session: Session) -> None:
 
 
 def _ignore() -> None:
+    pass
+
+
+def _ignore_provider(function_id: str) -> None:
     pass

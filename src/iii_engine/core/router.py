@@ -82,6 +82,11 @@ class Call:
         if self.router.pending.pop(self.id, None) is not None:
             self.router.finish(self, NULL, ErrorBody(code, message))
 
+    def settle(self, result: Raw | bytes, error: ErrorBody | None) -> None:
+        """Answer with what another call was answered with. A second answer is ignored."""
+        if self.router.pending.pop(self.id, None) is not None:
+            self.router.finish(self, result, error)
+
     def cancel(self) -> None:
         """Nobody waits any more: the late result is dropped."""
         self.on_answer = None
@@ -139,13 +144,16 @@ class Router:
         if callee is None:
             call.fail("function_not_found", f"Function {function.id} not found")
             return
+        id_json = function.id_json
+        if callee.access is not None:
+            id_json = callee.access.names.sent(function.id) or id_json
         if call.baggage is None and call.metadata is NULL and call.stamp:
             # What nearly every call between workers is: joined here, without another call.
             frame = b"".join(
                 (
                     f'{{"type":"invokefunction","invocation_id":"{call_id}",'
                     f'"traceparent":"{traceparent}","function_id":'.encode(),
-                    function.id_json,
+                    id_json,
                     b',"data":',
                     memoryview(call.data)[:-1],
                     call.stamp,
@@ -153,7 +161,7 @@ class Router:
                 )
             )
         else:
-            frame = _invocation_frame(call, function)
+            frame = _invocation_frame(call, id_json)
         if len(frame) > callee.max_message:
             call.fail("payload_too_large", _too_large(len(frame), callee))
         elif callee.outbox_bytes > SLOW_BYTES and callee.overloaded:
@@ -244,9 +252,9 @@ class Router:
             else:
                 frame = b"".join((head, id_json, b',"result":', result, b"}"))
         else:
-            frame = result_frame(
-                wanted, call.function_id, result, error, call.traceparent, call.baggage
-            )
+            # What no function answered is not a span of its own to the caller.
+            trace = call.caller_trace if call.function is None else call.traceparent
+            frame = result_frame(wanted, call.function_id, result, error, trace, call.baggage)
         if len(frame) > caller.max_message:
             too_large = ErrorBody("payload_too_large", _too_large(len(frame), caller))
             frame = result_frame(wanted, call.function_id, NULL, too_large, call.traceparent)
@@ -303,11 +311,11 @@ BUCKET_NS = 20_000_000
 SLOW_BYTES = 256 * 1024
 
 
-def _invocation_frame(call: Call, function: Function) -> bytes:
+def _invocation_frame(call: Call, id_json: bytes) -> bytes:
     parts: list[Raw | bytes | memoryview] = [
         f'{{"type":"invokefunction","invocation_id":"{call.id}",'
         f'"traceparent":"{call.traceparent}","function_id":'.encode(),
-        function.id_json,
+        id_json,
     ]
     if call.baggage is not None:
         parts += (b',"baggage":', _encode(call.baggage))

@@ -52,6 +52,11 @@ class Services:
         service.parent_id = message.parent_service_id
         service.owner = session
 
+    def owner_of(self, service_id: str) -> Session | None:
+        """The worker that registered a service by name."""
+        service = self._services.get(service_id)
+        return None if service is None else service.owner
+
     def session_gone(self, session: Session) -> None:
         for service in self._services.values():
             if service.owner is session:

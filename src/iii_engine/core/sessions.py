@@ -10,6 +10,7 @@ from iii_sdk.protocol import WorkerMetadata
 
 if TYPE_CHECKING:
     from iii_engine.core.access import Access
+    from iii_engine.core.registrations import Registrations
 
 MIB = 1024 * 1024
 
@@ -58,6 +59,7 @@ class Session:
         "outstanding",
         "paused",
         "reattach_token",
+        "registrations",
         "status",
         "unsent_bytes",
         "wake",
@@ -83,6 +85,7 @@ class Session:
         self.connected_at_ns = connected_at_ns
         self.reattach_token = reattach_token
         self.access = access
+        self.registrations: Registrations | None = None  # of a session with an access
         self.wake = wake
         self.status = Status.CONNECTED
         self.metadata = WorkerMetadata()

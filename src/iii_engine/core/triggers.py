@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Raw
 
+from iii_engine.core.access import Access
 from iii_engine.core.sessions import Session
 from iii_sdk import protocol
 from iii_sdk.errors import BusError
@@ -52,6 +53,10 @@ class Trigger:
     config: Raw
     metadata: Raw
     owner: Session | None
+    #: The rights that one without an owner was made with; None for those of a trusted maker.
+    maker: Access | None = None
+    #: What the owner wrote, where the bus has other ids for it.
+    asked: protocol.RegisterTrigger | None = None
     bound: bool = False
     #: When to warn that nothing happened: no type, or no answer of the type's owner. 0 = done.
     warn_at_ns: int = 0
@@ -61,10 +66,16 @@ class Trigger:
         if self.owner is not None:
             self.claims.append(self.owner)
 
+    @property
+    def access(self) -> Access | None:
+        """The rights it goes by; None when it is trusted."""
+        return self.maker if self.owner is None else self.owner.access
+
     def claim(self, other: Trigger) -> None:
         """Somebody registered the same again."""
         if other.owner is None:
             self.owner, self.metadata = None, other.metadata
+            self.maker = other.maker
             self.claims.clear()
             return
         if other.owner not in self.claims:
@@ -72,6 +83,7 @@ class Trigger:
         newest = max(self.claims, key=_epoch)
         if newest is other.owner:
             self.owner, self.metadata = newest, other.metadata
+            self.asked = other.asked
 
     def disclaim(self, session: Session) -> bool:
         """One of those that registered it does not want it any more; whether nobody else does."""
@@ -92,6 +104,7 @@ class Trigger:
 class TriggerType:
     """An event source. Either `session` owns it, or a module does through `bind` and `unbind`.
 
+    `known_as` is the owner's own id for it, where that is another one.
     `bind` raises `BusError` to refuse a trigger.
     """
 
@@ -100,6 +113,7 @@ class TriggerType:
     trigger_request_format: Raw = field(default_factory=lambda: NULL)
     call_request_format: Raw = field(default_factory=lambda: NULL)
     session: Session | None = None
+    known_as: str | None = None
     module: str | None = None
     bind: Callable[[Trigger], None] | None = None
     unbind: Callable[[Trigger], None] | None = None
@@ -207,6 +221,11 @@ class Triggers:
         if trigger.owner is session or trigger.disclaim(session):
             self.remove(trigger_id)
 
+    def refuse(self, trigger: Trigger, error: ErrorBody) -> None:
+        """Remove a trigger that was accepted once, and tell its owner why."""
+        self.remove(trigger.id)
+        self._tell_owner(trigger, error)
+
     def answered(self, session: Session, message: protocol.TriggerRegistrationResult) -> None:
         """The owner of a type accepted or refused a trigger."""
         trigger = self._triggers.get(message.id)
@@ -266,7 +285,7 @@ class Triggers:
                         protocol.encode(
                             protocol.RegisterTrigger(
                                 trigger.id,
-                                trigger.type,
+                                kind.known_as or trigger.type,
                                 trigger.function_id,
                                 metadata=trigger.metadata,
                             )
@@ -301,7 +320,7 @@ class Triggers:
                 protocol.encode(
                     protocol.UnregisterTrigger(
                         trigger.id,
-                        trigger.type,
+                        kind.known_as or trigger.type,
                         trigger.function_id,
                         trigger.config,
                         trigger.metadata,
@@ -315,10 +334,10 @@ class Triggers:
                 "trigger of type %r for %s refused: %s", trigger.type, trigger.function_id, error
             )
         if trigger.owner is not None:
-            trigger.owner.send(
-                protocol.encode(
-                    protocol.TriggerRegistrationResult(
-                        trigger.id, trigger.type, trigger.function_id, error
-                    )
-                )
+            asked = trigger.asked
+            ids = (
+                (trigger.id, trigger.type, trigger.function_id)
+                if asked is None
+                else (asked.id, asked.trigger_type, asked.function_id)
             )
+            trigger.owner.send(protocol.encode(protocol.TriggerRegistrationResult(*ids, error)))

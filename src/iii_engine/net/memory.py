@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from iii_engine.core.access import Access
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Session
 
@@ -13,9 +14,9 @@ class MemoryPeer:
     kept until `receive`. That makes it the transport of tests and of simulations.
     """
 
-    def __init__(self, engine: Engine, ip: str = "memory") -> None:
+    def __init__(self, engine: Engine, ip: str = "memory", access: Access | None = None) -> None:
         self._engine = engine
-        self.session: Session = engine.connect(lambda session: None, ip=ip)
+        self.session: Session = engine.connect(lambda session: None, ip=ip, access=access)
 
     def send(self, frame: bytes) -> None:
         """A message from the worker."""

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import picows
 from picows import WSListener, WSTransport
 
+from iii_engine.core.access import Access
+from iii_engine.core.admission import Arrival, Gate
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import LARGE_MESSAGE, MIB, Session
 from iii_engine.net.assembly import (
@@ -25,7 +27,8 @@ from iii_engine.net.assembly import (
     medium_header,
     text_frames,
 )
-from iii_engine.net.message_socket import MessageSocket, picows_log
+from iii_engine.net.door import GuardedSocket, arrival
+from iii_engine.net.message_socket import picows_log
 from iii_engine.net.origins import origin_allowed
 
 log = logging.getLogger("iii.net")
@@ -43,8 +46,8 @@ ChannelFactory = Callable[
     [picows.WSUpgradeRequest], "WSListener | picows.WSUpgradeResponseWithListener"
 ]
 
-#: Makes the end of a worker's connection, from the listener and the headers of the upgrade.
-WorkerFactory = Callable[["WorkerListener", dict[str, str]], WSListener]
+#: Makes the end of a worker's connection, from the listener and who asked.
+WorkerFactory = Callable[["WorkerListener", Arrival], WSListener]
 
 
 @dataclass
@@ -75,30 +78,32 @@ class Flusher:
             peer.flush()
 
 
-class WorkerSocket(MessageSocket):
+class WorkerSocket(GuardedSocket):
     """One worker connection."""
 
-    def __init__(self, listener: WorkerListener, headers: dict[str, str]) -> None:
-        super().__init__(listener.limits.max_message)
+    def __init__(self, listener: WorkerListener, who: Arrival) -> None:
+        super().__init__(listener.limits.max_message, listener.gate, who)
         self._listener = listener
         self._engine = listener.engine
-        self._headers = headers
         self.session: Session | None = None
         self.stalled_sweeps = 0  # sweeps without progress in writing
         self._unsent_at_sweep = 0
 
     def on_open(self, transport: WSTransport) -> None:
-        raw = transport.underlying_transport
-        raw.set_write_buffer_limits(high=PAUSE_AT)
-        peer = raw.get_extra_info("peername")
+        transport.underlying_transport.set_write_buffer_limits(high=PAUSE_AT)
+        self._listener.sockets.add(self)
+        super().on_open(transport)
+
+    def on_admitted(self, access: Access | None) -> None:
+        assert self.transport is not None
         self.session = self._engine.connect(
-            self._wake, ip=peer[0] if peer else "", headers=self._headers
+            self._wake, ip=self.who.ip_address, access=access, headers=self.who.headers
         )
         self.session.unsent_bytes = self._unsent
-        self.session.on_resume = raw.resume_reading
-        self._listener.sockets.add(self)
+        self.session.on_resume = self.transport.underlying_transport.resume_reading
 
     def on_end(self) -> None:
+        super().on_end()
         self._listener.sockets.discard(self)
         if self.session is not None:
             self._engine.disconnect(self.session)
@@ -113,6 +118,7 @@ class WorkerSocket(MessageSocket):
     def on_message(self, kind: int, payload: bytes) -> None:
         session = self.session
         if session is None:
+            self.keep(kind, payload)
             return
         if kind == BINARY and payload[:4] in TELEMETRY:
             self._listener.on_telemetry(payload)
@@ -188,15 +194,21 @@ class WorkerSocket(MessageSocket):
             transport.send_ping()
 
 
-class TelemetrySocket(MessageSocket):
+class TelemetrySocket(GuardedSocket):
     """A socket that only carries telemetry; nothing is ever sent on it."""
 
-    def __init__(self, listener: WorkerListener) -> None:
-        super().__init__(listener.limits.max_message)
+    def __init__(self, listener: WorkerListener, who: Arrival) -> None:
+        super().__init__(listener.limits.max_message, listener.gate, who)
         self._listener = listener
+        self._admitted = False
+
+    def on_admitted(self, access: Access | None) -> None:
+        self._admitted = True
 
     def on_message(self, kind: int, payload: bytes) -> None:
-        if kind == BINARY:
+        if not self._admitted:
+            self.keep(kind, payload)
+        elif kind == BINARY:
             self._listener.on_telemetry(payload)
 
 
@@ -212,8 +224,10 @@ class WorkerListener:
         allowed_origins: Sequence[str] | None = None,
         channels: ChannelFactory | None = None,
         worker: WorkerFactory | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.engine = engine
+        self.gate = gate
         self.limits = limits
         self.sockets: set[WorkerSocket] = set()
         self.flusher = Flusher(loop)
@@ -277,9 +291,9 @@ class WorkerListener:
             refused = picows.WSUpgradeResponse.create_error_response(403, b"Origin not allowed")
             return picows.WSUpgradeResponseWithListener(refused, None)
         if path == "/":
-            return self._worker(self, {k.lower(): _text(v) for k, v in request.headers.items()})
+            return self._worker(self, arrival(request))
         if path == "/otel":
-            return TelemetrySocket(self)
+            return TelemetrySocket(self, arrival(request))
         if path.startswith("/ws/channels/") and self._channels is not None:
             return self._channels(request)
         return None
@@ -290,8 +304,3 @@ class WorkerListener:
         for peer in list(self.sockets):
             peer.sweep(ping)
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-
-
-def _text(value: str) -> str:
-    """A header value; bytes that are no UTF-8 have no place in JSON and become question marks."""
-    return value if value.isascii() else value.encode("utf-8", "replace").decode()

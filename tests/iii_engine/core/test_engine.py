@@ -7,7 +7,6 @@ import json
 import pytest
 from tests.support.bus import Bus, replying
 
-from iii_engine.core.access import forbidden
 from iii_sdk.protocol import is_uuid
 
 
@@ -467,44 +466,6 @@ def test_cancelled_calls_answer_nobody() -> None:
     worker.answer(worker.only(), result=1)
     assert call.answered
     assert answers == []
-
-
-class Restricted:
-    """Access that allows what starts with `ok`."""
-
-    def may_call(self, function_id: str) -> bool:
-        return function_id.startswith("ok")
-
-    def may_bind(self, trigger_type: str) -> bool:
-        return trigger_type.startswith("ok")
-
-    def may_register_functions(self) -> bool:
-        return False
-
-    def may_register_trigger_types(self) -> bool:
-        return False
-
-
-def test_access_is_checked_before_anything_else() -> None:
-    bus = Bus()
-    worker, caller = bus.peer("ok::f", "secret::f"), bus.peer()
-    caller.session.access = Restricted()
-    caller.ask("secret::f")
-    caller.ask("unknown::f")
-    assert {a["error"]["code"] for a in caller.inbox()} == {"FORBIDDEN"}
-    assert forbidden("f").message == "function 'f' not allowed (add to rbac.expose_functions)"
-    caller.tell("invokefunction", function_id="secret::f")
-    assert caller.inbox() == []
-    caller.ask("ok::f")
-    assert worker.only()["function_id"] == "ok::f"
-    caller.offer("ok::mine")
-    caller.tell("registertriggertype", id="ok-type", description="")
-    assert "ok::mine" not in bus.engine.registry
-    assert bus.engine.triggers.type_of("ok-type") is None
-    caller.tell("registertrigger", id="t", trigger_type="cron", function_id="ok::f")
-    assert caller.only()["error"]["code"] == "FORBIDDEN"
-    caller.tell("registertrigger", id="t", trigger_type="ok-type", function_id="ok::f")
-    assert bus.engine.triggers.get("t") is not None
 
 
 def test_http_invoked_functions_need_their_module() -> None:

@@ -6,14 +6,22 @@ for a moment.
 
 from __future__ import annotations
 
-from msgspec import Raw, Struct, field
+from collections.abc import Callable
 
+from msgspec import Raw, Struct, field
+from msgspec.json import encode
+
+from iii_engine.core.access import Access
 from iii_engine.core.engine import Engine
+from iii_engine.core.guarded_triggers import ask_for_trigger
+from iii_engine.core.router import Call
 from iii_engine.core.sessions import Session
 from iii_engine.core.triggers import Trigger
-from iii_engine.modules.engine_functions.functions import visible
+from iii_engine.modules.base import read
 from iii_engine.modules.engine_functions.opaque import null
+from iii_sdk import protocol
 from iii_sdk.errors import BusError, Forbidden
+from iii_sdk.protocol import ErrorBody
 
 
 class RegisterTrigger(Struct):
@@ -51,48 +59,96 @@ class Removed(Struct):
     removed: bool
 
 
-def register_trigger(
-    engine: Engine, request: RegisterTrigger | RegisterTriggerAlias, caller: Session | None
-) -> Registered:
-    """Bind a function. Raises `FORBIDDEN`, or `trigger_registration_failed` with the reason."""
+def registering(
+    engine: Engine, kind: type[RegisterTrigger] | type[RegisterTriggerAlias]
+) -> Callable[[Call], None]:
+    """A handler that binds a function, for a guarded caller after what a registration passes.
+
+    Fails with `FORBIDDEN`, or with `trigger_registration_failed` and the reason.
+    """
+
+    def handler(call: Call) -> None:
+        try:
+            message = _message(engine, read(call, kind))
+        except BusError as error:
+            call.fail(error.code, error.message)
+            return
+        access = None if call.caller is None else call.caller.access
+
+        def decided(answer: protocol.RegisterTrigger | ErrorBody) -> None:
+            if isinstance(answer, ErrorBody):
+                call.fail(answer.code, answer.message)
+            else:
+                _bind(engine, call, answer, access)
+
+        if access is None:
+            decided(message)
+        else:
+            ask_for_trigger(engine, access, message, decided)
+
+    return handler
+
+
+def _message(
+    engine: Engine, request: RegisterTrigger | RegisterTriggerAlias
+) -> protocol.RegisterTrigger:
     for name in ("trigger_type", "function_id"):
         if not getattr(request, name).strip():
             raise BusError(f"{name} must not be empty", code="trigger_registration_failed")
-    if caller is not None and caller.access is not None:
-        if not caller.access.may_bind(request.trigger_type):
-            raise _forbidden(f"trigger type '{request.trigger_type}' not allowed")
-        if not visible(caller, request.function_id):
-            raise _forbidden(f"function '{request.function_id}' not allowed")
-    trigger_id = request.id or engine.ids.uuid()
-    existing = engine.triggers.get(trigger_id)
+    return protocol.RegisterTrigger(
+        request.id or engine.ids.uuid(),
+        request.trigger_type,
+        request.function_id,
+        request.config,
+        request.metadata,
+    )
+
+
+def _bind(
+    engine: Engine, call: Call, message: protocol.RegisterTrigger, access: Access | None
+) -> None:
+    existing = engine.triggers.get(message.id)
     if existing is not None and existing.owner is not None:
-        raise BusError(
-            f"trigger {trigger_id} belongs to a worker", code="trigger_registration_failed"
-        )
+        text = f"trigger {message.id} belongs to a worker"
+        call.fail("trigger_registration_failed", text)
+        return
+    if existing is not None and access is not None and not access.may_call(existing.function_id):
+        call.fail("FORBIDDEN", f"function '{existing.function_id}' not allowed")
+        return
     refused = engine.triggers.add(
         Trigger(
-            trigger_id,
-            request.trigger_type,
-            request.function_id,
-            request.config,
-            request.metadata,
+            message.id,
+            message.trigger_type,
+            message.function_id,
+            message.config,
+            message.metadata,
             None,
+            access,
         )
     )
-    if refused is not None:
-        raise BusError(refused.message, code="trigger_registration_failed")
-    return Registered(trigger_id)
+    if refused is None:
+        call.reply(encode(Registered(message.id)))
+    else:
+        call.fail("trigger_registration_failed", refused.message)
 
 
 def unregister_trigger(
     engine: Engine, request: UnregisterTrigger, caller: Session | None
 ) -> Removed:
-    """Remove a trigger, whoever owns it. A caller under access control needs its function."""
+    """Remove a trigger, whoever owns it.
+
+    A caller under access control removes its party's own, and what nobody owns if it may call the
+    function. Raises `FORBIDDEN`.
+    """
     trigger = engine.triggers.get(request.id)
     if trigger is None or request.trigger_type not in (None, trigger.type):
         return Removed(False)
-    if not visible(caller, trigger.function_id):
-        raise _forbidden(f"function '{trigger.function_id}' not allowed")
+    access = None if caller is None else caller.access
+    if access is not None:
+        if trigger.owner is not None and not access.may_replace(trigger.owner):
+            raise _forbidden(f"trigger '{trigger.id}' belongs to another worker")
+        if trigger.owner is None and not access.may_call(trigger.function_id):
+            raise _forbidden(f"function '{trigger.function_id}' not allowed")
     return Removed(engine.triggers.remove(request.id))
 
 

@@ -74,7 +74,7 @@ class Source:
 class FunctionsAvailable(Source):
     """Fires when the set of function ids has changed, `COALESCE_SECONDS` after the first change.
 
-    Each trigger is told what its owner may call.
+    Each trigger is told what its maker may call.
     """
 
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
@@ -111,7 +111,7 @@ class FunctionsAvailable(Source):
             return
         self._told = ids
         for trigger in list(self.triggers.values()):
-            rows = list_functions(self._engine, FunctionsQuery(), trigger.owner)
+            rows = list_functions(self._engine, FunctionsQuery(), trigger.access)
             self.fire(trigger, FunctionsChanged("functions_changed", rows.functions))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET, Raw, Struct
 
+from iii_engine.core.access import Access
 from iii_engine.core.engine import Engine
 from iii_engine.core.registry import Function
 from iii_engine.core.sessions import Session
@@ -101,9 +102,13 @@ def function_row(function: Function) -> FunctionRow:
     )
 
 
-def list_functions(engine: Engine, query: FunctionsQuery, caller: Session | None) -> FunctionRows:
-    """The functions the caller may call, by id, or best match first when searching."""
-    found = [f for f in engine.registry if visible(caller, f.id) and _wanted(f, query)]
+def list_functions(engine: Engine, query: FunctionsQuery, access: Access | None) -> FunctionRows:
+    """The functions that may be called, by id, or best match first when searching."""
+    found = [
+        f
+        for f in engine.registry
+        if (access is None or access.may_call(f.id)) and _wanted(f, query)
+    ]
     found.sort(key=lambda f: (_rank(f, query.search), f.id))
     return FunctionRows([function_row(f) for f in found])
 

@@ -8,8 +8,10 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from iii_engine.core.access import Access
 from iii_engine.core.channels import ChannelPair, CreateChannel
 from iii_engine.core.router import Call
+from iii_engine.core.sessions import Session
 from iii_engine.logs import LEVELS
 from iii_engine.modules.base import Module, answering, read
 from iii_engine.modules.engine_functions import (
@@ -30,6 +32,10 @@ Q = TypeVar("Q", bound=Struct)
 
 class Nothing(Struct):
     """A request without fields."""
+
+
+def access_of(caller: Session | None) -> Access | None:
+    return None if caller is None else caller.access
 
 
 class EngineFunctionsModule(Module[EngineFunctionsOptions]):
@@ -76,7 +82,7 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
         self._serve(
             "engine::functions::list",
             functions.FunctionsQuery,
-            lambda query, call: functions.list_functions(engine, query, call.caller),
+            lambda query, call: functions.list_functions(engine, query, access_of(call.caller)),
             functions.FunctionRows,
             "List the functions that the caller may call",
         )
@@ -151,20 +157,25 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
 
     def _offer_bindings(self) -> None:
         engine = self.engine
-        self._serve(
-            "engine::register_trigger",
-            binding.RegisterTrigger,
-            lambda request, call: binding.register_trigger(engine, request, call.caller),
-            binding.Registered,
-            "Bind a function to an event source until it is unregistered",
-        )
-        self._serve(
-            "engine::triggers::register",
-            binding.RegisterTriggerAlias,
-            lambda request, call: binding.register_trigger(engine, request, call.caller),
-            binding.Registered,
-            "Bind a function to an event source (another spelling)",
-        )
+        for function_id, request, description in (
+            (
+                "engine::register_trigger",
+                binding.RegisterTrigger,
+                "Bind a function to an event source until it is unregistered",
+            ),
+            (
+                "engine::triggers::register",
+                binding.RegisterTriggerAlias,
+                "Bind a function to an event source (another spelling)",
+            ),
+        ):
+            self.offer(
+                function_id,
+                binding.registering(engine, request),
+                description=description,
+                request=request,
+                response=binding.Registered,
+            )
         self._serve(
             "engine::unregister_trigger",
             binding.UnregisterTrigger,

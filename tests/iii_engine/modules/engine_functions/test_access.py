@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+
 import pytest
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import CallFailed, RawWorker
 
+from iii_engine.core.access import Access, Rules
+from iii_engine.core.filters import read_filter
+from iii_engine.core.grants import Grant
+from iii_engine.core.registrations import Registrations
 
-class Guest:
-    """May call what begins with `open::` or `engine::`, and bind `state` triggers."""
+RULES = Rules(expose=(read_filter('match("open::*")'), read_filter('match("engine::*")')))
 
-    def may_call(self, function_id: str) -> bool:
-        return function_id.startswith(("open::", "engine::"))
-
-    def may_bind(self, trigger_type: str) -> bool:
-        return trigger_type == "state"
-
-    def may_register_functions(self) -> bool:
-        return True
-
-    def may_register_trigger_types(self) -> bool:
-        return False
+Guest = Callable[[Grant], Awaitable[RawWorker]]
 
 
 @pytest.fixture
-async def guest(engine: RunningEngine, worker: RawWorker, named: RawWorker) -> RawWorker:
-    """A connection with the rights of a `Guest`, beside a trusted one with two functions."""
-    engine.core.sessions[worker.id].access = Guest()
+async def admit(engine: RunningEngine, named: RawWorker) -> AsyncIterator[Guest]:
+    """Connects guarded workers, beside a trusted one with two functions and a trigger on each."""
+    engine.core.rules.append(RULES)
     await named.register("open::f")
     await named.register("closed::f")
     await named.register_trigger("state", "open::f", {"scope": "s"}, id="seen")
     await named.register_trigger("state", "closed::f", {"scope": "s"}, id="hidden")
-    return worker
+    guests: list[RawWorker] = []
+
+    async def admit(grant: Grant) -> RawWorker:
+        guest = await RawWorker(engine.url).__aenter__()
+        guests.append(guest)
+        session = engine.core.sessions[guest.id]
+        session.access = Access(RULES, grant, engine.core.registry)
+        session.registrations = Registrations(engine.core, session, session.access)
+        return guest
+
+    yield admit
+    for guest in guests:
+        await guest.close()
+
+
+@pytest.fixture
+async def guest(admit: Guest) -> RawWorker:
+    """May call what begins with `open::` or `engine::`, and bind `state` triggers."""
+    return await admit(Grant(allowed_trigger_types=frozenset({"state"})))
 
 
 async def test_lists_show_what_may_be_called(guest: RawWorker, named: RawWorker) -> None:
@@ -69,8 +82,49 @@ async def test_binding_needs_the_type_and_the_function(
     assert caught.value.code == "FORBIDDEN"
 
 
-async def test_removing_needs_the_function(guest: RawWorker) -> None:
+async def test_removing_needs_the_trigger(guest: RawWorker, named: RawWorker) -> None:
+    ownerless = {"trigger_type": "state", "config": {"scope": "s"}}
+    for name in ("open", "closed"):
+        request = {**ownerless, "id": f"free-{name}", "function_id": f"{name}::f"}
+        await named.call("engine::register_trigger", request)
+    for trigger_id in ("hidden", "seen", "free-closed"):
+        with pytest.raises(CallFailed) as caught:
+            await guest.call("engine::unregister_trigger", {"id": trigger_id})
+        assert caught.value.code == "FORBIDDEN"
+    assert await guest.call("engine::unregister_trigger", {"id": "free-open"}) == {"removed": True}
+    await guest.register_trigger("state", "open::f", {"scope": "s"}, id="own")
+    assert await guest.call("engine::unregister_trigger", {"id": "own"}) == {"removed": True}
+    assert await named.call("engine::unregister_trigger", {"id": "seen"}) == {"removed": True}
+
+
+async def test_a_trigger_without_owner_is_replaced_by_who_may_call_it(
+    guest: RawWorker, named: RawWorker
+) -> None:
+    request = {"trigger_type": "state", "function_id": "closed::f", "config": {}, "id": "t"}
+    await named.call("engine::register_trigger", request)
     with pytest.raises(CallFailed) as caught:
-        await guest.call("engine::unregister_trigger", {"id": "hidden"})
+        await guest.call("engine::register_trigger", {**request, "function_id": "open::f"})
     assert caught.value.code == "FORBIDDEN"
-    assert await guest.call("engine::unregister_trigger", {"id": "seen"}) == {"removed": True}
+    request = {**request, "function_id": "open::f"}
+    await named.call("engine::register_trigger", request)
+    assert await guest.call("engine::register_trigger", request) == {"id": "t"}
+
+
+async def test_a_prefix_is_added_to_bound_functions(admit: Guest, named: RawWorker) -> None:
+    guest = await admit(Grant(prefix="open::mine"))
+    await guest.register("f")
+    request = {"trigger_type": "state", "function_id": "f", "config": {"scope": "s"}}
+    made = await guest.call("engine::register_trigger", request)
+    row = await named.call("engine::registered-triggers::info", made)
+    assert row["function_id"] == "open::mine::f"
+
+
+async def test_events_without_owner_are_filtered_too(admit: Guest, named: RawWorker) -> None:
+    guest = await admit(Grant())
+    await guest.register("open::listener")
+    request = {"trigger_type": "engine::functions-available", "function_id": "open::listener"}
+    await guest.call("engine::register_trigger", request)
+    await named.register("closed::new")
+    event = (await guest.invoked("open::listener"))["data"]
+    ids = {row["function_id"] for row in event["functions"]}
+    assert ids == {"open::f", "open::listener"}

@@ -1,0 +1,58 @@
+"""What has to happen at a certain time, for the parts of the core that wait."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+
+class Timer:
+    """Something that is due once. `cancel` may be called at any time."""
+
+    __slots__ = ("_action", "due_ns")
+
+    def __init__(self, due_ns: int, action: Callable[[], None]) -> None:
+        self.due_ns = due_ns
+        self._action: Callable[[], None] | None = action
+
+    @property
+    def cancelled(self) -> bool:
+        return self._action is None
+
+    def cancel(self) -> None:
+        self._action = None
+
+    def fire(self) -> None:
+        action, self._action = self._action, None
+        if action is not None:
+            action()
+
+
+class Timers:
+    """All timers of an engine, by the time they are due."""
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self._now = now_ns
+        self._heap: list[tuple[int, int, Timer]] = []
+        self._order = count()
+
+    def after(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Do `action` once, `seconds` from now."""
+        timer = Timer(self._now() + int(seconds * 1e9), action)
+        heapq.heappush(self._heap, (timer.due_ns, next(self._order), timer))
+        return timer
+
+    def next_deadline_ns(self) -> int | None:
+        while self._heap and self._heap[0][2].cancelled:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def advance(self) -> None:
+        """Do what is due; what that adds for now waits for the next time."""
+        now = self._now()
+        due = []
+        while self._heap and self._heap[0][0] <= now:
+            due.append(heapq.heappop(self._heap)[2])
+        for timer in due:
+            timer.fire()

@@ -1,0 +1,52 @@
+"""The access control of a listener in the config file."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from iii_engine.core.access import Rules
+from iii_engine.core.filters import Filter, read_filter
+
+
+class ByMetadata(Struct, forbid_unknown_fields=True):
+    """Functions whose metadata has all of these; a value may be a text `match("…")`."""
+
+    metadata: dict[str, object]
+
+
+class RbacOptions(Struct, forbid_unknown_fields=True):
+    """Who may connect and what is exposed. Each entry of `expose_functions` is `match("pattern")`
+    on the id, or `{metadata: {key: value}}`."""
+
+    auth_function_id: str | None = None
+    expose_functions: list[str | ByMetadata] = field(default_factory=list)
+    on_trigger_registration_function_id: str | None = None
+    on_trigger_type_registration_function_id: str | None = None
+    on_function_registration_function_id: str | None = None
+
+    def __post_init__(self) -> None:
+        self.filters()
+
+    def filters(self) -> tuple[Filter, ...]:
+        """What is exposed. Raises `ValueError` that names the entry."""
+        found: list[Filter] = []
+        for index, entry in enumerate(self.expose_functions):
+            try:
+                found.append(read_filter(entry if isinstance(entry, str) else entry.metadata))
+            except ValueError as error:
+                raise ValueError(f"expose_functions[{index}]: {error}") from None
+        return tuple(found)
+
+
+def make_rules(rbac: RbacOptions | None, middleware: str | None) -> Rules | None:
+    """The rules of a listener; None for one that trusts its workers."""
+    if rbac is None:
+        return None if middleware is None else Rules(guarded=False, middleware=middleware)
+    return Rules(
+        auth_function_id=rbac.auth_function_id,
+        expose=rbac.filters(),
+        on_function=rbac.on_function_registration_function_id,
+        on_trigger=rbac.on_trigger_registration_function_id,
+        on_trigger_type=rbac.on_trigger_type_registration_function_id,
+        middleware=middleware,
+    )
