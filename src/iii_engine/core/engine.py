@@ -20,7 +20,7 @@ from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.guarded_triggers import drop_stranded
 from iii_engine.core.middleware import intercept, middleware_of
 from iii_engine.core.refusals import Refusals
-from iii_engine.core.registrations import KINDS, Registrations
+from iii_engine.core.registrations import Registering, Registrations
 from iii_engine.core.registry import Formats, LocalHandler, Registry
 from iii_engine.core.remote import RemoteFunctions
 from iii_engine.core.router import Call, OnAnswer, Router, result_frame
@@ -145,7 +145,7 @@ class Engine:
             self.router.answer(session, message)
         elif type(message) is InvokeFunction:
             self.invoke(session, message, frame)
-        elif session.registrations is not None and isinstance(message, KINDS):
+        elif session.registrations is not None and isinstance(message, Registering):
             session.registrations.submit(message, len(frame))
         else:
             self.apply(session, message)

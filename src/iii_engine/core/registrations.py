@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -19,7 +19,7 @@ from iii_engine.core.guarded_triggers import ask_for_trigger
 from iii_engine.core.hooks import ask
 from iii_engine.core.sessions import MIB, Status
 from iii_sdk import protocol
-from iii_sdk.protocol import ErrorBody, InvokeFunction, Message, RegisterFunction
+from iii_sdk.protocol import ErrorBody, InvokeFunction, RegisterFunction
 
 if TYPE_CHECKING:
     from iii_engine.core.access import Access
@@ -38,25 +38,36 @@ MAX_WAITING: Final = 1000
 MAX_WAITING_BYTES: Final = 16 * MIB
 
 #: The messages that go through here.
-KINDS: Final = (
-    protocol.RegisterFunction,
-    protocol.UnregisterFunction,
-    protocol.RegisterTriggerType,
-    protocol.UnregisterTriggerType,
-    protocol.RegisterTrigger,
-    protocol.UnregisterTrigger,
-    protocol.RegisterService,
+Registering: TypeAlias = (
+    protocol.RegisterFunction
+    | protocol.UnregisterFunction
+    | protocol.RegisterTriggerType
+    | protocol.UnregisterTriggerType
+    | protocol.RegisterTrigger
+    | protocol.UnregisterTrigger
+    | protocol.RegisterService
 )
 
 
 @dataclass(eq=False)
 class Waiting:
-    """A message that waits, and what it weighs. A call has a frame and a time to wait no more."""
+    """A registration that waits, and the bytes it holds."""
 
-    message: Message
+    message: Registering
     size: int
-    frame: bytes = b""
-    overdue: Timer | None = None
+
+
+@dataclass(eq=False)
+class WaitingCall:
+    """A call that waits, until its time is over."""
+
+    message: InvokeFunction
+    frame: bytes
+    overdue: Timer
+
+    @property
+    def size(self) -> int:
+        return len(self.frame)
 
 
 class Registrations:
@@ -66,14 +77,14 @@ class Registrations:
         self._engine = engine
         self._session = session
         self._access = access
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[Waiting | WaitingCall] = deque()
         self._size = 0
         self._undecided = False
         self._hook: PatientCall | None = None
         self._draining = False
         self._releasing = False
 
-    def submit(self, message: Message, size: int) -> None:
+    def submit(self, message: Registering, size: int) -> None:
         """Apply a registration, in its turn."""
         self._wait(Waiting(message, size))
         self._drain()
@@ -82,16 +93,21 @@ class Registrations:
         """Whether a call has to wait; then it is invoked in its turn, or after `HOLD_SECONDS`."""
         if self._releasing or not (self._undecided or self._waiting):
             return False
-        waiting = Waiting(message, len(frame), frame)
-        overdue = partial(self._overdue, waiting)
-        waiting.overdue = self._engine.timers.after(HOLD_SECONDS, overdue)
+
+        def overdue() -> None:
+            self._waiting.remove(waiting)
+            self._size -= waiting.size
+            self._release(waiting)
+
+        timer = self._engine.timers.after(HOLD_SECONDS, overdue)
+        waiting = WaitingCall(message, frame, timer)
         self._wait(waiting)
         return True
 
     def close(self) -> None:
         """The session is gone: what waits is forgotten, and so is the hook's answer."""
         for waiting in self._waiting:
-            if waiting.overdue is not None:
+            if isinstance(waiting, WaitingCall):
                 waiting.overdue.cancel()
         self._waiting.clear()
         if self._hook is not None:
@@ -99,7 +115,7 @@ class Registrations:
 
     # -- the queue -------------------------------------------------------------------------------
 
-    def _wait(self, waiting: Waiting) -> None:
+    def _wait(self, waiting: Waiting | WaitingCall) -> None:
         self._waiting.append(waiting)
         self._size += waiting.size
         if len(self._waiting) >= MAX_WAITING or self._size >= MAX_WAITING_BYTES:
@@ -118,13 +134,13 @@ class Registrations:
         if self._session.paused and not self._waiting:
             self._session.resume()
 
-    def _next(self, waiting: Waiting) -> None:
+    def _next(self, waiting: Waiting | WaitingCall) -> None:
         self._size -= waiting.size
-        message = waiting.message
-        if isinstance(message, InvokeFunction):
-            self._release(message, waiting)
+        if isinstance(waiting, WaitingCall):
+            self._release(waiting)
             return
-        match message:
+        names = self._access.names
+        match message := waiting.message:
             case protocol.RegisterFunction():
                 self._register_function(message)
             case protocol.RegisterTriggerType():
@@ -133,21 +149,21 @@ class Registrations:
                 self._register_trigger(message)
             case protocol.RegisterService():
                 self._register_service(message)
+            case protocol.UnregisterFunction():
+                mapped = names.forget_function(message.id)
+                self._engine.apply(self._session, replace(message, id=mapped))
+            case protocol.UnregisterTriggerType():
+                mapped = names.forget_trigger_type(message.id)
+                self._engine.apply(self._session, replace(message, id=mapped))
             case _:
-                self._unregister(message)
+                mapped = names.forget_trigger(message.id)
+                self._engine.apply(self._session, replace(message, id=mapped))
 
-    def _overdue(self, waiting: Waiting) -> None:
-        self._waiting.remove(waiting)
-        self._size -= waiting.size
-        assert isinstance(waiting.message, InvokeFunction)
-        self._release(waiting.message, waiting)
-
-    def _release(self, message: InvokeFunction, waiting: Waiting) -> None:
-        if waiting.overdue is not None:
-            waiting.overdue.cancel()
+    def _release(self, waiting: WaitingCall) -> None:
+        waiting.overdue.cancel()
         self._releasing = True
         try:
-            self._engine.invoke(self._session, message, waiting.frame)
+            self._engine.invoke(self._session, waiting.message, waiting.frame)
         finally:
             self._releasing = False
 
@@ -265,16 +281,6 @@ class Registrations:
             self._deny(f"service {message.id!r}", "it belongs to another worker")
         else:
             self._engine.apply(self._session, message)
-
-    def _unregister(self, message: Message) -> None:
-        names = self._access.names
-        if isinstance(message, protocol.UnregisterFunction):
-            message = protocol.UnregisterFunction(names.forget_function(message.id))
-        elif isinstance(message, protocol.UnregisterTriggerType):
-            message = protocol.UnregisterTriggerType(names.forget_trigger_type(message.id))
-        elif isinstance(message, protocol.UnregisterTrigger):
-            message = replace(message, id=names.forget_trigger(message.id))
-        self._engine.apply(self._session, message)
 
     def _may_replace(self, owner: Session | None) -> bool:
         return owner is self._session or self._access.may_replace(owner)
