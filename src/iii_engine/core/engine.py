@@ -208,6 +208,7 @@ class Engine:
         if session.access is not None and self._took(session, session.access, call, message, frame):
             return
         if isinstance(action, EnqueueAction):
+            call.data = without_caller(message.data, frame)
             self._enqueue(call, action.queue)
         else:
             function = self.registry.get(function_id)

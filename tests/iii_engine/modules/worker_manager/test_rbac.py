@@ -209,7 +209,7 @@ def test_without_rbac_workers_are_trusted() -> None:
     [
         ("{expose_functions: ['a::*']}", "expose_functions[0]: expected match("),
         ("{expose_functions: [{metadata: {}}]}", "expose_functions[0]: metadata: names no key"),
-        ("{expose_functions: [{meta: 1}]}", "config.rbac.expose_functions[0]: unknown field `meta`"),
+        ("{expose_functions: [{meta: 1}]}", "rbac.expose_functions[0]: unknown field `meta`"),
         ("{auth: a}", "config.rbac: unknown field `auth`"),
         ("true", "config.rbac: invalid type"),
     ],
