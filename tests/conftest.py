@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 from tests.support.engine import EngineProcess, RunningEngine
+
+# A slow machine is no failure, and a failure must come back in the next run.
+settings.register_profile(
+    "house", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
 
 
 def pytest_asyncio_loop_factories(

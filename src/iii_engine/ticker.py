@@ -30,5 +30,5 @@ class Ticker:
         due = self._engine.next_deadline_ns()
         pause = IDLE_SECONDS if due is None else BUSY_SECONDS
         self._handle = self._loop.call_later(pause, self._tick)
-        if due is not None and due <= self._engine.clock.now_ns():
+        if due is not None and due <= self._engine.clock.monotonic_ns():
             self._engine.advance()

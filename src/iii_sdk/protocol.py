@@ -290,7 +290,7 @@ def _decode_tolerant(frame: bytes, reason: str) -> Message:
     opaque = {} if value.get("type") == "error" else {k: value[k] for k in value.keys() & OPAQUE}
     try:
         message: Message = msgspec.convert(
-            {key: item for key, item in value.items() if key not in opaque}, Message
+            {key: _text(item) for key, item in value.items() if key not in opaque}, Message
         )
     except msgspec.ValidationError as error:
         kind, call = value.get("type"), value.get("invocation_id")
@@ -303,6 +303,13 @@ def _decode_tolerant(frame: bytes, reason: str) -> Message:
         if hasattr(message, field):
             setattr(message, field, tolerant_raw(item))
     return message
+
+
+def _text(value: object) -> object:
+    """Envelope strings are written into other frames: a lone surrogate in one is replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return value
 
 
 def tolerant_value(text: bytes) -> object:
@@ -335,7 +342,14 @@ def error_body(raw: Raw) -> ErrorBody:
     """The error of a result; a malformed one becomes `UNKNOWN` with its text."""
     try:
         return _error_decoder.decode(raw)
-    except (msgspec.ValidationError, msgspec.DecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        value = tolerant_value(bytes(raw))
+        if isinstance(value, dict):
+            value = {key: _text(item) for key, item in value.items()}
+        return msgspec.convert(value, ErrorBody)
+    except (msgspec.ValidationError, ValueError, RecursionError):
         text = bytes(raw).decode("utf-8", "replace")
         return ErrorBody("UNKNOWN", text.strip('"'))
 
@@ -349,6 +363,11 @@ _TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}"
 
 def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
+
+
+def is_traceparent(text: str) -> bool:
+    """Whether the text is a traceparent of version 00; such a text needs no escaping."""
+    return _TRACEPARENT.fullmatch(text) is not None
 
 
 def parse_traceparent(text: str) -> tuple[str, str] | None:

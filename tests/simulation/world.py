@@ -36,6 +36,9 @@ class World:
     def now_ns(self) -> int:
         return self._now
 
+    def monotonic_ns(self) -> int:
+        return self._now
+
     def after(self, seconds: float, action: Callable[..., None], *arguments: Any) -> None:
         """Do it so many seconds from now."""
         self.at(self._now + int(seconds * SECOND), action, *arguments)

@@ -36,6 +36,7 @@ class Peer(MemoryPeer):
         """Report metadata as the SDKs do, without the engine function for it."""
         for field, value in metadata.items():
             setattr(self.session.metadata, field, value)
+        self.session.regroup()
 
     def ask(
         self, function_id: str, data: Any = None, call: str | None = None, **fields: Any

@@ -259,7 +259,7 @@ class Channels:
     """All channels of an engine, by id."""
 
     def __init__(self, clock: Clock, ids: Ids) -> None:
-        self._now = clock.now_ns
+        self._now = clock.monotonic_ns
         self._ids = ids
         self._entries: dict[str, Channel | Claim] = {}
         self._owned: dict[Session, dict[str, Channel]] = {}

@@ -10,7 +10,11 @@ from typing import Protocol
 
 class Clock(Protocol):
     def now_ns(self) -> int:
-        """Nanoseconds since the Unix epoch."""
+        """Nanoseconds since the Unix epoch, for what is told to others."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds since any moment, for deadlines: never set, never turned back."""
         ...
 
 
@@ -42,6 +46,7 @@ class Ids(Protocol):
 
 class SystemClock:
     now_ns = staticmethod(time.time_ns)
+    monotonic_ns = staticmethod(time.monotonic_ns)
 
 
 class SystemIds:
@@ -116,6 +121,9 @@ class VirtualClock:
         self._now = start_ns
 
     def now_ns(self) -> int:
+        return self._now
+
+    def monotonic_ns(self) -> int:
         return self._now
 
     def advance(self, seconds: float) -> None:

@@ -7,7 +7,9 @@ A transport makes a session with `connect`, hands each received message to `rece
 
 from __future__ import annotations
 
+import hmac
 import logging
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -25,7 +27,7 @@ from iii_engine.core.registry import Formats, LocalHandler, Registry
 from iii_engine.core.remote import RemoteFunctions
 from iii_engine.core.router import Call, OnAnswer, Router, result_frame
 from iii_engine.core.services import Services
-from iii_engine.core.sessions import MAX_OUTSTANDING, Session, Status
+from iii_engine.core.sessions import OUTSTANDING_LIMIT, Session, Status
 from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing
 from iii_engine.core.triggers import Trigger, Triggers, TriggerType
@@ -38,6 +40,7 @@ from iii_sdk.protocol import (
     InvokeFunction,
     MalformedMessage,
     Message,
+    is_traceparent,
 )
 
 log = logging.getLogger("iii.engine")
@@ -49,8 +52,15 @@ Enqueue = Callable[[Call, str], None]
 _decode: Final = msgspec.json.Decoder(Message).decode
 
 _PONG: Final = b'{"type":"pong"}'
-#: Frames up to this size are searched for a forged caller, in bytes.
+#: Longer baggage is dropped (W3C Baggage asks for no more to be carried).
+MAX_BAGGAGE: Final = 8192
+
+#: How long the engine remembers a call that nobody waits for.
+VOID_NS: Final = 600 * 1_000_000_000
+
+#: Frames up to this size are searched for a caller's name, in bytes; of larger ones the end is.
 SEARCHED: Final = 4096
+_NAMED_AT_END: Final = re.compile(rb',?\s*"_caller_worker_id"\s*:\s*"[^"\\]*"\s*\}\s*$')
 
 _OPEN: Final = ord("{")
 _QUOTE: Final = ord('"')
@@ -68,12 +78,12 @@ class Engine:
         self.registry = Registry()
         self.registry.on_provider = self._provided
         self.router = Router(clock, ids, self.spans)
-        self.triggers = Triggers(clock.now_ns)
+        self.triggers = Triggers(clock.monotonic_ns)
         self.services = Services(self.registry)
         self.remote = RemoteFunctions(self.registry, self.services)
         self.channels = Channels(clock, ids)
-        self.timers = Timers(clock.now_ns)
-        self.refusals = Refusals(clock.now_ns)
+        self.timers = Timers(clock.monotonic_ns)
+        self.refusals = Refusals(clock.monotonic_ns)
         #: Those of the listeners that have any.
         self.rules: list[Rules] = []
         self.sessions: dict[str, Session] = {}
@@ -118,15 +128,21 @@ class Engine:
             return
         session.status = Status.GONE
         session.take()
+        self.sessions.pop(session.id, None)
         if session.registrations is not None:
             session.registrations.close()
-        self.remote.session_gone(session)
-        self.registry.remove_all(session)
-        self.router.session_gone(session)
-        self.triggers.session_gone(session)
-        self.services.session_gone(session)
-        self.channels.session_gone(session)
-        self.sessions.pop(session.id, None)
+        for forget in (
+            self.remote.session_gone,
+            self.registry.remove_all,
+            self.router.session_gone,
+            self.triggers.session_gone,
+            self.services.session_gone,
+            self.channels.session_gone,
+        ):
+            try:
+                forget(session)
+            except Exception:  # one failure must not keep the others from being cleaned up
+                log.exception("cleaning up after worker %s failed", session.name)
         self.on_worker_event("worker_disconnected", session.id)
 
     def receive(self, session: Session, frame: bytes) -> None:
@@ -158,6 +174,8 @@ class Engine:
             case protocol.UnregisterFunction():
                 self.remote.forget(session, message.id)
                 self.registry.remove(session, message.id)
+                if message.id not in self.registry:
+                    self.services.detach(message.id)
             case protocol.RegisterTriggerType():
                 self._register_trigger_type(session, message)
             case protocol.UnregisterTriggerType():
@@ -180,7 +198,7 @@ class Engine:
     def _refuse(self, session: Session, malformed: MalformedMessage, frame: bytes) -> None:
         if not frame.strip():
             return
-        topic = malformed.message_type or "?"
+        topic = (malformed.message_type or "?")[:64]
         if topic not in session.warned and len(session.warned) < 32:
             session.warned.add(topic)
             log.warning("worker %s: malformed message (%r): %s", session.name, topic, malformed)
@@ -197,14 +215,16 @@ class Engine:
         call = Call(self.router, function_id, message.data)
         call.caller = session
         call.caller_id = session.id
-        if message.traceparent is not None:
+        if message.traceparent is not None and is_traceparent(message.traceparent):
             call.caller_trace = message.traceparent
-        if message.baggage is not None:
+        if message.baggage is not None and len(message.baggage) <= MAX_BAGGAGE:
             call.baggage = message.baggage
         if message.metadata is not NULL:
             call.metadata = message.metadata
         if action is None or isinstance(action, EnqueueAction):
             call.caller_invocation = message.invocation_id or None
+        if call.caller_invocation is None:
+            call.deadline_ns = self.clock.monotonic_ns() + VOID_NS
         if session.access is not None and self._took(session, session.access, call, message, frame):
             return
         if isinstance(action, EnqueueAction):
@@ -219,11 +239,14 @@ class Engine:
                 stamp_caller(call, session, frame)
             elif function.module is None:  # it leaves the bus, where nobody knows our workers
                 call.data = without_caller(message.data, frame)
+            if session.outstanding >= OUTSTANDING_LIMIT:
+                self._answer_at_once(call, _too_many(session))
+                return
             if self.invocation_timeout_ms:
-                call.deadline_ns = self.clock.now_ns() + self.invocation_timeout_ms * 1_000_000
+                now = self.clock.monotonic_ns()
+                call.deadline_ns = now + self.invocation_timeout_ms * 1_000_000
             self.router.dispatch(call, function, call.caller_invocation)
-            if session.outstanding >= MAX_OUTSTANDING:
-                session.paused = True
+            session.asked()
 
     def _took(
         self, session: Session, access: Access, call: Call, message: InvokeFunction, frame: bytes
@@ -239,8 +262,7 @@ class Engine:
             return False
         call.data = without_caller(message.data, frame)
         intercept(self, call, middleware, message.action, access)
-        if session.outstanding >= MAX_OUTSTANDING:
-            session.paused = True
+        session.asked()
         return True
 
     def is_gatekeeper(self, function_id: str) -> bool:
@@ -290,10 +312,11 @@ class Engine:
         call.on_answer = on_answer
         call.baggage = baggage
         call.metadata = metadata
-        call.caller_trace = traceparent
+        if traceparent is not None and is_traceparent(traceparent):
+            call.caller_trace = traceparent
         timeout = timeout_ms or self.invocation_timeout_ms
         if timeout:
-            call.deadline_ns = self.clock.now_ns() + timeout * 1_000_000
+            call.deadline_ns = self.clock.monotonic_ns() + timeout * 1_000_000
         function = self.registry.get(function_id)
         if function is None:
             self.router.counters.total += 1
@@ -332,7 +355,7 @@ class Engine:
     # -- time ------------------------------------------------------------------------------------
 
     def next_deadline_ns(self) -> int | None:
-        """When `advance` has something to do, in nanoseconds since the Unix epoch."""
+        """When `advance` has something to do, on the monotonic clock."""
         due = [
             d
             for d in (
@@ -403,7 +426,11 @@ class Engine:
 
     def _reattach(self, session: Session, message: protocol.Reattach) -> None:
         old = self.sessions.get(message.previous_worker_id)
-        if old is None or old is session or old.reattach_token != message.reattach_token:
+        if (
+            old is None
+            or old is session
+            or not _same(old.reattach_token, message.reattach_token or "")
+        ):
             return
         self.disconnect(old)
         old.close(1008, "retired by reattach")
@@ -413,14 +440,19 @@ def stamp_caller(call: Call, session: Session, frame: bytes) -> None:
     """Object payloads tell a worker who called: `_caller_worker_id`, whatever the client sent.
 
     The key goes last, and JSON readers keep the last of equal keys. Strict ones refuse equal keys,
-    so a small payload that already has it is rewritten; searching a large one would cost more than
-    carrying it, and only a forger's own call fails by it.
+    so a payload that has it is rewritten when it is small; in a large one, which would take long to
+    search, the key is looked for where the engine puts it, for workers that pass on what they got.
     """
     view = memoryview(call.data)
     if not view or view[0] != _OPEN:
         return
-    if len(frame) < SEARCHED and b"_caller_worker_id" in frame:
-        call.data = without_caller(call.data, frame)
+    if len(frame) < SEARCHED:
+        if b"_caller_worker_id" in frame:
+            call.data = without_caller(call.data, frame)
+            view = memoryview(call.data)
+    elif (named := _NAMED_AT_END.search(bytes(view[-128:]))) is not None:
+        tail = min(128, len(view)) - named.start()
+        call.data = b"".join((view[: len(view) - tail], b"}"))
         view = memoryview(call.data)
     if view[1] == _QUOTE or bytes(view[1:-1]).strip():
         call.stamp = session.caller_suffix
@@ -436,6 +468,15 @@ def without_caller(data: Raw | bytes, frame: bytes) -> Raw | bytes:
             del value["_caller_worker_id"]
             return protocol.tolerant_raw(value)
     return data
+
+
+def _same(secret: str, given: str) -> bool:
+    return hmac.compare_digest(secret.encode(), given.encode("utf-8", "replace"))
+
+
+def _too_many(session: Session) -> ErrorBody:
+    text = f"{session.outstanding} calls of this worker are not answered yet"
+    return ErrorBody("worker_overloaded", text)
 
 
 def _ignore_event(event: str, worker_id: str) -> None:

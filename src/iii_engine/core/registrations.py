@@ -119,7 +119,7 @@ class Registrations:
         self._waiting.append(waiting)
         self._size += waiting.size
         if len(self._waiting) >= MAX_WAITING or self._size >= MAX_WAITING_BYTES:
-            self._session.paused = True
+            self._session.paused = self._session.held = True
 
     def _drain(self) -> None:
         """Apply what waits, as far as the next question to a hook."""
@@ -131,8 +131,9 @@ class Registrations:
                 self._next(self._waiting.popleft())
         finally:
             self._draining = False
-        if self._session.paused and not self._waiting:
-            self._session.resume()
+        if self._session.held and not self._waiting:
+            self._session.held = False
+            self._session.consider()
 
     def _next(self, waiting: Waiting | WaitingCall) -> None:
         self._size -= waiting.size

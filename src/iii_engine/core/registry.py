@@ -169,6 +169,7 @@ class Registry:
         )
         function.settle()
         session.functions[message.id] = None
+        session.regroup()
         self.on_provider(message.id)
         if fresh:
             self._appeared(message.id)
@@ -177,6 +178,7 @@ class Registry:
     def remove(self, session: Session, function_id: str) -> None:
         """Forget one worker's registration; other workers' are untouched."""
         session.functions.pop(function_id, None)
+        session.regroup()
         function = self._functions.get(function_id)
         if function is None or function.providers.pop(session, None) is None:
             return
@@ -211,6 +213,7 @@ class Registry:
             for session in previous.providers:
                 if session is not None:
                     session.functions.pop(function_id, None)
+                    session.regroup()
                     log.warning("function %r of %s is now built in", function_id, session.name)
         self._functions[function_id] = function
         self.on_provider(function_id)

@@ -15,8 +15,9 @@ import msgspec
 from msgspec import Raw
 
 from iii_engine.core.clock import Clock, Ids
+from iii_engine.core.deadlines import Deadlines
 from iii_engine.core.registry import Function
-from iii_engine.core.sessions import MAX_OUTSTANDING, Session
+from iii_engine.core.sessions import SLOW_BYTES, Session
 from iii_engine.core.tracing import SpanRing
 from iii_sdk.protocol import (
     NULL,
@@ -25,7 +26,6 @@ from iii_sdk.protocol import (
     error_body,
     is_null,
     is_uuid,
-    parse_traceparent,
 )
 
 log = logging.getLogger("iii.router")
@@ -48,7 +48,7 @@ class Call:
     caller_id: str | None = None
     #: The id that the caller's answer must carry; None when nobody waits on a connection.
     caller_invocation: str | None = None
-    #: The caller's traceparent as it came.
+    #: The caller's traceparent; one that is not of the W3C form counts as none.
     caller_trace: str | None = None
     #: The engine's own span for this call, parent of whatever the call causes.
     traceparent: str = ""
@@ -58,6 +58,7 @@ class Call:
     stamp: bytes = b""
     on_answer: OnAnswer | None = None
     callee: Session | None = None
+    callee_id: str | None = None
     started_ns: int = 0
     ended_ns: int = 0
     deadline_ns: int = 0
@@ -109,11 +110,12 @@ class Counters:
 class Router:
     def __init__(self, clock: Clock, ids: Ids, spans: SpanRing) -> None:
         self._now = clock.now_ns
+        self._monotonic = clock.monotonic_ns
         self._ids = ids
         self._spans = spans
         self.pending: dict[str, Call] = {}
         self.counters = Counters()
-        self._deadlines: dict[int, dict[str, None]] = {}  # second → ids of calls due in it
+        self._deadlines = Deadlines()
 
     # -- outward ---------------------------------------------------------------------------------
 
@@ -133,10 +135,10 @@ class Router:
         call.traceparent = traceparent
         call.started_ns = self._now()
         pending[call_id] = call
-        if (caller := call.caller) is not None:
-            caller.outstanding += 1
+        if call.caller_invocation is not None and call.caller is not None:
+            call.caller.outstanding += 1
         if call.deadline_ns:
-            self._deadlines.setdefault(call.deadline_ns // BUCKET_NS, {})[call_id] = None
+            self._deadlines.add(call_id, call.deadline_ns)
         if function.local is not None:
             function.local(call)
             return
@@ -169,7 +171,10 @@ class Router:
             call.fail("worker_overloaded", f"Worker {callee.name} does not keep up with its calls")
         else:
             call.callee = callee
+            call.callee_id = callee.id
             callee.active += 1
+            if callee.paused:
+                callee.consider()  # its answers must be read
             call.data = b""  # the frame holds it now
             callee.send(frame)
 
@@ -179,15 +184,14 @@ class Router:
         call.traceparent = self._below(call.caller_trace)
         call.started_ns = self._now()
         self.pending[call.id] = call
-        if call.caller is not None:
+        if call.caller_invocation is not None and call.caller is not None:
             call.caller.outstanding += 1
 
     def _below(self, parent: str | None) -> str:
-        """A new span below the parent, or the first of a new trace."""
-        trace = parse_traceparent(parent) if parent is not None else None
-        if trace is None:
+        """A new span below a valid parent, or the first of a new trace."""
+        if parent is None:
             return self._ids.traceparent()
-        return f"00-{trace[0]}-{self._ids.span_id()}-01"
+        return f"00-{parent[3:35]}-{self._ids.span_id()}-01"
 
     # -- inward ----------------------------------------------------------------------------------
 
@@ -195,7 +199,7 @@ class Router:
         """A worker answered. Unknown, late and foreign results are dropped."""
         call = self.pending.get(message.invocation_id)
         if call is None or call.callee is not session:
-            self.counters.dropped_results += 1
+            self._drop(session)
             return
         del self.pending[call.id]
         if message.error is NULL or is_null(message.error):
@@ -203,12 +207,18 @@ class Router:
         else:
             self.finish(call, NULL, error_body(message.error))
 
+    def _drop(self, session: Session) -> None:
+        self.counters.dropped_results += 1
+        if "dropped result" not in session.warned:
+            session.warned.add("dropped result")
+            log.warning("worker %s answers calls that nobody waits for", session.name)
+
     def finish(self, call: Call, result: Raw | bytes, error: ErrorBody | None) -> None:
         """Settle a call that has just left `pending`."""
         call.ended_ns = ended = self._now()
         function = call.function
         if call.deadline_ns:
-            self._forget_deadline(call)
+            self._deadlines.remove(call.id, call.deadline_ns)
         if (callee := call.callee) is not None:
             callee.active -= 1
         self.counters.total += 1
@@ -220,21 +230,25 @@ class Router:
             self.counters.errors += 1
             if function is not None:
                 function.errors += 1
-        call.data, call.metadata = b"", NULL  # the ring keeps the call, not what it carried
-        self._spans.add(call)
         caller = call.caller
         if caller is not None:
-            call.caller = None
-            caller.outstanding -= 1
-            if caller.paused and caller.outstanding <= MAX_OUTSTANDING // 2:
-                caller.resume()
             if call.caller_invocation is not None:
+                caller.outstanding -= 1
+                if caller.paused:
+                    caller.consider()
                 self._send_result(call, caller, result, error)
             elif error is not None:
                 log.info("void call of %s failed: %s", call.function_id, error.code)
         elif (on_answer := call.on_answer) is not None:
             call.on_answer = None
             on_answer(result if isinstance(result, Raw) else Raw(result), error)
+        self._keep(call)
+
+    def _keep(self, call: Call) -> None:
+        """The ring keeps the call as its span: its ids, times and context, not what it carried."""
+        call.data, call.metadata, call.stamp = b"", NULL, b""
+        call.caller = call.callee = call.caller_invocation = None
+        self._spans.add(call)
 
     def _send_result(
         self, call: Call, caller: Session, result: Raw | bytes, error: ErrorBody | None
@@ -266,49 +280,37 @@ class Router:
         """Stop the calls towards a session; forget the return path of those from it."""
         if session.active == 0 and session.outstanding == 0:
             return
-        stopped = []
-        for call in self.pending.values():
-            if call.callee is session:
-                stopped.append(call)
-            if call.caller is session:
-                call.caller = None
-                call.cancel()
+        mine = [c for c in self.pending.values() if c.callee is session or c.caller is session]
         session.outstanding = 0
-        for call in stopped:
+        for call in mine:
             del self.pending[call.id]
-            self.finish(call, NULL, ErrorBody("invocation_stopped", "Invocation stopped"))
+            if call.caller is session:
+                self._abandon(call)
+            else:
+                self.finish(call, NULL, ErrorBody("invocation_stopped", "Invocation stopped"))
 
-    def _forget_deadline(self, call: Call) -> None:
-        bucket = self._deadlines.get(call.deadline_ns // BUCKET_NS)
-        if bucket is not None:
-            bucket.pop(call.id, None)
+    def _abandon(self, call: Call) -> None:
+        """Nobody waits for the call any more; its callee runs on and its result is dropped."""
+        call.ended_ns = self._now()
+        call.error_code = "caller_gone"
+        if call.deadline_ns:
+            self._deadlines.remove(call.id, call.deadline_ns)
+        if call.callee is not None:
+            call.callee.active -= 1
+        self.counters.total += 1
+        self._keep(call)
 
     def next_deadline_ns(self) -> int | None:
-        while self._deadlines:
-            first = min(self._deadlines)
-            if self._deadlines[first]:
-                return (first + 1) * BUCKET_NS
-            del self._deadlines[first]
-        return None
+        return self._deadlines.next_ns()
 
     def expire(self) -> None:
         """Answer the calls whose deadline has passed."""
-        now = self._now()
-        for bucket in [b for b in self._deadlines if (b + 1) * BUCKET_NS <= now]:
-            for call_id in list(self._deadlines.pop(bucket)):
-                call = self.pending.pop(call_id, None)
-                if call is not None:
-                    call.deadline_ns = 0
-                    message = f"Function {call.function_id} did not answer in time"
-                    self.finish(call, NULL, ErrorBody("timeout", message))
-
-
-#: Deadlines are kept in buckets: a call ends at most this long after its deadline.
-BUCKET_NS = 20_000_000
-
-
-#: A worker with less than this in its outbox keeps up; nobody needs to look closer.
-SLOW_BYTES = 256 * 1024
+        for call_id in self._deadlines.take_due(self._monotonic()):
+            call = self.pending.pop(call_id, None)
+            if call is not None:
+                call.deadline_ns = 0
+                message = f"Function {call.function_id} did not answer in time"
+                self.finish(call, NULL, ErrorBody("timeout", message))
 
 
 def _invocation_frame(call: Call, id_json: bytes) -> bytes:

@@ -43,6 +43,14 @@ class Services:
         if separator:
             self._services.setdefault(name, Service(name, name)).functions.add(function_id)
 
+    def detach(self, function_id: str) -> None:
+        """The function is gone, and with its last one a service that nobody registered."""
+        service = self._services.get(function_id.partition("::")[0])
+        if service is not None:
+            service.functions.discard(function_id)
+            if not service.functions and service.owner is None:
+                del self._services[service.id]
+
     def register(self, session: Session, message: RegisterService) -> None:
         service = self._services.setdefault(message.id, Service(message.id, message.id))
         if session.precedes(service.owner):

@@ -22,8 +22,16 @@ SMALL_MESSAGE = 1 * MIB
 OUTBOX_BYTES = 64 * MIB
 OUTBOX_MESSAGES = 10_000
 
+#: A worker with less than this in its outbox keeps up; nobody needs to look closer.
+SLOW_BYTES = 256 * 1024
+
+#: What even a peer that is owed answers only may not exceed: then it is closed with 1013.
+OUTBOX_LIMIT = 2 * OUTBOX_BYTES
+
 #: The engine stops reading from a worker with this many unanswered calls, until half are answered.
+#: A worker that works on calls itself is read on, for its answers, up to the larger number.
 MAX_OUTSTANDING = 10_000
+OUTSTANDING_LIMIT = 100_000
 
 
 class Status(Enum):
@@ -40,6 +48,7 @@ class Session:
     """
 
     __slots__ = (
+        "_group",
         "access",
         "active",
         "caller_suffix",
@@ -49,6 +58,7 @@ class Session:
         "epoch",
         "functions",
         "headers",
+        "held",
         "id",
         "ip",
         "max_message",
@@ -89,6 +99,7 @@ class Session:
         self.wake = wake
         self.status = Status.CONNECTED
         self.metadata = WorkerMetadata()
+        self._group: tuple[str, ...] | None = None
         self.max_message = LARGE_MESSAGE
         self.functions: dict[str, None] = {}
         self.active = 0  # calls it is working on
@@ -97,6 +108,7 @@ class Session:
         self.outbox_bytes = 0
         self.unsent_bytes: Callable[[], int] = _nothing_unsent
         self.paused = False  # the engine does not read from it for now
+        self.held = False  # its registrations wait for a decision
         self.on_resume: Callable[[], None] | None = None
         self.close_code = 0  # set by the core when the transport must close
         self.close_reason = ""
@@ -113,19 +125,38 @@ class Session:
             self.wake(self)
         outbox.append(frame)
         self.outbox_bytes += len(frame)
+        if self.outbox_bytes > SLOW_BYTES:
+            self._bound()
+
+    def _bound(self) -> None:
+        """A peer that reads nothing is not read either, and goes when it is owed too much."""
+        if self.outbox_bytes + self.unsent_bytes() > OUTBOX_LIMIT:
+            self.outbox, self.outbox_bytes = [], 0
+            self.close(1013, "outbound queue overflowed")
+        elif self.overloaded:
+            self.paused = True
 
     def take(self) -> list[bytes]:
         """The queued messages, which are the transport's from now on."""
         frames = self.outbox
         self.outbox = []
         self.outbox_bytes = 0
+        if self.paused:
+            self.consider()
         return frames
 
-    def resume(self) -> None:
-        """Read from it again."""
-        self.paused = False
-        if self.on_resume is not None:
-            self.on_resume()
+    def asked(self) -> None:
+        """It has made a call: enough of them unanswered, and the engine stops reading."""
+        if self.outstanding >= MAX_OUTSTANDING and self.active == 0:
+            self.paused = True
+
+    def consider(self) -> None:
+        """Read from it again, if what it was paused for is over."""
+        many = MAX_OUTSTANDING // 2 if self.active == 0 else OUTSTANDING_LIMIT
+        if self.outstanding <= many and not self.overloaded and not self.held:
+            self.paused = False
+            if self.on_resume is not None:
+                self.on_resume()
 
     def close(self, code: int, reason: str = "") -> None:
         """Ask the transport to close after what is queued."""
@@ -160,6 +191,16 @@ class Session:
 
     @property
     def group(self) -> tuple[str, ...]:
+        """The group that it belongs to; computed anew after `regroup`."""
+        if self._group is None:
+            self._group = self._find_group()
+        return self._group
+
+    def regroup(self) -> None:
+        """The metadata or the set of functions changed."""
+        self._group = None
+
+    def _find_group(self) -> tuple[str, ...]:
         """Instances of the same program share a group, and with it the calls (wire protocol 5.5).
 
         A name of its own makes the group; a default name `<host>:<pid>` does not, then the project

@@ -63,7 +63,7 @@ def _span(call: Call) -> Span:
         call.function_id,
         call.id,
         call.caller_id,
-        call.callee.id if call.callee else None,
+        call.callee_id,
         call.started_ns,
         call.ended_ns,
         call.error_code,

@@ -263,7 +263,6 @@ class Triggers:
             module = MODULE_OF_TYPE.get(trigger.type)
             hint = f"; is the module {module} loaded?" if module else ""
             text = f"trigger type {trigger.type!r} is not registered{hint}"
-            log.warning("%s (trigger for function %s)", text, trigger.function_id)
             self._tell_owner(trigger, ErrorBody("trigger_type_not_found", text))
 
     def _await_type(self, trigger: Trigger) -> None:
@@ -304,7 +303,6 @@ class Triggers:
             trigger.bound = False
             del self._triggers[trigger.id]
             error = ErrorBody(refused.code, refused.message)
-            log.warning("trigger %s of type %r: %s", trigger.id, trigger.type, refused.message)
             self._tell_owner(trigger, error)
             return error
         self._tell_owner(trigger, None)
@@ -331,7 +329,7 @@ class Triggers:
     def _tell_owner(self, trigger: Trigger, error: ErrorBody | None) -> None:
         if error is not None:
             log.warning(
-                "trigger of type %r for %s refused: %s", trigger.type, trigger.function_id, error
+                "trigger of type %r for %s: %s", trigger.type, trigger.function_id, error.message
             )
         if trigger.owner is not None:
             asked = trigger.asked

@@ -11,6 +11,7 @@ from iii_engine.core.filters import read_filter
 from iii_engine.core.grants import Grant
 
 RULES = Rules(expose=(read_filter('match("open::*")'), read_filter({"public": True})))
+TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 AUTH = Rules(auth_function_id="auth", middleware="middleware")
 
 
@@ -24,11 +25,11 @@ def test_cases_73_and_74_refusals_name_the_function_and_the_way_out() -> None:
         ("open::f", "remove from rbac.forbidden_functions"),
         ("open::bad", "remove from rbac.forbidden_functions"),
     ):
-        caller.ask(function_id, traceparent="t", baggage="b")
+        caller.ask(function_id, traceparent=TRACE, baggage="b")
         answer = caller.only()
         text = f"function '{function_id}' not allowed ({way})"
         assert answer["error"] == {"code": "FORBIDDEN", "message": text}
-        assert (answer["traceparent"], answer["baggage"]) == ("t", "b")
+        assert (answer["traceparent"], answer["baggage"]) == (TRACE, "b")
     caller.ask("extra")
     assert caller.only()["error"]["code"] == "function_not_found"
 

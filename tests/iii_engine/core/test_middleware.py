@@ -8,7 +8,7 @@ import pytest
 from msgspec import Raw
 from tests.support.bus import Bus, Peer
 
-from iii_engine.core import engine as engine_file
+from iii_engine.core import sessions
 from iii_engine.core.access import Rules
 from iii_engine.core.grants import OPEN, Grant
 
@@ -128,7 +128,7 @@ def test_a_caller_that_leaves_gets_no_answer(house: House) -> None:
 def test_too_many_unanswered_calls_stop_the_reading(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_file, "MAX_OUTSTANDING", 2)
+    monkeypatch.setattr(sessions, "MAX_OUTSTANDING", 2)
     caller = house.caller()
     questions: list[dict[str, Any]] = []
     for expected in (False, True):

@@ -128,6 +128,7 @@ class Workers:
         metadata.pid = known.pid if metadata.pid is None else metadata.pid
         metadata.isolation = metadata.isolation or known.isolation
         caller.metadata = metadata
+        caller.regroup()
         small = metadata.runtime == "python" and LARGE_MESSAGES not in (metadata.features or ())
         caller.max_message = SMALL_MESSAGE if small else LARGE_MESSAGE
         self._engine.on_worker_event("worker_metadata_updated", caller.id)
