@@ -223,3 +223,10 @@ async def test_finish_reason_length(house: House) -> None:
     )
     assert answer.choices[0].finish_reason == "length"
     assert house.model.chats[0].body["max_tokens"] == 5
+
+
+async def test_a_provider_that_breaks_off_is_an_error_to_the_client(house: House) -> None:
+    chunk = {"model": "m", "choices": [{"index": 0, "delta": {"content": "Hel"}}]}
+    house.model.then_stream_raw(f"data: {json.dumps(chunk)}\n\n".encode())
+    with pytest.raises(openai.APIError, match="broke off"):
+        await _ask(house, "gpt-4o", "x", True)

@@ -72,6 +72,13 @@ def malformed(endpoint: Endpoint, what: str) -> BusError:
     return ProviderRefused(f"{endpoint.label} sent {what}", 0, None)
 
 
+def unfinished(endpoint: Endpoint, *, begun: bool) -> BusError:
+    """A stream that is over without its end: broken off, or no event stream at all."""
+    if begun:
+        return ProviderRefused(f"{endpoint.label} broke off its answer", 502, None)
+    return malformed(endpoint, "an answer without events in place of a stream")
+
+
 def _seconds(header: str | None) -> float | None:
     """A `Retry-After` in seconds; the date form is not used by any provider we know."""
     try:

@@ -6,7 +6,9 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from tests.support.endpoint import Endpoint
 from tests.support.openai_server import OpenAIServer
+from tests.support.scripted_http import Scripted
 
 from iii_sdk.errors import (
     InvalidInput,
@@ -299,6 +301,59 @@ async def test_a_stream_that_reports_an_error(desk, openai, anthropic, events):
     with pytest.raises(UpstreamError, match=r"anthropic API error 502: .*busy"):
         await desk.stream(events, model=HAIKU)
     assert events.types.count("error") == 2
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    ("rest", "cut"), [((), False), ((), True), ((DONE,), False)], ids=["ends", "cut", "done"]
+)
+async def test_a_stream_without_a_finish_is_no_answer(desk, openai, events, rest, cut):
+    openai.then_stream_raw(piece("Hel"), piece("lo"), *rest, cut=cut)
+    with pytest.raises((UpstreamError, Unavailable), match="openai"):
+        await desk.stream(events, model=GPT)
+    assert events.types == ["start", "text", "text", "error"]
+    assert len(openai.requests) == 1
+    assert desk.router.accounts.rows([]) == []
+
+
+async def test_a_socket_that_closes_is_no_end_of_an_answer(desk, events):
+    """Without a length or chunks only the socket could say that the answer is whole."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    said = head + piece("Hel") + piece("lo")
+    async with Endpoint(lambda _: said, close_after=1) as server:
+        desk.environ.update(OPENAI_API_KEY=KEY, OPENAI_BASE_URL=f"{server.url}/v1")
+        with pytest.raises(UpstreamError, match="openai broke off its answer"):
+            await desk.stream(events, model=GPT)
+        await desk.router.drivers.aclose()
+    assert events.types == ["start", "text", "text", "error"]
+
+
+@pytest.mark.parametrize("body", [b"<html>welcome</html>", b"", b'{"choices":[]}'])
+async def test_a_good_status_without_a_stream_is_no_answer(desk, openai, anthropic, events, body):
+    for server, model in ((openai, GPT), (anthropic, HAIKU)):
+        server.script.append(Scripted(200, body))
+        with pytest.raises(UpstreamError, match="without events"):
+            await desk.stream(events, model=model)
+        assert len(server.requests) == 1
+    assert events.types == ["start", "error"] * 2
+
+
+async def test_an_anthropic_stream_without_its_stop_is_no_answer(desk, anthropic, events):
+    delta = {"type": "text_delta", "text": "Hel"}
+    ended = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}
+    anthropic.then_stream_raw({"type": "content_block_delta", "delta": delta}, ended)
+    with pytest.raises(UpstreamError, match="anthropic broke off its answer"):
+        await desk.stream(events, model=HAIKU)
+    assert events.types == ["start", "text", "error"]
+
+
+async def test_a_stream_that_breaks_off_before_its_first_piece_is_tried_again(desk, openai, events):
+    openai.then_stream_raw(piece(""))
+    openai.then_say("Hello")
+    assert (await desk.stream(events, model=GPT)).content == "Hello"
+    assert events.types == ["start", "text", "usage", "end"]
 
 
 async def test_a_stream_that_hangs(desk, openai, events):

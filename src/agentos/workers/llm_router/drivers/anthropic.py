@@ -29,7 +29,7 @@ from agentos.workers.llm_router.drivers.anthropic_wire import (
 from agentos.workers.llm_router.drivers.base import StreamItem
 from agentos.workers.llm_router.drivers.official import OfficialClients
 from agentos.workers.llm_router.endpoints import Endpoint
-from agentos.workers.llm_router.failures import malformed
+from agentos.workers.llm_router.failures import malformed, unfinished
 from agentos.workers.llm_router.names import NameMap
 
 _PATH = "/v1/messages"
@@ -79,6 +79,8 @@ class AnthropicDriver:
             raise self._clients.failure(endpoint, error) from None
         except ValueError as error:
             raise malformed(endpoint, f"a stream that cannot be read: {error}") from None
+        if not collector.finished:
+            raise unfinished(endpoint, begun=collector.begun)
         reply = collector.reply()
         for call in reply.calls:
             yield call

@@ -174,9 +174,16 @@ class Collector:
         self._calls: dict[int, _OpenCall] = {}
         self._stop: str | None = None
         self._usage = WireUsage()
+        #: Anything of an answer has come.
+        self.begun = False
+        #: The event `message_stop` has come. A stream without it broke off.
+        self.finished = False
 
     def add(self, event: WireEvent) -> str:
         """Take in one stream event; the text it brought comes back."""
+        self.begun = True
+        if event.type == "message_stop":
+            self.finished = True
         if event.message is not None:
             self.start(event.message)
         if event.content_block is not None:

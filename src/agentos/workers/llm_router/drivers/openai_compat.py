@@ -19,7 +19,7 @@ from agentos.workers.llm_router.drivers.official import OfficialClients
 from agentos.workers.llm_router.drivers.openai_wire import Collector, WireAnswer, request_body
 from agentos.workers.llm_router.drivers.token_exchange import TokenExchange
 from agentos.workers.llm_router.endpoints import Endpoint
-from agentos.workers.llm_router.failures import malformed, refused
+from agentos.workers.llm_router.failures import malformed, refused, unfinished
 from agentos.workers.llm_router.names import NameMap
 
 
@@ -73,6 +73,8 @@ class OpenAICompatDriver:
             raise self._clients.failure(endpoint, error) from None
         except (UnicodeDecodeError, ValueError) as error:
             raise malformed(endpoint, f"a stream that cannot be read: {error}") from None
+        if not collector.finished:
+            raise unfinished(endpoint, begun=collector.begun)
         reply = collector.reply()
         for call in reply.calls:
             yield call

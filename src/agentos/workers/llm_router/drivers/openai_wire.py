@@ -217,9 +217,17 @@ class Collector:
         self._calls: dict[int, _OpenCall] = {}
         self._finish: str | None = None
         self._usage: WireUsage | None = None
+        #: Anything of an answer has come.
+        self.begun = False
+
+    @property
+    def finished(self) -> bool:
+        """The service said why its answer ends. A stream without that broke off."""
+        return self._finish is not None
 
     def add(self, answer: WireAnswer) -> str:
         """Take in an answer or a chunk; its text comes back."""
+        self.begun = True
         self._model = answer.model or self._model
         self._usage = answer.usage or self._usage
         if not answer.choices:
