@@ -19,6 +19,7 @@ from iii_engine.modules.catalogue import (
     Builtin,
     find,
 )
+from iii_sdk.errors import BusError
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,14 @@ def make_plan(config: Config) -> Plan:
         builtin = _builtin(entry)
         if builtin.available:
             module = builtin.load()
-            plan.modules.append(Planned(entry, module, read_options(entry, module.Options)))
+            options = read_options(entry, module.Options)
+            try:
+                module.check(options)
+            except BusError as error:
+                raise ConfigError(
+                    f"failed to create worker '{entry.name}': {error.message}"
+                ) from error
+            plan.modules.append(Planned(entry, module, options))
         elif not entry.injected and builtin.name != TELEMETRY:
             only = " (only its options level and format apply)"
             hint = only if builtin.name == OBSERVABILITY else ""

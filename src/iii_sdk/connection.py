@@ -389,10 +389,13 @@ class Connection:
     def _on_trigger_result(self, message: TriggerRegistrationResult) -> None:
         if message.error is None:
             return
-        log.error(
-            "trigger of type %s for %s was refused: %s",
+        waits = message.error.code == "trigger_type_not_found"
+        log.log(
+            logging.INFO if waits else logging.ERROR,
+            "trigger of type %s for %s %s: %s",
             message.trigger_type,
             message.function_id,
+            "waits for its type" if waits else "was refused",
             message.error.message,
         )
         entry = self.registrations.triggers.get(message.id)

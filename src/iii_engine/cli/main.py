@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,17 @@ UNAVAILABLE = ("console", "worker", "sandbox", "project", "create", "compose", "
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0 ok, 1 failure, 2 wrong usage, 130 interrupted."""
+    try:
+        code = run_command(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def run_command(argv: Sequence[str] | None) -> int:
+    """As `main`, with a closed output raised."""
     parser = make_parser()
     arguments, unknown = parser.parse_known_args(argv)
     if arguments.command in UNAVAILABLE:

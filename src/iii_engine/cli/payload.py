@@ -22,6 +22,8 @@ def make_payload(text: str | None, words: Sequence[str]) -> object:
         payload = {} if text is None else json.loads(text)
     except ValueError as error:
         raise PayloadError(f"Invalid JSON payload: {error}") from None
+    except RecursionError:
+        raise PayloadError("Invalid JSON payload: it is nested too deeply") from None
     fields = dict(key_value(word) for word in words)
     if not fields:
         return payload

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import logging
+import socket
 import sys
 import time
 
@@ -52,12 +53,27 @@ def trigger(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, function_id: str, payload: object) -> int:
     # The SDK's lines about reconnecting would only repeat the one message printed here.
     logging.getLogger("iii").addHandler(logging.NullHandler())
+    if _nobody_listens(arguments):
+        print(NO_ENGINE, file=sys.stderr)
+        return 1
     host = f"[{arguments.address}]" if ":" in arguments.address else arguments.address
     url = f"ws://{host}:{arguments.port}"
     try:
         return asyncio.run(_session(arguments, url, function_id, payload))
     except KeyboardInterrupt:
         return 130
+
+
+def _nobody_listens(arguments: argparse.Namespace) -> bool:
+    """Whether the port refuses at once; then there is nothing to wait for."""
+    try:
+        timeout = max(arguments.timeout_ms / 1000, 0.001)
+        socket.create_connection((arguments.address, arguments.port), timeout).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False  # the client may be luckier, and says what is wrong
+    return False
 
 
 async def _session(
@@ -73,6 +89,9 @@ async def _session(
                 await _describe(bus, function_id, left)
             else:
                 await _call(bus, arguments, function_id, payload, left)
+    except RecursionError:
+        print("Invalid JSON payload: it is nested too deeply", file=sys.stderr)
+        return 1
     except BusError as error:
         if not connected or error.code == LOCAL_TIMEOUT:
             print(NO_ENGINE, file=sys.stderr)

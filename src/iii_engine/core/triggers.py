@@ -255,6 +255,7 @@ class Triggers:
     def warn(self) -> None:
         """Say once what has been waiting for too long."""
         now = self._now()
+        missing: dict[str, int] = {}
         for trigger in [t for t in self._to_warn.values() if t.warn_at_ns <= now]:
             del self._to_warn[trigger.id]
             if trigger.bound:
@@ -263,7 +264,10 @@ class Triggers:
             module = MODULE_OF_TYPE.get(trigger.type)
             hint = f"; is the module {module} loaded?" if module else ""
             text = f"trigger type {trigger.type!r} is not registered{hint}"
+            missing[text] = missing.get(text, 0) + 1
             self._tell_owner(trigger, ErrorBody("trigger_type_not_found", text))
+        for text, count in missing.items():
+            log.warning("%s (%d triggers wait for it)", text, count)
 
     def _await_type(self, trigger: Trigger) -> None:
         trigger.warn_at_ns = self._now() + PATIENCE_NS["pending"]
@@ -327,7 +331,7 @@ class Triggers:
             )
 
     def _tell_owner(self, trigger: Trigger, error: ErrorBody | None) -> None:
-        if error is not None:
+        if error is not None and error.code != "trigger_type_not_found":
             log.warning(
                 "trigger of type %r for %s: %s", trigger.type, trigger.function_id, error.message
             )

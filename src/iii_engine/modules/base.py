@@ -62,6 +62,13 @@ class Module(ABC, Generic[Opts]):
         self._functions: list[str] = []
         self._types: list[TriggerType] = []
 
+    @classmethod
+    def check(cls, options: Opts) -> None:
+        """Refuse options whose form is right and whose content is not, before anything starts.
+
+        Raises `BusError` that names the option.
+        """
+
     @abstractmethod
     async def start(self) -> None:
         """Open what is needed and register what is offered. Raises on a problem that names it."""

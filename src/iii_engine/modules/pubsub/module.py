@@ -29,9 +29,13 @@ class PubSubModule(Module[PubSubOptions]):
     kind = "iii-pubsub"
     Options = PubSubOptions
 
+    @classmethod
+    def check(cls, options: PubSubOptions) -> None:
+        adapter_name(options.adapter, ADAPTERS, "local")
+        adapter_config(options.adapter, LocalConfig)
+
     async def start(self) -> None:
-        adapter_name(self.options.adapter, ADAPTERS, "local")
-        adapter_config(self.options.adapter, LocalConfig)
+        self.check(self.options)
         self.subscriptions = Subscriptions(self.engine)
         self.offer(
             "publish",

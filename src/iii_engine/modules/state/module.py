@@ -18,9 +18,13 @@ class StateModule(Module[StateOptions]):
     kind = "iii-state"
     Options = StateOptions
 
+    @classmethod
+    def check(cls, options: StateOptions) -> None:
+        adapter_name(options.adapter, ADAPTERS, "kv")
+        kv_config(options.adapter)  # the store itself belongs to the engine
+
     async def start(self) -> None:
-        adapter_name(self.options.adapter, ADAPTERS, "kv")
-        kv_config(self.options.adapter)  # the store itself belongs to the engine
+        self.check(self.options)
         self.events = StateEvents(self.engine)
         self.handlers = Handlers(self.host.store, self.events)
         self._offer_changes()
