@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from contextlib import suppress
 from typing import Final
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -141,7 +142,8 @@ class MessageSocket(WSListener):
         raw = transport.underlying_transport
         raw.resume_reading()  # the peer's answer may be behind data
         if raw.can_write_eof():
-            raw.write_eof()
+            with suppress(OSError):  # the peer is gone already
+                raw.write_eof()
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.disconnect)
         self._end()
 
