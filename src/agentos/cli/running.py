@@ -16,7 +16,7 @@ from agentos.host.home import Home
 from agentos.host.log_file import open_log
 from agentos.host.settings import read_settings
 from agentos.host.state import read_run_state
-from agentos.host.supervisor import Supervisor
+from agentos.host.supervisor import Supervisor, is_running
 
 DETACH_SECONDS = 40.0
 STOP_SECONDS = 30.0
@@ -83,7 +83,8 @@ def start_detached() -> int:
 def stop_running(home: Home) -> None:
     """Ask the supervisor to stop and wait until it has."""
     state = read_run_state(home)
-    if state is None:
+    if state is None or not is_running(home):
+        home.state_file.unlink(missing_ok=True)  # a killed supervisor leaves it behind
         raise CommandError(f"nothing runs from {home.root}")
     typer.echo(typer.style("→", fg="blue") + " Stopping …")
     try:
@@ -108,11 +109,17 @@ def addresses(home: Home) -> tuple[str, str]:
 
 def _port(home: Home, module: str, default: int) -> int:
     """The port that the config names in plain; one that comes from the environment is not set."""
-    entries = yaml.safe_load(home.engine_config.read_text()) or {}
-    for entry in entries.get("workers") or []:
-        port = (entry.get("config") or {}).get("port") if entry.get("name") == module else None
-        if isinstance(port, int):
-            return port
+    try:
+        document = yaml.safe_load(home.engine_config.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return default  # the engine says what is wrong with it
+    entries = document.get("workers") if isinstance(document, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and entry.get("name") == module:
+            config = entry.get("config")
+            port = config.get("port") if isinstance(config, dict) else None
+            if isinstance(port, int):
+                return port
     return default
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from msgspec import Struct
 
 from agentos.host.catalogue import worker_names
 from agentos.host.home import HomeError
+
+
+_NAME = re.compile(r"[\w-]{1,64}")
+#: Names of other processes; the log file of a host has its name.
+TAKEN = ("engine", "supervisor")
 
 
 class Settings(Struct):
@@ -28,6 +34,8 @@ class Settings(Struct):
         known = worker_names()
         placed: dict[str, str] = {}
         for host, workers in self.hosts.items():
+            if not _NAME.fullmatch(host) or host in TAKEN:
+                raise HomeError(f"config.toml: [hosts] {host!r} cannot be the name of a host")
             for worker in workers:
                 if worker not in known:
                     raise HomeError(f"config.toml: [hosts] {host}: there is no worker {worker!r}")
@@ -49,7 +57,7 @@ def read_settings(path: Path) -> Settings:
         values = tomllib.loads(path.read_text())
     except FileNotFoundError:
         return Settings()
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise HomeError(f"cannot read {path}: {error}") from error
     try:
         return msgspec.convert(values, Settings)

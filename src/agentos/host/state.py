@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from agentos.host.home import Home
+from agentos.host.home import Home, HomeError
 
 
 class RunState(Struct):
@@ -24,8 +24,10 @@ class RunState(Struct):
 
 
 def read_run_state(home: Home) -> RunState | None:
-    """The state of the system that runs from this home, or None."""
+    """The state of the system that runs from this home, or None. Raises `HomeError`."""
     try:
         return msgspec.json.decode(home.state_file.read_bytes(), type=RunState)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
+    except OSError as error:
+        raise HomeError(f"cannot read {home.state_file}: {error.strerror}") from error

@@ -72,6 +72,11 @@ class Supervisor:
     def run(self) -> int:
         """Start everything and stay until a signal ends it. Returns the exit code."""
         lock = take_lock(self.home)
+        try:
+            check_ports(self.engine_url, self.api_url)
+        except HomeError:
+            lock.close()
+            raise
         self._signals = Signals()
         try:
             self._start_all()
@@ -109,7 +114,7 @@ class Supervisor:
         os.close(go_read)
         self._wait_for_engine(engine)
         os.close(go_write)
-        self._wait_for_hosts(ready_pipes)
+        self._wait_for_hosts(engine, ready_pipes)
         if not self._stopping:
             self._save_state()
             self.on_ready()
@@ -139,13 +144,15 @@ class Supervisor:
             last = lines[-1] if lines else "it said nothing"
             raise HomeError(f"the engine did not start: {last} (log: {log_file})")
 
-    def _wait_for_hosts(self, pipes: list[int]) -> None:
-        """A host closes its pipe when its workers are on the bus, or by dying."""
+    def _wait_for_hosts(self, engine: Child, pipes: list[int]) -> None:
+        """A host closes its pipe when its workers are on the bus, or by dying. Without the engine
+        they would wait for ever."""
         deadline = time.monotonic() + START_SECONDS
         waiting = set(pipes)
         while waiting and time.monotonic() < deadline and not self._signalled(0):
             readable, _, _ = select.select(waiting, [], [], 0.1)
             waiting -= set(readable)
+            self._check_engine_alive(engine)
         for pipe in pipes:
             os.close(pipe)
         for child in self._children[1:]:
@@ -236,6 +243,33 @@ class Signals:
         signal.set_wakeup_fd(-1)
         self._read.close()
         self._write.close()
+
+
+def check_ports(*urls: str) -> None:
+    """Raises `HomeError` when another program listens there: our workers would talk to it."""
+    for url in urls:
+        port = urllib.parse.urlsplit(url).port or 80
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError as error:
+                raise HomeError(
+                    f"cannot listen on port {port}: {error.strerror}; AGENTOS_ENGINE_PORT and "
+                    "AGENTOS_HTTP_PORT choose others"
+                ) from error
+
+
+def is_running(home: Home) -> bool:
+    """Whether a supervisor runs from this home. What its files say may be older than its end."""
+    try:
+        with home.lock_file.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def take_lock(home: Home) -> IO[str]:
