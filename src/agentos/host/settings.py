@@ -12,7 +12,6 @@ from msgspec import Struct
 from agentos.host.catalogue import worker_names
 from agentos.host.home import HomeError
 
-
 _NAME = re.compile(r"[\w-]{1,64}")
 #: Names of other processes; the log file of a host has its name.
 TAKEN = ("engine", "supervisor")
