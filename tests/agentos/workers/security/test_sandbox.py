@@ -83,7 +83,7 @@ async def test_cancelling_removes_the_container(
     log = tmp_path / "log"
     install(tmp_path, monkeypatch, STUCK.format(log=log))
     task = asyncio.create_task(sandbox.docker_exec(DockerExec(["x"])))
-    await until(log.exists)
+    await until(lambda: log.exists() and "run" in log.read_text())
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
