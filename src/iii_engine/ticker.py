@@ -6,16 +6,17 @@ import asyncio
 
 from iii_engine.core.engine import Engine
 
-#: Seconds between two looks, while the core waits for something and while it does not.
-BUSY_SECONDS = 0.02
+#: Seconds between two looks: at most, and at least. In between exactly until something is due.
 IDLE_SECONDS = 0.1
+LEAST_SECONDS = 0.001
 
 
 class Ticker:
     """Calls `engine.advance` when something is due.
 
     Deadlines come and go with every call, so arming a timer for each would cost more than they are
-    worth: the core is looked at in coarse steps instead.
+    worth: the core is looked at in coarse steps instead. A deadline that is set and passes between
+    two looks is met that much later.
     """
 
     def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
@@ -27,8 +28,15 @@ class Ticker:
         self._handle.cancel()
 
     def _tick(self) -> None:
-        due = self._engine.next_deadline_ns()
-        pause = IDLE_SECONDS if due is None else BUSY_SECONDS
-        self._handle = self._loop.call_later(pause, self._tick)
-        if due is not None and due <= self._engine.clock.monotonic_ns():
-            self._engine.advance()
+        engine = self._engine
+        due = engine.next_deadline_ns()
+        try:
+            if due is not None and due <= engine.clock.monotonic_ns():
+                engine.advance()
+                due = engine.next_deadline_ns()
+        finally:
+            pause = IDLE_SECONDS
+            if due is not None:
+                wait = (due - engine.clock.monotonic_ns()) / 1e9
+                pause = min(pause, max(LEAST_SECONDS, wait))
+            self._handle = self._loop.call_later(pause, self._tick)

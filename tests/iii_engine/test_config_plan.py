@@ -23,9 +23,9 @@ def test_worker_listeners_start_last() -> None:
 
 
 def test_what_this_version_lacks_is_a_warning() -> None:
-    made = plan("workers: [{name: iii-cron}, {name: iii-telemetry}, {name: iii-observability}]")
+    made = plan("workers: [{name: iii-sandbox}, {name: iii-telemetry}, {name: iii-observability}]")
     assert made.warnings == [
-        "module iii-cron is not available in this version",
+        "module iii-sandbox is not available in this version",
         "module iii-observability is not available in this version "
         "(only its options level and format apply)",
     ]

@@ -75,11 +75,12 @@ class Desk:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and everything happen that is due meanwhile, each at its time."""
-        end = self.clock.now_ns() + int(seconds * 1e9)
+        now = self.clock.monotonic_ns
+        end = now() + round(seconds * 1e9)
         while (due := self.engine.next_deadline_ns()) is not None and due <= end:
-            self.clock.advance(max(0, due - self.clock.now_ns()) / 1e9)
+            self.clock.advance(max(0, due - now()) / 1e9)
             self.engine.advance()
-        self.clock.advance((end - self.clock.now_ns()) / 1e9)
+        self.clock.advance((end - now()) / 1e9)
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ workers:
           store_method: file_based
           file_path: ${AGENTOS_HOME}/data/state
   - name: iii-pubsub
+  - name: iii-cron
   - name: iii-http
     config:
       host: 127.0.0.1

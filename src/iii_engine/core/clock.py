@@ -119,12 +119,17 @@ class VirtualClock:
 
     def __init__(self, start_ns: int = 1_700_000_000_000_000_000) -> None:
         self._now = start_ns
+        self._ahead = 0
 
     def now_ns(self) -> int:
-        return self._now
+        return self._now + self._ahead
 
     def monotonic_ns(self) -> int:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        self._now += int(seconds * 1e9)
+        self._now += round(seconds * 1e9)
+
+    def jump(self, seconds: float) -> None:
+        """Somebody sets the clock forward, or back by a negative number; no time passes."""
+        self._ahead += round(seconds * 1e9)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Callable
 from itertools import count
+
+log = logging.getLogger("iii.timers")
 
 
 class Timer:
@@ -55,4 +58,7 @@ class Timers:
         while self._heap and self._heap[0][0] <= now:
             due.append(heapq.heappop(self._heap)[2])
         for timer in due:
-            timer.fire()
+            try:
+                timer.fire()
+            except Exception:
+                log.exception("what was due at this time failed")

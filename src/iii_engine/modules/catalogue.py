@@ -64,7 +64,7 @@ BUILTINS = (
     Builtin(
         "iii-pubsub", "pubsub::PubSubModule", "iii_engine.modules.pubsub:PubSubModule", default=True
     ),
-    Builtin("iii-cron", "cron::CronModule", default=True),
+    Builtin("iii-cron", "cron::CronModule", "iii_engine.modules.cron:CronModule", default=True),
     Builtin("iii-kv", "kv_server::KvServer", "iii_engine.modules.kv:KvModule"),
     Builtin("iii-exec", "shell::ExecModule"),
     Builtin("iii-bridge", "bridge_client::BridgeClientModule"),

@@ -68,10 +68,10 @@ def test_cases_5_to_7_and_11_end_with_1(capsys: Output, text: str, reason: str) 
 
 
 def test_check_prints_the_modules_and_what_is_missing(capsys: Output) -> None:
-    assert check("workers: [{name: iii-state}, {name: iii-cron}]", "start") == 0
+    assert check("workers: [{name: iii-state}, {name: iii-sandbox}]", "start") == 0
     output = capsys.readouterr()
     assert output.out.split() == ["iii-state", "iii-engine-functions", "iii-worker-manager"]
-    assert output.err == "warning: module iii-cron is not available in this version\n"
+    assert output.err == "warning: module iii-sandbox is not available in this version\n"
 
 
 def test_check_of_the_default_config(capsys: Output) -> None:

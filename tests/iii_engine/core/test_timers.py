@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from iii_engine.core.clock import VirtualClock
+import pytest
+
+from iii_engine.core.clock import SeededIds, VirtualClock
+from iii_engine.core.engine import Engine
 from iii_engine.core.timers import Timers
 
 
@@ -59,3 +62,30 @@ def test_what_a_timer_adds_for_now_waits_for_the_next_time() -> None:
     timers.after(0, again)
     timers.advance()
     assert seen == ["x"]
+
+
+def test_setting_the_clock_moves_no_timer_of_an_engine() -> None:
+    clock, seen = VirtualClock(), list[str]()
+    engine = Engine(clock, SeededIds(1))
+    engine.timers.after(10, lambda: seen.append("due"))
+    clock.jump(-3600)
+    clock.advance(10)
+    assert engine.next_deadline_ns() == clock.monotonic_ns()
+    engine.advance()
+    assert seen == ["due"]
+    engine.timers.after(10, lambda: seen.append("early"))
+    clock.jump(7200)
+    engine.advance()
+    assert seen == ["due"]
+
+
+def test_one_that_fails_is_logged_and_keeps_none_from_its_turn(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock, seen = VirtualClock(), list[str]()
+    timers = Timers(clock.now_ns)
+    timers.after(0, lambda: seen.remove("absent"))
+    timers.after(0, lambda: seen.append("next"))
+    timers.advance()
+    assert seen == ["next"]
+    assert "ValueError" in caplog.text

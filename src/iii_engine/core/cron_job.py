@@ -1,0 +1,79 @@
+"""One cron job as a state machine: it is told the time and what ended, and says what to run.
+
+Runs of a job never overlap, and ticks that passed are not made up for.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final, Literal, TypeAlias
+
+from iii_engine.core.cron_schedule import NS, Schedule
+
+#: What happens to a tick while a run is going on.
+Overlap: TypeAlias = Literal["skip", "queue"]
+#: What happens to ticks that nobody saw: the machine slept, its clock jumped, the engine was down.
+Missed: TypeAlias = Literal["skip", "run_once"]
+
+#: A tick that is seen later than this was missed; the clock going back further is a jump.
+LATE_NS: Final = 60 * NS
+#: Ticks that may wait for a run to end; one more drops the oldest.
+MAX_QUEUED: Final = 100
+
+
+class CronJob:
+    """Time is the wall clock's, in nanoseconds since the Unix epoch.
+
+    `last_ns` is the latest instant that is known to be handled, if any: with `run_once` what was
+    due since then and is past runs at the first look.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        now_ns: int,
+        *,
+        overlap: Overlap = "skip",
+        missed: Missed = "skip",
+        last_ns: int | None = None,
+    ) -> None:
+        self._schedule = schedule
+        self._overlap = overlap
+        self._missed = missed
+        self._seen_ns = now_ns
+        since = now_ns if last_ns is None or missed == "skip" else min(last_ns, now_ns)
+        #: The next tick; None when there is none any more.
+        self.due_ns = schedule.next_after(since)
+        self.running = False
+        self._queued: deque[int] = deque(maxlen=MAX_QUEUED)
+        #: Ticks that did not run, because of a run that was going on or because they were missed.
+        self.skipped = 0
+
+    def look(self, now_ns: int) -> int | None:
+        """The instant of the tick to run now, if any. Look at least every minute."""
+        if now_ns < self._seen_ns - LATE_NS:
+            self.due_ns = self._schedule.next_after(now_ns)
+        self._seen_ns = now_ns
+        due = self.due_ns
+        if due is None or now_ns < due:
+            return None
+        self.due_ns = self._schedule.next_after(now_ns)
+        if now_ns - due > LATE_NS and self._missed == "skip":
+            self.skipped += 1
+            return None
+        if not self.running:
+            self.running = True
+            return due
+        if self._overlap == "queue":
+            self.skipped += len(self._queued) == MAX_QUEUED
+            self._queued.append(due)
+        else:
+            self.skipped += 1
+        return None
+
+    def ended(self) -> int | None:
+        """The run ended; the instant of the tick that waited and runs next, if any."""
+        if self._queued:
+            return self._queued.popleft()
+        self.running = False
+        return None

@@ -1,0 +1,102 @@
+"""The config of a trigger of type `cron`."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, tzinfo
+from typing import Literal
+
+import msgspec
+from msgspec import Raw, field
+
+from iii_engine.core.cron_expression import BadExpression, parse
+from iii_engine.core.cron_job import Missed, Overlap
+from iii_engine.core.cron_schedule import Every, InZone, Schedule, parse_interval
+from iii_engine.core.fanout import Condition
+from iii_engine.core.triggers import Trigger
+from iii_sdk.errors import BusError
+from iii_sdk.protocol import NULL, is_null
+
+
+class BadJob(BusError):
+    """The trigger cannot be bound; the message says why."""
+
+    code = "invalid_config"
+
+
+class CronConfig(Condition):
+    """When, and what happens to ticks that cannot run. `data` goes to the handler.
+
+    `expression` has 5, 6 or 7 fields, or is a macro; `interval` such as `30s` stands in its place.
+    """
+
+    expression: str | None = None
+    schedule: str | None = None
+    cron: str | None = None
+    interval: str | None = None
+    timezone: str = "UTC"
+    data: Raw = field(default_factory=lambda: NULL)
+    overlap: Overlap = "skip"
+    missed: Missed = "skip"
+
+    @property
+    def text(self) -> str:
+        """The expression under whichever name it came, `""` for none."""
+        return (self.expression or self.schedule or self.cron or "").strip()
+
+    def make_schedule(self, anchor_ns: int) -> Schedule:
+        """Raises `BadJob`. Intervals are counted from `anchor_ns`."""
+        if self.interval is not None:
+            if self.text:
+                raise BadJob("Cron trigger has both an expression and an interval")
+            try:
+                return Every(parse_interval(self.interval), anchor_ns)
+            except ValueError as error:
+                raise BadJob(f"Invalid cron interval '{self.interval}': {error}") from None
+        if not self.text:
+            raise BadJob("Cron expression is required")
+        try:
+            return InZone(parse(self.text), zone(self.timezone))
+        except BadExpression as error:
+            raise BadJob(f"Invalid cron expression '{self.text}': {error}") from None
+
+    def job_key(self, function_id: str) -> str:
+        """The same for all registrations of one logical job, on whichever engine."""
+        parts = [function_id, self.text or f"every {self.interval}", self.timezone]
+        if not is_null(self.data):
+            parts.append(bytes(self.data).decode())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+class CronEvent(msgspec.Struct):
+    """What a handler gets; times in UTC. `data` comes when the trigger has it."""
+
+    trigger: Literal["cron"]
+    job_id: str
+    scheduled_time: str
+    actual_time: str
+    data: Raw = field(default_factory=Raw)
+
+
+def read_config(trigger: Trigger) -> CronConfig:
+    """Raises `BadJob` that names the wrong field."""
+    try:
+        return msgspec.json.decode(
+            b"{}" if is_null(trigger.config) else trigger.config, type=CronConfig
+        )
+    except msgspec.DecodeError as error:
+        raise BadJob(f"config of a cron trigger: {error}") from None
+
+
+def zone(name: str) -> tzinfo:
+    """A zone by its IANA name. Raises `BadJob`."""
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise BadJob(
+            f"Invalid timezone '{name}': not in this machine's time zone database"
+        ) from None

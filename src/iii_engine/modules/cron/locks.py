@@ -1,0 +1,153 @@
+"""Locks on ticks, so that each runs once however often its job is registered."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+from msgspec import Struct
+
+from iii_engine.core.clock import Clock
+from iii_engine.storage.base import Store, Transaction
+
+log = logging.getLogger("iii.cron")
+
+#: Where the instants of jobs with `missed: run_once` are, in milliseconds, by job key.
+RUNS = "cron/runs"
+
+
+class Locks(Protocol):
+    """The locks of one module. A job key is the same on all engines, an owner is one engine."""
+
+    ttl_ms: int
+
+    def acquire(
+        self, job: str, instant_ns: int, done: Callable[[bool], None], *, remember: bool = False
+    ) -> None:
+        """Take the lock of one tick; `done(False)` when another has it, or it cannot be known.
+
+        It is never given back, but kept until its time is over: an engine whose clock is slow
+        shall find it. `remember` also keeps the instant for `last_ns`.
+        """
+        ...
+
+    def renew(self, job: str, instant_ns: int) -> None:
+        """The tick still runs. Does nothing when the lock is another owner's by now."""
+        ...
+
+    def last_ns(self, job: str) -> int | None:
+        """The latest instant that was remembered."""
+        ...
+
+    def remember(self, job: str, instant_ns: int) -> None: ...
+
+
+class Lock(Struct):
+    """A lock as it is stored."""
+
+    owner: str
+    expires_at_ms: int
+
+
+class StoreLocks:
+    """Locks in the store of this engine."""
+
+    def __init__(self, store: Store, clock: Clock, owner: str, index: str, ttl_ms: int) -> None:
+        self._store = store
+        self._clock = clock
+        self._owner = owner
+        self._space = f"cron/{index}"
+        self._made: deque[tuple[int, str]] = deque()  # when each was made, and its key
+        self.ttl_ms = ttl_ms
+
+    def open(self) -> None:
+        """Remove what an earlier engine left behind."""
+        now = self._now_ms()
+
+        def sweep(transaction: Transaction) -> None:
+            for key, _ in list(transaction.items(self._space)):
+                self._free(transaction, key, now)
+
+        if self._store.read(lambda transaction: transaction.count(self._space)):
+            self._store.write(sweep, _report)
+
+    def acquire(
+        self, job: str, instant_ns: int, done: Callable[[bool], None], *, remember: bool = False
+    ) -> None:
+        now, key = self._now_ms(), _key(job, instant_ns)
+        old = self._old(now)
+
+        def take(transaction: Transaction) -> bool:
+            for other in old:
+                self._free(transaction, other, now)
+            held = _lock(transaction.get(self._space, key))
+            if held is not None and held.expires_at_ms > now:
+                return False
+            lock = Lock(self._owner, now + self.ttl_ms)
+            transaction.put(self._space, key, msgspec.json.encode(lock))
+            if remember:
+                transaction.put(RUNS, job, b"%d" % (instant_ns // 1_000_000))
+            return True
+
+        def taken(got: bool | None, error: BaseException | None) -> None:
+            if got:
+                self._made.append((now, key))
+            _report(None, error)
+            done(bool(got))
+
+        self._store.write(take, taken)
+
+    def renew(self, job: str, instant_ns: int) -> None:
+        now, key = self._now_ms(), _key(job, instant_ns)
+
+        def prolong(transaction: Transaction) -> None:
+            held = _lock(transaction.get(self._space, key))
+            if held is None or held.owner == self._owner:
+                lock = Lock(self._owner, now + self.ttl_ms)
+                transaction.put(self._space, key, msgspec.json.encode(lock))
+
+        self._store.write(prolong, _report)
+        self._made.append((now, key))
+
+    def last_ns(self, job: str) -> int | None:
+        found = self._store.read(lambda transaction: transaction.get(RUNS, job))
+        return None if found is None else int(found) * 1_000_000
+
+    def remember(self, job: str, instant_ns: int) -> None:
+        value = b"%d" % (instant_ns // 1_000_000)
+        self._store.write(lambda transaction: transaction.put(RUNS, job, value), _report)
+
+    def _old(self, now: int) -> list[str]:
+        """Locks of this engine whose time may be over; they go with the next one."""
+        old = []
+        while self._made and self._made[0][0] + self.ttl_ms <= now:
+            old.append(self._made.popleft()[1])
+        return old
+
+    def _free(self, transaction: Transaction, key: str, now: int) -> None:
+        lock = _lock(transaction.get(self._space, key))
+        if lock is None or lock.expires_at_ms <= now:
+            transaction.delete(self._space, key)
+
+    def _now_ms(self) -> int:
+        return self._clock.now_ns() // 1_000_000
+
+
+def _key(job: str, instant_ns: int) -> str:
+    return f"{job}:{instant_ns // 1_000_000}"
+
+
+def _lock(record: bytes | None) -> Lock | None:
+    """None for one that is not there, or that nobody could have written."""
+    try:
+        return None if record is None else msgspec.json.decode(record, type=Lock)
+    except msgspec.DecodeError:
+        return None
+
+
+def _report(_: None, error: BaseException | None) -> None:
+    if error is not None:
+        log.error("the locks of cron jobs cannot be kept: %s", error, exc_info=error)

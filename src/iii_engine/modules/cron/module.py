@@ -1,0 +1,68 @@
+"""`iii-cron`: the trigger type `cron`.
+
+Each tick runs once, runs of a job do not overlap, and unless a trigger asks for more, ticks that
+pass during a run or while nobody looked are skipped.
+"""
+
+from __future__ import annotations
+
+from iii_engine.core.triggers import Trigger, TriggerType
+from iii_engine.modules.adapters import adapter_config, adapter_name, warn_of_method
+from iii_engine.modules.base import Host, Module, schema
+from iii_engine.modules.cron.bound import BoundJob
+from iii_engine.modules.cron.config import BadJob, CronConfig, CronEvent, read_config
+from iii_engine.modules.cron.locks import StoreLocks
+from iii_engine.modules.cron.options import ADAPTERS, CronOptions, LockConfig
+
+
+class CronModule(Module[CronOptions]):
+    """Jobs are the triggers; they live as long as those."""
+
+    kind = "iii-cron"
+    Options = CronOptions
+
+    def __init__(self, name: str, options: CronOptions, host: Host) -> None:
+        super().__init__(name, options, host)
+        self.jobs: dict[str, BoundJob] = {}
+
+    async def start(self) -> None:
+        adapter_name(self.options.adapter, ADAPTERS, "kv")
+        config = adapter_config(self.options.adapter, LockConfig)
+        warn_of_method(config)
+        engine = self.engine
+        self.locks = StoreLocks(
+            self.host.store, engine.clock, engine.ids.uuid(), config.lock_index, config.lock_ttl_ms
+        )
+        self.locks.open()
+        self.offer_type(
+            TriggerType(
+                "cron",
+                "Calls a function at the times of a cron expression, or at equal distances",
+                schema(CronConfig),
+                schema(CronEvent),
+                bind=self._bind,
+                unbind=self._unbind,
+            )
+        )
+
+    async def quiesce(self) -> None:
+        self._close_jobs()
+
+    async def stop(self) -> None:
+        self._close_jobs()
+        self.jobs.clear()
+        await super().stop()
+
+    def _bind(self, trigger: Trigger) -> None:
+        if trigger.id in self.jobs:
+            raise BadJob(f"Cron job '{trigger.id}' is already registered")
+        self.jobs[trigger.id] = BoundJob(self.engine, self.locks, trigger, read_config(trigger))
+
+    def _unbind(self, trigger: Trigger) -> None:
+        job = self.jobs.pop(trigger.id, None)
+        if job is not None:
+            job.close()
+
+    def _close_jobs(self) -> None:
+        for job in self.jobs.values():
+            job.close()

@@ -1,0 +1,26 @@
+"""Options of `iii-cron`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from iii_engine.modules.adapters import Adapter, KvConfig
+
+
+class CronOptions(Struct, forbid_unknown_fields=True):
+    """Where the locks of ticks are kept; without an adapter in the engine's own store."""
+
+    adapter: Adapter = field(default_factory=Adapter)
+
+
+class LockConfig(KvConfig, forbid_unknown_fields=True):
+    """Config of the adapter `kv`. A tick is locked `lock_ttl_ms` long, and while it runs."""
+
+    lock_ttl_ms: Annotated[int, Meta(ge=1)] = 30_000
+    lock_index: str = "cron_locks"
+
+
+#: Names of adapters with their older class names.
+ADAPTERS = {"kv": ("modules::cron::KvCronAdapter", "workers::cron::KvCronAdapter")}
