@@ -43,6 +43,7 @@ from iii_sdk.program import run
 from iii_sdk.protocol import ChannelRef, HttpAuth, HttpInvocation
 from iii_sdk.registrations import TypeHandler
 from iii_sdk.state import State, Transacted, Updated, Written
+from iii_sdk.stream_items import StreamItems, StreamStore
 from iii_sdk.streams import Event, EventStream, Response
 from iii_sdk.worker import Worker
 
@@ -111,6 +112,8 @@ __all__ = [
     "RegisterTriggerTypeInput",
     "Response",
     "State",
+    "StreamItems",
+    "StreamStore",
     "TelemetryOptions",
     "Timeout",
     "TooLarge",

@@ -17,6 +17,7 @@ from iii_sdk.connection import Connection
 from iii_sdk.current_call import current_call
 from iii_sdk.protocol import NULL, ChannelRef, RegisterTrigger, parse_traceparent
 from iii_sdk.state import State
+from iii_sdk.stream_items import StreamItems
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class Receipt(msgspec.Struct, rename="camel"):
 
 
 class Bus:
-    """Calls of functions, state, channels and the log. Use it on the event loop only.
+    """Calls of functions, state, streams, channels and the log. Use it on the event loop only.
 
     Calls made while a handler runs carry the trace context of its call.
     """
@@ -40,6 +41,7 @@ class Bus:
         self.connection = connection
         self.name = name
         self.state = State(self.call)
+        self.stream = StreamItems(self.call)
         self.log = Log(self)
 
     @property

@@ -28,6 +28,7 @@ from iii_sdk.http_function import HttpFunction
 from iii_sdk.protocol import NULL, HttpInvocation, RegisterFunction, RegisterTriggerType
 from iii_sdk.registrations import TypeHandler
 from iii_sdk.service import Service
+from iii_sdk.stream_items import StreamStore
 from iii_sdk.transport import Endpoint
 from iii_sdk.websocket import WebSocketEndpoint
 
@@ -164,6 +165,11 @@ class Worker:
         function = self.http_functions[function_id] = HttpFunction(message, bindings)
         for service in self._services:
             service.add_http(function)
+
+    def stream(self, name: str, store: StreamStore) -> None:
+        """Keep the items of a stream; raises `ValueError` when this worker does so already."""
+        for function_id, operation in store.functions(name).items():
+            self.function(function_id)(operation)
 
     def _add(self, function: Function) -> None:
         self._check((function.id, *function.aliases))
