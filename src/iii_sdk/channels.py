@@ -64,6 +64,12 @@ class ChannelWriter:
             self._transport.close(1000, "channel_close")
             await self._transport.wait_closed()
 
+    def abort(self) -> None:
+        """Drop the channel without a close, so that what was sent is not taken for all of it."""
+        if self._transport is not None:
+            self._transport.abort()
+        self.ended.set()
+
     async def _ready(self) -> Transport:
         if self._transport is None:
             await self.open()

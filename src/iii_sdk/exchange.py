@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
@@ -78,6 +79,9 @@ class Exchange:
             writer = await self._service.bus.open_writer(ref)
             try:
                 await self._send_all(stream, first, writer)
+            except asyncio.CancelledError:
+                writer.abort()
+                raise
             finally:
                 await writer.close()
         finally:

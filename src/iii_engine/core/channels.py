@@ -39,6 +39,9 @@ SWEEP_NS: Final = 60 * 1_000_000_000
 FINISHED: Final = 1000
 REFUSED: Final = 1008
 
+#: What a reader is told when the writer was lost without a Close frame. On the wire it is 1000.
+BROKEN: Final = 1006
+
 
 class ReadEnd(Protocol):
     """Where frames go. It calls `hold` when it cannot take more and `release` when it can."""
@@ -82,6 +85,7 @@ class Channel:
 
     __slots__ = (
         "_bytes",
+        "_end_code",
         "_frames",
         "_held",
         "_paused",
@@ -118,6 +122,7 @@ class Channel:
         self.forget = forget
         self._frames: deque[tuple[bool, bytes]] = deque()
         self._bytes = 0
+        self._end_code = FINISHED  # what the reader is told after the last frame
         self._reader: ReadEnd | None = None
         self._writer: WriteEnd | None = None
         self._reader_done = False
@@ -177,13 +182,14 @@ class Channel:
             self._paused = True
             self._writer.pause()
 
-    def finish(self) -> None:
-        """The writer closed or dropped: the reader gets the rest, then the end."""
+    def finish(self, code: int = FINISHED) -> None:
+        """The writer closed, or dropped (`BROKEN`): the reader gets the rest, then the end."""
         if self._writer_done:
             return
         self._writer_done, self._writer = True, None
+        self._end_code = code
         if not self._frames:
-            self._end_reader(FINISHED)
+            self._end_reader(code)
         self._settle()
 
     # -- reader's side ---------------------------------------------------------------------------
@@ -224,7 +230,7 @@ class Channel:
             self._bytes -= len(data)
             self._reader.deliver(text, data)
         if self._writer_done and not self._frames:
-            self._end_reader(FINISHED)
+            self._end_reader(self._end_code)
             self._settle()
         elif self._paused and self._writer is not None and not self.full:
             self._paused = False

@@ -15,7 +15,7 @@ from picows import (
     WSUpgradeResponseWithListener,
 )
 
-from iii_engine.core.channels import Channel, Channels
+from iii_engine.core.channels import BROKEN, FINISHED, Channel, Channels
 from iii_engine.core.sessions import LARGE_MESSAGE
 from iii_engine.net.assembly import FRAGMENT, MAX_FRAME, TEXT
 from iii_engine.net.message_socket import MessageSocket
@@ -88,7 +88,7 @@ class WriterSocket(_ChannelSocket):
         return self._channel.attach_writer(self)
 
     def _detach(self) -> None:
-        self._channel.finish()
+        self._channel.finish(FINISHED if self.closed_by_peer else BROKEN)
 
     def on_message(self, kind: int, payload: bytes) -> None:
         self._channel.write(kind == TEXT, payload)
@@ -110,6 +110,9 @@ class ReaderSocket(_ChannelSocket):
 
     def _detach(self) -> None:
         self._channel.leave()
+
+    def end(self, code: int) -> None:
+        super().end(FINISHED if code == BROKEN else code)
 
     def deliver(self, text: bool, data: bytes) -> None:
         transport = self.transport

@@ -49,6 +49,7 @@ class MessageSocket(WSListener):
     def __init__(self, max_message_bytes: int) -> None:
         self.transport: WSTransport | None = None
         self.ended = False
+        self.closed_by_peer = False  # with a Close frame
         self.writable = True  # the peer reads what it is sent
         self.quiet_sweeps = 0  # since the last frame from the peer; whoever sweeps counts
         self._assembler = Assembler(max_message_bytes)
@@ -106,6 +107,7 @@ class MessageSocket(WSListener):
         elif kind is WSMsgType.CLOSE:
             transport.send_close(WSCloseCode(close_reply(frame.get_payload_as_bytes())))
             transport.disconnect()
+            self.closed_by_peer = True
             self._end()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -127,6 +129,7 @@ class MessageSocket(WSListener):
         closing = transport.close_handshake
         if closing is not None and closing.recv is not None:
             # A second Close frame, or garbage, in one packet with the first, which decides.
+            self.closed_by_peer = True
             code = closing.recv.code.value
             transport.send_close(WSCloseCode(close_reply(code.to_bytes(2, "big") if code else b"")))
         asyncio.get_running_loop().call_soon(self._end)

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
-from iii_engine.core.channels import Channel
+from iii_engine.core.channels import BROKEN, FINISHED, Channel
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
 from iii_engine.net.channel_socket import channel_listener
@@ -150,6 +150,42 @@ async def test_dropped_writer_ends_the_reader(place: Place) -> None:
     writer.transport.abort()
     assert await asyncio.wait_for(reader.recv(), 5) == "a"
     assert await closed_with(reader) == 1000
+
+
+class Listening:
+    """A reader in the engine itself."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def deliver(self, text: bool, data: bytes) -> None:
+        self.frames.append(data)
+
+    def end(self, code: int) -> None:
+        self.ended.set_result(code)
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_the_engine_tells_a_dropped_writer_from_one_that_closed(
+    place: Place, early: bool
+) -> None:
+    for drop, code in ((False, FINISHED), (True, BROKEN)):
+        channel, reader = place.channels.create(), Listening()
+        if early:
+            channel.attach_reader(reader)
+        writer = await place.writer(channel)
+        await writer.send(b"a")
+        await asyncio.wait_for(await writer.ping(), 5)
+        if drop:
+            writer.transport.abort()
+        else:
+            await writer.close(1011)
+        if not early:
+            await until(lambda channel=channel: channel.has_writer and channel._writer is None)
+            channel.attach_reader(reader)
+        assert await asyncio.wait_for(reader.ended, 5) == code
+        assert reader.frames == [b"a"]
 
 
 async def test_case_70_a_megabyte_arrives_whole(place: Place) -> None:

@@ -17,6 +17,9 @@ log = logging.getLogger("iii.http")
 _CRASHES = frozenset({"", "invocation_failed", "UNKNOWN"})
 CRASH_MESSAGE = "internal server error"
 
+#: Header of an answer whose worker has just gone: it mostly is back at once.
+RETRY_SOON = b"retry-after: 1\r\n"
+
 
 def body_of(message: str, **more: object) -> bytes:
     return msgspec.json.encode({"error": message, **more})

@@ -19,6 +19,7 @@ from iii_engine.modules.http.payload import Head, read_head
 from iii_engine.modules.http.request import Request
 from iii_engine.modules.http.result import JSON_TYPE
 from iii_engine.modules.http.routes import Route, RouteConfig, Routes
+from iii_engine.modules.http.vanished import Vanished
 from iii_engine.net.http_exchange import Exchange
 from iii_sdk.protocol import ErrorBody
 
@@ -56,6 +57,7 @@ class Gateway:
         self.error_id = engine.ids.span_id
         self.channels = engine.channels
         self.routes = Routes(ignore_trailing_slash=options.ignore_trailing_slash)
+        self.vanished = Vanished(loop.time, ignore_trailing_slash=options.ignore_trailing_slash)
         self.middleware = _middleware(options)
         name = options.request_id_header.lower()
         self._request_id_header = name
@@ -82,6 +84,9 @@ class Gateway:
         match = self.routes.find(exchange.method, path)
         if match.route is not None:
             self._admit(Request(self, exchange, match.route, match.params, path))
+        elif self.vanished.has(exchange.method, path):
+            body = failure.body_of("The worker of this route has gone", path=path)
+            self.answer(exchange, 503, body, failure.RETRY_SOON)
         elif match.allowed:
             allow = f"allow: {', '.join(match.allowed)}\r\n".encode()
             self.answer(exchange, 405, failure.body_of("Method Not Allowed"), allow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from iii_engine.core.sessions import Status
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import Host, Module, schema
 from iii_engine.modules.http.gateway import Gateway
@@ -45,7 +46,12 @@ class HttpModule(Module[HttpOptions]):
 
     def _bind(self, trigger: Trigger) -> None:
         config = read_config(bytes(trigger.config))
-        self.gateway.routes.add(Route(trigger.id, trigger.function_id, config))
+        route = Route(trigger.id, trigger.function_id, config)
+        self.gateway.routes.add(route)
+        self.gateway.vanished.back(route)
 
     def _unbind(self, trigger: Trigger) -> None:
-        self.gateway.routes.remove(trigger.id)
+        route = self.gateway.routes.remove(trigger.id)
+        owner = trigger.owner
+        if route is not None and owner is not None and owner.status is Status.GONE:
+            self.gateway.vanished.add(route)

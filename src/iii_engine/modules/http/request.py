@@ -50,6 +50,9 @@ _encode = msgspec.json.encode
 #: How long a response channel may stay open after its handler failed, in seconds.
 FAILED_STREAM_SECONDS = 5.0
 
+#: The program of the handler went away.
+STOPPED = ErrorBody("invocation_stopped", "Invocation stopped")
+
 #: How long a null result waits for a writer that is still connecting, in seconds.
 LATE_WRITER_SECONDS = 0.25
 
@@ -277,7 +280,12 @@ class Request:
             return channel
         channel = channels.open(channel_id, self._write_key, "")
         self._stream = ResponseStream(
-            self.exchange, channel, self._common_head, self.release, self._done
+            self.exchange,
+            channel,
+            self._common_head,
+            on_begin=self.release,
+            on_end=self._done,
+            on_lost=self._stream_lost,
         )
         if self.call_answered:
             self._await_stream(self._stream)
@@ -296,7 +304,9 @@ class Request:
         elif error is not None:
             self._fail(error)
         elif stream is not None and result == NULL and stream.channel.has_writer:
-            if stream.ended:
+            if stream.failed:
+                self._fail(STOPPED)
+            elif stream.ended:
                 stream.respond()
             else:
                 self._await_stream(stream)
@@ -352,6 +362,10 @@ class Request:
         if error.code == "timeout":
             self.refuse(504, failure.body_of("Gateway Timeout"))
             return
+        if error.code == STOPPED.code:
+            body = self.logged(self.route.function_id, error)
+            self.send(Answer(503, JSON_TYPE + failure.RETRY_SOON, body))
+            return
         status = failure.flat_status(error.code) if self.route.flat else 500
         if status < 500:
             self.refuse(status, failure.body_of(error.message, code=error.code))
@@ -366,6 +380,12 @@ class Request:
         self.logged(self.route.function_id, error)
         stream.failed = True
         self._timer = self.gateway.loop.call_later(FAILED_STREAM_SECONDS, self.exchange.abort)
+
+    def _stream_lost(self) -> None:
+        """The handler's end of the channel broke before the first byte. The end of its call
+        decides; after that only this is left to tell."""
+        if self.call_answered:
+            self._fail(STOPPED)
 
     def _stream_timeout(self, stream: ResponseStream) -> None:
         if not stream.begun:

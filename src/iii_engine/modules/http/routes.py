@@ -172,10 +172,11 @@ class Routes:
         if not route.names:
             self._fixed["/" + "/".join(kind[1:] for kind in self._segments(route))] = node
 
-    def remove(self, trigger_id: str) -> None:
+    def remove(self, trigger_id: str) -> Route | None:
+        """Take a route out; None when there is none of this id."""
         route = self._by_id.pop(trigger_id, None)
         if route is None:
-            return
+            return None
         path = [self._root]
         segments = self._segments(route)
         for kind in segments:
@@ -190,6 +191,7 @@ class Routes:
             if path[position].routes or path[position].children:
                 break
             del path[position - 1].children[segments[position - 1]]
+        return route
 
     def _segments(self, route: Route) -> tuple[str, ...]:
         segments = route.segments

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_engine.core.channels import Channel
+from iii_engine.core.channels import BROKEN, Channel
 from iii_engine.modules.http.result import header_lines
 from iii_engine.net.http_exchange import Exchange
 
@@ -60,7 +60,8 @@ class Control(Struct):
 class ResponseStream:
     """Reads the response channel: control frames first, then bytes, then the end.
 
-    `on_begin()` is called before the first byte leaves, `on_end()` when the answer is complete.
+    `on_begin()` is called before the first byte leaves, `on_end()` when the answer is complete or
+    broken off, `on_lost()` when the handler's end broke before the first byte.
     """
 
     def __init__(
@@ -70,19 +71,21 @@ class ResponseStream:
         common_head: Callable[[frozenset[str]], bytes],
         on_begin: Callable[[], None],
         on_end: Callable[[], None],
+        on_lost: Callable[[], None],
     ) -> None:
         self._exchange = exchange
         self.channel = channel
         self._common_head = common_head
         self._on_begin = on_begin
         self._on_end = on_end
+        self._on_lost = on_lost
         self._status = 200
         self._head = b""
         self._names: frozenset[str] = frozenset()
         self.begun = False  # bytes are on their way
         self.touched = False  # the handler sent something
         self.ended = False  # the handler closed
-        self.failed = False  # the handler failed after the first byte
+        self.failed = False  # the handler failed after the first byte, or its end broke
         channel.attach_reader(self)
 
     # -- from the channel ------------------------------------------------------------------------
@@ -97,12 +100,16 @@ class ResponseStream:
 
     def end(self, code: int) -> None:
         self.ended = True
+        if code == BROKEN:
+            self.failed = True
         if self.begun:
             if self.failed:
                 self._exchange.abort()
             else:
                 self._exchange.end()
             self._on_end()
+        elif self.failed:
+            self._on_lost()
         elif self.touched:
             self.respond()
 

@@ -49,19 +49,55 @@ async def test_streaming_both_ways_through_sockets(
         assert response.content == body
 
 
-async def test_worker_that_dies_is_a_500(
+async def test_worker_that_dies_is_unavailable_and_not_unknown(
     engine_process: EngineProcess, client: httpx2.AsyncClient
 ) -> None:
+    config = {"api_path": "a/:id"}
     async with RawWorker(engine_process.url) as worker:
         await worker.register("h")
-        await worker.register_trigger("api", "h", {"api_path": "a/:id"})
+        await worker.register_trigger("api", "h", config)
         request = asyncio.ensure_future(client.get("/a/1"))
         await worker.invoked("h")
         await worker.close()
         answer = await request
-        assert (answer.status_code, answer.json()["error"]) == (500, "Invocation stopped")
-    missing = await client.get("/a/1")
-    assert missing.status_code == 404
+    assert (answer.status_code, answer.json()["error"]) == (503, "Invocation stopped")
+    assert answer.headers["retry-after"] == "1"
+    gone = await client.get("/a/2")
+    assert (gone.status_code, gone.headers["retry-after"]) == (503, "1")
+    assert (await client.post("/a/2")).status_code == 404
+    async with RawWorker(engine_process.url) as again:
+        await again.register("h")
+        trigger = await again.register_trigger("api", "h", config)
+        request = asyncio.ensure_future(client.get("/a/3"))
+        await again.answer(await again.invoked("h"), {"body": 3})
+        assert (await request).json() == 3
+        await again.send("unregistertrigger", id=trigger, trigger_type="api")
+        await again.settle()
+        assert (await client.get("/a/3")).status_code == 404
+    assert (await client.get("/a/3")).status_code == 404
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_worker_killed_while_it_streams_breaks_the_answer_off(
+    engine_process: EngineProcess, client: httpx2.AsyncClient, begun: bool
+) -> None:
+    async with RawWorker(engine_process.url) as worker:
+        await worker.register("h")
+        await worker.register_trigger("http", "h", {"api_path": "/s"})
+        request = asyncio.ensure_future(client.get("/s"))
+        call = await worker.invoked("h")
+        channel = await open_channel(engine_process.url, call["data"]["response"])
+        await channel.send('{"type":"set_status","status_code":206}')
+        if begun:
+            await channel.send(b"half of")
+        await worker.settle()
+        channel.transport.abort()
+        if begun:
+            with pytest.raises(httpx2.TransportError):
+                await request
+        worker.socket.transport.abort()
+        if not begun:
+            assert (await request).status_code == 503
 
 
 async def test_shutdown_finishes_requests_under_way(

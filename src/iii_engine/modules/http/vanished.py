@@ -1,0 +1,58 @@
+"""Routes whose worker went away without taking them back: for a while they are known to be gone.
+
+A worker that crashed or lost its connection is mostly back within seconds. Until then its routes
+are not "not found", which clients take for final, but unavailable.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from iii_engine.modules.http.routes import Route, RouteConfig, Routes
+
+#: How long a route is remembered, in seconds.
+REMEMBERED_SECONDS: Final = 30.0
+
+#: Workers that come and go must not fill the memory: the oldest routes are forgotten first.
+MOST: Final = 10_000
+
+
+class Vanished:
+    """`time` is a clock in seconds."""
+
+    def __init__(self, time: Callable[[], float], *, ignore_trailing_slash: bool) -> None:
+        self._time = time
+        self._routes = Routes(ignore_trailing_slash=ignore_trailing_slash)
+        self._until: OrderedDict[str, float] = OrderedDict()  # by key, oldest first
+
+    def add(self, route: Route) -> None:
+        """The worker of a route has gone."""
+        self.back(route)
+        if len(self._until) >= MOST:
+            self._forget(next(iter(self._until)))
+        key = _key(route)
+        self._until[key] = self._time() + REMEMBERED_SECONDS
+        self._routes.add(Route(key, route.function_id, RouteConfig(route.path, route.method)))
+
+    def back(self, route: Route) -> None:
+        """A route is bound, by the same worker or another."""
+        if (key := _key(route)) in self._until:
+            self._forget(key)
+
+    def has(self, method: str, path: str) -> bool:
+        """Whether a request would have had a route a moment ago."""
+        now = self._time()
+        while self._until and (oldest := next(iter(self._until.items())))[1] <= now:
+            self._forget(oldest[0])
+        return bool(self._until) and self._routes.find(method, path).route is not None
+
+    def _forget(self, key: str) -> None:
+        del self._until[key]
+        self._routes.remove(key)
+
+
+def _key(route: Route) -> str:
+    """Routes that answer the same requests, whatever their parameters are called."""
+    return f"{route.method} {'/'.join(route.segments)}"
