@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import os
@@ -14,15 +13,18 @@ from typing import Any
 
 from iii_engine import logs
 from iii_engine.config import Config
-from iii_engine.config_plan import Planned, make_plan
-from iii_engine.config_storage import make_store
+from iii_engine.config_errors import ConfigError
+from iii_engine.config_plan import Plan, make_plan
+from iii_engine.config_source import ConfigSource
+from iii_engine.config_storage import is_stored, make_store, store_directory
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
+from iii_engine.module_set import ModuleSet, StartError
 from iii_engine.modules.base import Host, Module
 from iii_engine.modules.catalogue import WORKER_MANAGER
+from iii_engine.reloader import Reloader
 from iii_engine.storage.base import StoreError
 from iii_engine.ticker import Ticker
-from iii_sdk.errors import BusError
 
 log = logging.getLogger("iii.app")
 
@@ -33,10 +35,6 @@ GRACE_SECONDS = 10.0
 INTERRUPTED = 130
 
 
-class StartError(Exception):
-    """The engine could not start; what had started was stopped again."""
-
-
 class App:
     """One engine in the running event loop. An app is started once.
 
@@ -45,6 +43,7 @@ class App:
 
     def __init__(self, config: Config) -> None:
         self._plan = make_plan(config)
+        self._directory = store_directory(config.entries)
         self.engine = Engine(SystemClock(), SystemIds())
         self.store = make_store(config.entries)
         self.modules: dict[str, Module[Any]] = {}
@@ -60,42 +59,44 @@ class App:
     async def start(self) -> None:
         """Open the store and start the modules: all of them, or none with a `StartError`."""
         loop = asyncio.get_running_loop()
-        for warning in self._plan.warnings:
-            log.warning(warning)
+        self.host = Host(self.engine, self.store, loop, self.modules)
+        self._set = ModuleSet(self.host)
+        _warn(self._plan)
         try:
             await self.store.open()
         except (StoreError, OSError) as error:
             raise StartError(f"failed to open the store: {error}") from error
         self._ticker = Ticker(self.engine, loop)
-        host = Host(self.engine, self.store, loop, self.modules)
         try:
             for planned in self._plan.modules:
-                module = planned.module(planned.entry.name, planned.options, host)
-                await self._start(module, planned)
+                await self._set.start(planned)
         except BaseException:
             await self.stop(grace=0)
             raise
 
-    async def _start(self, module: Module[Any], planned: Planned) -> None:
-        try:
-            await module.start()
-        except (BusError, StoreError, OSError) as error:
-            await self._stop(module)
-            reason = error.message if isinstance(error, BusError) else str(error)
-            if isinstance(error, OSError):
-                reason = _reason(error, planned)
-            raise StartError(
-                f"failed to initialize worker '{planned.entry.name}': {reason}"
-            ) from error
-        self.modules[module.name] = module
+    def prepare(self, config: Config) -> Plan:
+        """Check another config for this running app. Raises `ConfigError`; changes nothing."""
+        plan = make_plan(config)
+        stored = any(is_stored(entry) for entry in config.entries)
+        if stored and store_directory(config.entries) != self._directory:
+            raise ConfigError(
+                "store_method and file_path cannot change while the engine runs: "
+                "the data would stay behind. Restart the engine to move its store."
+            )
+        return plan
+
+    async def apply(self, plan: Plan) -> list[str]:
+        """Run what was prepared; returns the problems of the modules that could not follow."""
+        _warn(plan, self._plan)
+        self._plan = plan
+        return await self._set.apply(plan.modules)
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Take no new work, give calls under way `grace` seconds, stop modules, close the store."""
         for module in self.modules.values():
             await module.quiesce()
         await self._drain(grace)
-        while self.modules:
-            await self._stop(self.modules.popitem()[1])
+        await self._set.stop_all()
         if self._ticker is not None:
             self._ticker.stop()
             self._ticker = None
@@ -110,29 +111,23 @@ class App:
         if pending and grace:
             log.warning("%d calls did not end within %g s", len(pending), grace)
 
-    async def _stop(self, module: Module[Any]) -> None:
-        try:
-            await module.stop()
-        except Exception:
-            log.exception("module %s did not stop cleanly", module.name)
 
-
-def _reason(error: OSError, planned: Planned) -> str:
-    """What the operating system refused, with the address when the module listens on one."""
-    host = getattr(planned.options, "host", None)
-    port = getattr(planned.options, "port", None)
-    if host is None or port is None:
-        return str(error)
-    if error.errno == errno.EADDRINUSE:
-        return f"address {host}:{port} is already in use"
-    return f"cannot listen on {host}:{port}: {error.strerror or error}"
+def _warn(plan: Plan, before: Plan | None = None) -> None:
+    """Log the warnings of a plan that were not logged before."""
+    for warning in plan.warnings:
+        if before is None or warning not in before.warnings:
+            log.warning(warning)
 
 
 # -- as a program --------------------------------------------------------------------------------
 
 
-def run(config: Config, announce: Callable[[str], None] = print) -> int:
-    """Run an engine until a signal ends it; the exit code.
+def run(
+    config: Config,
+    announce: Callable[[str], None] = print,
+    source: ConfigSource | None = None,
+) -> int:
+    """Run an engine until a signal ends it; the exit code. It follows the changes of `source`.
 
     Raises `ConfigError` or `StartError`. The second signal ends the process at once.
     """
@@ -140,7 +135,7 @@ def run(config: Config, announce: Callable[[str], None] = print) -> int:
     # Threads of the store hand their results over quickly; the default makes them wait 5 ms.
     sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(config, announce))
+        return runner.run(_serve(config, announce, source))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -152,7 +147,9 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(config: Config, announce: Callable[[str], None]) -> int:
+async def _serve(
+    config: Config, announce: Callable[[str], None], source: ConfigSource | None
+) -> int:
     stopping = asyncio.Event()
 
     def on_signal() -> None:
@@ -168,8 +165,11 @@ async def _serve(config: Config, announce: Callable[[str], None]) -> int:
     _settle_collector()
     for line in status_lines(app):
         announce(line)
+    reloader = None if source is None else Reloader(app, source, logs.settings_of(config.entries))
     await stopping.wait()
     log.info("stopping")
+    if reloader is not None:
+        await reloader.stop()
     await app.stop()
     return 0
 

@@ -40,10 +40,15 @@ class _Options(Struct):
     adapter: _Adapter = msgspec.field(default_factory=_Adapter)
 
 
+def is_stored(entry: Entry) -> bool:
+    """Is the data of this module in the store?"""
+    return entry.kind in (*STORED, *STORED_DIRECTLY)
+
+
 def store_directory(entries: Iterable[Entry]) -> Path | None:
     """The directory of the durable store, or None when everything stays in memory."""
     for entry in entries:
-        if entry.kind in (*STORED, *STORED_DIRECTLY):
+        if is_stored(entry):
             try:
                 options = _store_options(entry)
             except msgspec.ValidationError:

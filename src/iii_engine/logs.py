@@ -69,8 +69,12 @@ def levels_of(settings: LogSettings) -> dict[str, int]:
     return levels
 
 
-def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send all log records to `stream` (stderr) in the wanted form."""
+def configure(
+    settings: LogSettings, stream: TextIO | None = None, before: LogSettings | None = None
+) -> None:
+    """Send all log records to `stream` (stderr) in the wanted form, and no more as `before`."""
+    for target in levels_of(before) if before is not None else ():
+        logging.getLogger(target).setLevel(logging.NOTSET)
     stream = sys.stderr if stream is None else stream
     logging.addLevelName(TRACE, "TRACE")
     handler = logging.StreamHandler(stream)

@@ -192,4 +192,4 @@ class ThreadedEngine:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(PATIENCE)
             logging.getLogger().removeHandler(self.complaints)
-        assert not self.complaints.found
+        assert not self.complaints.found, "\n".join(self.complaints.found)

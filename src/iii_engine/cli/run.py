@@ -6,19 +6,22 @@ import argparse
 import sys
 from pathlib import Path
 
-from iii_engine.config import DEFAULT_PATH, Config, default, load, with_port
+from iii_engine.config import DEFAULT_PATH, Config, default, with_port
 from iii_engine.config_errors import ConfigError
+from iii_engine.config_source import ConfigSource
 
 
 def run_engine(arguments: argparse.Namespace) -> int:
     """Start, or check with `--check`. Problems go to stderr without a traceback; the exit code."""
-    from iii_engine.app import StartError, run
+    from iii_engine.app import run
+    from iii_engine.module_set import StartError
 
     try:
-        config = read_config(arguments)
+        source = source_of(arguments)
+        config = default_config(arguments.port) if source is None else source.read()
         if arguments.check:
             return check(config)
-        return run(config, announce)
+        return run(config, announce, source)
     except (ConfigError, StartError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -26,13 +29,15 @@ def run_engine(arguments: argparse.Namespace) -> int:
         return 130
 
 
-def read_config(arguments: argparse.Namespace) -> Config:
-    """The config that the options ask for. Raises `ConfigError`."""
+def source_of(arguments: argparse.Namespace) -> ConfigSource | None:
+    """The config file that the options ask for; None for the default config."""
     if arguments.use_default_config:
-        config = default()
-    else:
-        config = load(Path(arguments.config or DEFAULT_PATH))
-    return config if arguments.port is None else with_port(config, arguments.port)
+        return None
+    return ConfigSource(Path(arguments.config or DEFAULT_PATH), arguments.port)
+
+
+def default_config(port: int | None) -> Config:
+    return default() if port is None else with_port(default(), port)
 
 
 def check(config: Config) -> int:

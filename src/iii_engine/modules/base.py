@@ -41,6 +41,13 @@ class Host:
     modules: dict[str, Module[Any]] = field(default_factory=dict)
     #: The trigger types of modules, by module kind and type id.
     types: dict[tuple[str, str], SharedType] = field(default_factory=dict)
+    #: Why the config file and what runs differ; None when they agree.
+    config_problem: str | None = None
+
+
+def changed(old: Struct, new: Struct) -> set[str]:
+    """The names of the options that differ."""
+    return {name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)}
 
 
 class Module(ABC, Generic[Opts]):
@@ -72,6 +79,20 @@ class Module(ABC, Generic[Opts]):
     @abstractmethod
     async def start(self) -> None:
         """Open what is needed and register what is offered. Raises on a problem that names it."""
+
+    async def reconfigure(self, options: Opts) -> bool:
+        """Take other options while running, without dropping what is connected or under way.
+
+        True: they apply from now on, and are `self.options`. False: this module cannot change
+        these in place, so it is stopped and one with the new options started; that is the default.
+        A change that fails raises what `start` would (`BusError`, `OSError`) and changes nothing.
+        Neither connections nor calls may end that need not: only another host or port ends
+        connections, and those after what is under way on them.
+        """
+        return False
+
+    async def drain(self, seconds: float) -> None:
+        """Taken out of a running engine: let what is under way here end, then `stop` follows."""
 
     async def quiesce(self) -> None:
         """Shutdown begins: accept no new connections; what is under way goes on until `stop`."""

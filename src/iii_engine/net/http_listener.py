@@ -41,17 +41,41 @@ class HttpListener:
 
     async def open(self, host: str, port: int) -> int:
         """Listen; returns the port, which is a free one when 0 was asked for. Raises `OSError`."""
-        loop = asyncio.get_running_loop()
-        self._sweep(loop)
+        self._sweep(asyncio.get_running_loop())
         try:
-            self._server = await loop.create_server(
-                lambda: HttpProtocol(self), host, port, backlog=2048
-            )
+            return await self._listen(host, port)
         except OSError:
             self._cancel_sweeper()
             raise
-        bound: int = self._server.sockets[0].getsockname()[1]
-        return bound
+
+    async def _listen(self, host: str, port: int) -> int:
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: HttpProtocol(self), host, port, backlog=2048
+        )
+        self._host = host
+        port = self.port = int(self._server.sockets[0].getsockname()[1])
+        return port
+
+    async def move(self, host: str, port: int) -> int:
+        """Listen elsewhere; open connections end after what is under way. Returns the port.
+
+        Raises `OSError`, and listens where it did, when that is not possible.
+        """
+        old, old_host, connections = self._server, self._host, list(self.connections)
+        if old is not None and port == self.port:
+            # Two addresses with one port may overlap: the old one has to go first.
+            old.close()
+        try:
+            await self._listen(host, port)
+        except OSError:
+            if port == self.port:
+                await self._listen(old_host, port)
+            raise
+        if old is not None:
+            old.close()
+        for connection in connections:
+            connection.stop()
+        return self.port
 
     def refuse_new(self) -> None:
         """Accept no more connections; those that are open finish what they have begun."""

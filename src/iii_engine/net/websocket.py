@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import picows
 from picows import WSListener, WSTransport
@@ -28,7 +30,7 @@ from iii_engine.net.assembly import (
     text_frames,
 )
 from iii_engine.net.door import GuardedSocket, arrival
-from iii_engine.net.message_socket import picows_log
+from iii_engine.net.message_socket import CLOSE_SECONDS, picows_log
 from iii_engine.net.origins import origin_allowed
 
 log = logging.getLogger("iii.net")
@@ -36,6 +38,9 @@ log = logging.getLogger("iii.net")
 SWEEP_SECONDS = 5
 PING_SECONDS = 20
 STALL_SECONDS = 30
+#: How long connections to an address that is given up may go on with what they are doing.
+DRAIN_SECONDS = 10.0
+DRAIN_STEP_SECONDS = 0.02
 JOIN_BELOW = 256 * 1024
 PAUSE_AT = 4 * MIB
 
@@ -137,6 +142,12 @@ class WorkerSocket(GuardedSocket):
             return 0
         return self.transport.underlying_transport.get_write_buffer_size()
 
+    @property
+    def idle(self) -> bool:
+        """Nothing is under way in either direction."""
+        session = self.session
+        return session is None or not (session.active or session.outstanding or session.outbox)
+
     def flush(self) -> None:
         """Write what is queued, unless the peer does not read."""
         session, transport = self.session, self.transport
@@ -229,22 +240,32 @@ class WorkerListener:
         self.engine = engine
         self.gate = gate
         self.limits = limits
+        self.allowed_origins = allowed_origins
         self.sockets: set[WorkerSocket] = set()
         self.flusher = Flusher(loop)
         self._loop = loop
-        self._allowed_origins = allowed_origins
         self._channels = channels
         self._worker = worker or WorkerSocket
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
+        self._leaving: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweeps = 0
 
     async def open(self, host: str, port: int) -> int:
         """Listen; returns the port, which is a free one when 0 was asked for."""
-        self._server = await picows.ws_create_server(
+        await self._listen(host, port)
+        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        return self.port
+
+    async def _listen(self, host: str, port: int) -> None:
+        self._servers = [await self._serve(host=host, port=port)]
+        self._host = host
+        self.port: int = self._servers[0].sockets[0].getsockname()[1]
+
+    async def _serve(self, **where: Any) -> asyncio.Server:
+        return await picows.ws_create_server(
             self._route,
-            host,
-            port,
+            **where,
             websocket_handshake_timeout=self.limits.handshake_timeout_ms / 1000,
             logger_name=picows_log,
             enable_auto_pong=False,
@@ -252,26 +273,83 @@ class WorkerListener:
             read_buffer_init_size=4096,
             backlog=2048,
         )
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-        bound: int = self._server.sockets[0].getsockname()[1]
-        return bound
+
+    async def renew(self, limits: Limits) -> None:
+        """Accept connections under these limits; the listening sockets stay open meanwhile."""
+        self.limits = limits
+        old = self._servers
+        self._servers = [
+            await self._serve(sock=socket.fromfd(s.fileno(), s.family, s.type, s.proto))
+            for server in old
+            for s in server.sockets
+        ]
+        # A server drops what it has accepted in the very moment it is closed: first it stops
+        # accepting, then what it has taken becomes a connection, and then it is closed.
+        for server in old:
+            for s in server.sockets:
+                self._loop.remove_reader(s.fileno())
+        await asyncio.sleep(0)
+        _close(old)
+
+    async def move(self, host: str, port: int, limits: Limits) -> int:
+        """Listen elsewhere; open connections stay. Returns the port.
+
+        Raises `OSError`, and listens where it did, when that is not possible.
+        """
+        old, old_host = self._servers, self._host
+        before, self.limits = self.limits, limits
+        if port == self.port:
+            # Two addresses with one port may overlap: the old one has to go first.
+            _close(old)
+        try:
+            await self._listen(host, port)
+        except OSError:
+            self.limits = before
+            if port == self.port:
+                await self._listen(old_host, port)
+            raise
+        _close(old)
+        return self.port
+
+    def retire(self, leaving: set[WorkerSocket]) -> asyncio.Task[None]:
+        """End these connections, each when it is idle. The task is done when all are gone."""
+        if self._leaving is not None and not self._leaving.done():
+            self._leaving.cancel()
+        self._leaving = asyncio.create_task(self._drain(leaving, DRAIN_SECONDS))
+        return self._leaving
+
+    async def drain(self, seconds: float) -> None:
+        """Accept nobody, and end every connection when it is idle or the time is over."""
+        _close(self._servers)
+        self._servers = []
+        await self._drain(set(self.sockets), seconds)
+
+    async def _drain(self, leaving: set[WorkerSocket], seconds: float) -> None:
+        end = self._loop.time() + seconds
+        while leaving := leaving & self.sockets:
+            for peer in leaving:
+                if peer.idle or self._loop.time() >= end:
+                    peer.flush()
+                    peer.close(1012, "service restart")
+            await asyncio.sleep(DRAIN_STEP_SECONDS)
 
     async def close(self) -> None:
         """Stop listening; connected workers get 1012, so that every client comes back."""
         if self._sweeper is not None:
             self._sweeper.cancel()
-        if self._server is None:
-            return
-        self._server.close()
+        if self._leaving is not None:
+            self._leaving.cancel()
+        _close(self._servers)
+        self._servers = []
         waiting = [s.transport for s in self.sockets if s.transport is not None]
         for peer in list(self.sockets):
             peer.flush()
             peer.close(1012, "service restart")
         if waiting:
             await asyncio.wait(
-                [asyncio.ensure_future(t.wait_disconnected()) for t in waiting], timeout=2
+                [asyncio.ensure_future(t.wait_disconnected()) for t in waiting],
+                timeout=CLOSE_SECONDS,
             )
-        self._server = None
 
     def on_telemetry(self, frame: bytes) -> None:
         """Takes an OTLP frame; there is no observability module to keep it yet."""
@@ -286,7 +364,7 @@ class WorkerListener:
             )
             return picows.WSUpgradeResponseWithListener(ok, None)
         origin = request.headers.get("Origin")
-        if not origin_allowed(origin, self._allowed_origins):
+        if not origin_allowed(origin, self.allowed_origins):
             log.warning("refused a connection from the web page origin %r", origin)
             refused = picows.WSUpgradeResponse.create_error_response(403, b"Origin not allowed")
             return picows.WSUpgradeResponseWithListener(refused, None)
@@ -304,3 +382,8 @@ class WorkerListener:
         for peer in list(self.sockets):
             peer.sweep(ping)
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+
+
+def _close(servers: list[asyncio.Server]) -> None:
+    for server in servers:
+        server.close()

@@ -36,7 +36,7 @@ def check_health(host: Host) -> Health:
         "logs": disabled,
         "spans": Component("healthy", {"stored_spans": len(host.engine.spans)}),
         "modules": Component("healthy", dict.fromkeys(host.modules, "running")),
-        "config": Component("healthy", {}),
+        "config": _config(host),
         "storage": _storage(host),
     }
     degraded = any(component.status == "degraded" for component in components.values())
@@ -46,6 +46,12 @@ def check_health(host: Host) -> Health:
         host.engine.clock.now_ns() // 1_000_000,
         VERSION,
     )
+
+
+def _config(host: Host) -> Component:
+    if host.config_problem is not None:
+        return Component("degraded", {"error": host.config_problem})
+    return Component("healthy", {})
 
 
 def _storage(host: Host) -> Component:

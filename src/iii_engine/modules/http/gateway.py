@@ -35,10 +35,13 @@ OPENAPI_PATH = "/_iii/openapi.json"
 class _Client:
     """Remembered between the requests of one connection, which mostly send equal headers."""
 
-    __slots__ = ("fields", "head", "headers")
+    __slots__ = ("fields", "head", "headers", "options")
 
-    def __init__(self, headers: list[tuple[bytes, bytes]], head: Head, fields: bytes) -> None:
+    def __init__(
+        self, headers: list[tuple[bytes, bytes]], options: HttpOptions, head: Head, fields: bytes
+    ) -> None:
         self.headers = headers
+        self.options = options  # under which they were read
         self.head = head
         self.fields = fields
 
@@ -50,23 +53,33 @@ class Gateway:
         self, engine: Engine, options: HttpOptions, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.engine = engine
-        self.options = options
         self.loop = loop
         self.time = loop.time
         self.new_id = engine.ids.uuid
         self.error_id = engine.ids.span_id
         self.channels = engine.channels
-        self.routes = Routes(ignore_trailing_slash=options.ignore_trailing_slash)
-        self.vanished = Vanished(loop.time, ignore_trailing_slash=options.ignore_trailing_slash)
+        self.routes = Routes()
+        self.vanished = Vanished(loop.time)
+        self._active = 0
+        self._waiting: deque[Request] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.use(options)
+
+    def use(self, options: HttpOptions) -> None:
+        """Take these options, also for the requests under way; all but host and port count here."""
+        self.options = options
+        ignore_slash = options.ignore_trailing_slash
+        self.routes = self.routes.copy(ignore_trailing_slash=ignore_slash)
+        self.vanished.use(ignore_trailing_slash=ignore_slash)
         self.middleware = _middleware(options)
         name = options.request_id_header.lower()
         self._request_id_header = name
         self._request_id_line = f"{name}: ".encode()
         self.request_id_json = f'"{name}":"%b"}}'.encode()
         self._cors = Cors(options.cors)
-        self._active = 0
-        self._waiting: deque[Request] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        while self._waiting and self._active < options.concurrency_request_limit:
+            self._active += 1
+            self.loop.call_soon(self._waiting.popleft().start)
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -144,8 +157,8 @@ class Gateway:
             self._waiting.append(request)
 
     def slot_free(self) -> None:
-        """A request has its answer: the oldest that waits may start."""
-        if self._waiting:
+        """A request has its answer: the oldest that waits may start, if the limit still allows."""
+        if self._waiting and self._active <= self.options.concurrency_request_limit:
             self.loop.call_soon(self._waiting.popleft().start)
         else:
             self._active -= 1
@@ -156,11 +169,15 @@ class Gateway:
         """The headers as read, and the payload fields that describe the client."""
         connection = exchange.connection
         known = connection.memory
-        if isinstance(known, _Client) and known.headers == exchange.headers:
+        if (
+            isinstance(known, _Client)
+            and known.headers == exchange.headers
+            and known.options is self.options
+        ):
             return known.head, known.fields
         head = read_head(exchange.headers, self._request_id_header)
         fields = self._client_fields(exchange.peer, head)
-        connection.memory = _Client(exchange.headers, head, fields)
+        connection.memory = _Client(exchange.headers, self.options, head, fields)
         return head, fields
 
     def _client_fields(self, peer: str, head: Head) -> bytes:

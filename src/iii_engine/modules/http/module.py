@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from iii_engine.core.sessions import Status
 from iii_engine.core.triggers import Trigger, TriggerType
-from iii_engine.modules.base import Host, Module, schema
+from iii_engine.modules.base import Host, Module, changed, schema
 from iii_engine.modules.http.gateway import Gateway
 from iii_engine.modules.http.options import HttpOptions
 from iii_engine.modules.http.payload import HttpCall
@@ -35,6 +35,15 @@ class HttpModule(Module[HttpOptions]):
             ),
             aliases=("api",),
         )
+
+    async def reconfigure(self, options: HttpOptions) -> bool:
+        """Every option in place. At another address, connections to the old one end in order."""
+        if changed(self.options, options) & {"host", "port"}:
+            self.port = await self.listener.move(options.host, options.port)
+            self.address = (options.host, self.port)
+        self.gateway.use(options)
+        self.options = options
+        return True
 
     async def quiesce(self) -> None:
         self.listener.refuse_new()

@@ -163,6 +163,13 @@ class Routes:
     def __iter__(self) -> Iterator[Route]:
         return iter(self._by_id.values())
 
+    def copy(self, *, ignore_trailing_slash: bool) -> Routes:
+        """The same routes, in the order they were added, under another rule."""
+        copied = Routes(ignore_trailing_slash=ignore_trailing_slash)
+        for route in self:
+            copied.add(route)
+        return copied
+
     def add(self, route: Route) -> None:
         self._by_id[route.id] = route
         node = self._root

@@ -22,10 +22,14 @@ MOST: Final = 10_000
 class Vanished:
     """`time` is a clock in seconds."""
 
-    def __init__(self, time: Callable[[], float], *, ignore_trailing_slash: bool) -> None:
+    def __init__(self, time: Callable[[], float], *, ignore_trailing_slash: bool = False) -> None:
         self._time = time
         self._routes = Routes(ignore_trailing_slash=ignore_trailing_slash)
         self._until: OrderedDict[str, float] = OrderedDict()  # by key, oldest first
+
+    def use(self, *, ignore_trailing_slash: bool) -> None:
+        """Find what is known under another rule."""
+        self._routes = self._routes.copy(ignore_trailing_slash=ignore_trailing_slash)
 
     def add(self, route: Route) -> None:
         """The worker of a route has gone."""

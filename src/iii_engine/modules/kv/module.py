@@ -53,6 +53,12 @@ class KvModule(Module[KvConfig]):
         )
         self._offer_changes()
 
+    async def reconfigure(self, options: KvConfig) -> bool:
+        """In place: where the store is cannot change, and nothing else here has an effect."""
+        warn_of_method(options)
+        self.options = options
+        return True
+
     def _offer_changes(self) -> None:
         store = self.host.store
         self._offer(

@@ -45,6 +45,11 @@ class PubSubModule(Module[PubSubOptions]):
         )
         self.offer_type(self.subscriptions.kind, aliases=("pubsub",))
 
+    async def reconfigure(self, options: PubSubOptions) -> bool:
+        """In place: the adapter is always the same, whatever it is called."""
+        self.options = options
+        return True
+
     def _publish(self, call: Call) -> Raw:
         message = read(call, PublishRequest)
         if not message.topic:

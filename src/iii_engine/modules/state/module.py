@@ -32,6 +32,11 @@ class StateModule(Module[StateOptions]):
         self._offer_reads()
         self.offer_type(self.events.kind)
 
+    async def reconfigure(self, options: StateOptions) -> bool:
+        """In place: where the store is cannot change, and nothing else here has an effect."""
+        self.options = options
+        return True
+
     def _offer_changes(self) -> None:
         changing = self.handlers.changing
         self.offer(

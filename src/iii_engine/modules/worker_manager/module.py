@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from iii_engine.core.access import Rules
 from iii_engine.core.admission import Gate
-from iii_engine.modules.base import Module
+from iii_engine.modules.base import Module, changed
 from iii_engine.modules.worker_manager.options import WorkerManagerOptions
 from iii_engine.modules.worker_manager.rbac import make_rules
 from iii_engine.net.channel_socket import channel_listener
@@ -20,26 +21,64 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
         options = self.options
         if options.invocation_timeout_ms:
             self.engine.invocation_timeout_ms = options.invocation_timeout_ms
-        self._rules = make_rules(options.rbac, options.middleware_function_id)
-        if self._rules is not None:
-            self.engine.rules.append(self._rules)
         self.listener = WorkerListener(
             self.engine,
             self.host.loop,
-            limits=Limits(
-                options.handshake_timeout_ms,
-                options.worker_silence_ms,
-                max_frame=options.max_message_bytes,
-            ),
+            limits=limits(options),
             allowed_origins=options.allowed_origins,
             channels=partial(channel_listener, self.engine.channels),
-            gate=None if self._rules is None else Gate(self.engine, self._rules),
         )
+        self._use_rules(options)
         self.port = await self.listener.open(options.host, options.port)
         self.address = (options.host, self.port)
 
+    def _use_rules(self, options: WorkerManagerOptions) -> None:
+        """Judge by these rules who connects from now on."""
+        self._rules = make_rules(options.rbac, options.middleware_function_id)
+        if self._rules is not None:
+            self.engine.rules.append(self._rules)
+        self.listener.gate = None if self._rules is None else Gate(self.engine, self._rules)
+
+    async def reconfigure(self, options: WorkerManagerOptions) -> bool:
+        """Everything in place.
+
+        The size of messages and the time for a handshake apply to connections made from now on.
+        Another host or port, and other rules, end the connections that there are, each when it is
+        idle: who comes back is judged anew.
+        """
+        different = changed(self.options, options)
+        listener, leaving = self.listener, set(self.listener.sockets)
+        if different & {"host", "port"}:
+            self.port = await listener.move(options.host, options.port, limits(options))
+            self.address = (options.host, self.port)
+        elif different & {"handshake_timeout_ms", "max_message_bytes", "worker_silence_ms"}:
+            await listener.renew(limits(options))
+        listener.allowed_origins = options.allowed_origins
+        if "invocation_timeout_ms" in different:
+            self.engine.invocation_timeout_ms = options.invocation_timeout_ms
+        self.options = options
+        if different & {"host", "port", "rbac", "middleware_function_id"}:
+            before = self._rules
+            self._use_rules(options)
+            listener.retire(leaving).add_done_callback(lambda _: self._forget_rules(before))
+        return True
+
+    def _forget_rules(self, rules: Rules | None) -> None:
+        if rules is not None:
+            self.engine.rules.remove(rules)
+
+    async def drain(self, seconds: float) -> None:
+        await self.listener.drain(seconds)
+
     async def stop(self) -> None:
         await self.listener.close()
-        if self._rules is not None:
-            self.engine.rules.remove(self._rules)
+        self._forget_rules(self._rules)
         await super().stop()
+
+
+def limits(options: WorkerManagerOptions) -> Limits:
+    return Limits(
+        options.handshake_timeout_ms,
+        options.worker_silence_ms,
+        max_frame=options.max_message_bytes,
+    )
