@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,7 @@ class Endpoint:
 
     def __init__(
         self,
-        answer: Callable[[Request], Answer],
+        answer: Callable[[Request], Answer | Awaitable[Answer]],
         *,
         tls: ssl.SSLContext | None = None,
         close_after: int = 1_000_000,
@@ -88,6 +89,8 @@ class Endpoint:
                 request = await read(reader)
                 self.requests.append(request)
                 answer = self._answer(request)
+                if inspect.isawaitable(answer):
+                    answer = await answer
                 if answer is None:
                     await reader.read()  # until the other side closes
                     return

@@ -35,11 +35,27 @@ class HttpFunctionsModule(Module[HttpFunctionsOptions]):
     async def start(self) -> None:
         if self.engine.remote.installed:
             raise BusError("HTTP-invoked functions have a module already")
-        self._dialer = Dialer(self.options.security, self.host.loop)
-        self._pools = Pools(self._dialer, self.host.loop)
         self._tasks: set[asyncio.Task[None]] = set()
         self._installed = True
+        self._begin()
+
+    def _begin(self) -> None:
+        """Judge all registrations by the options, and dial by them."""
+        self._dialer = Dialer(self.options.security, self.host.loop)
+        self._pools = Pools(self._dialer, self.host.loop)
         self.engine.remote.install(self._offer)
+
+    async def reconfigure(self, options: HttpFunctionsOptions) -> bool:
+        """In place: requests under way end as they began."""
+        self.options = options
+        self._pools.close()
+        self._begin()
+        return True
+
+    async def drain(self, seconds: float) -> None:
+        self.engine.remote.install(None)
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
 
     async def stop(self) -> None:
         if getattr(self, "_installed", False):
