@@ -32,6 +32,7 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "state_1": rows_state.state_1,
     "realm_get": rows_sdk.realm_get,
     "engine_start": rows_start.engine_start,
+    "idle_10k": rows_start.idle_10k,
     "tree_start": rows_start.tree_start,
 }
 

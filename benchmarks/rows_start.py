@@ -24,6 +24,7 @@ from benchmarks.processes import (
 from benchmarks.report import Row, Target
 
 IDLE_SECONDS = 1.0
+IDLE_PEERS = 10_000
 
 
 class BusWorker(Struct):
@@ -75,6 +76,27 @@ def engine_start(bench: Bench) -> list[Row]:
         "bare relay",
     )
     return [ready, memory]
+
+
+def idle_10k(bench: Bench) -> list[Row]:
+    def once() -> float:
+        with bench.engine_program(bench.folder / "idle") as (program, port, _, _):
+            time.sleep(0.3)
+            before = memory_kib(program.pid, "Pss")
+            peers = module("benchmarks.peers", str(port), str(IDLE_PEERS))
+            with Program(peers, bench.log) as connected:
+                connected.line("ready")
+                return (memory_kib(program.pid, "Pss") - before) / IDLE_PEERS
+
+    return [
+        Row(
+            "idle_10k",
+            "engine memory for each of 10,000 idle workers",
+            "KiB",
+            Target(at_most=30),
+            bench.repeat(once),
+        )
+    ]
 
 
 def tree_start(bench: Bench) -> list[Row]:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -134,8 +135,18 @@ def run(
     logs.configure(logs.settings_of(config.entries))
     # Threads of the store hand their results over quickly; the default makes them wait 5 ms.
     sys.setswitchinterval(0.0005)
+    raise_descriptor_limit()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_serve(config, announce, source))
+
+
+def raise_descriptor_limit() -> None:
+    """Every connection takes a descriptor, and many systems start programs with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (ValueError, OSError) as error:  # macOS names no limit, and allows none
+        log.debug("the limit of open files stays at %d: %s", soft, error)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from tests.support.engine import EngineProcess, RunningEngine
 from tests.support.raw_worker import CallFailed, RawWorker
 from tests.support.waiting import until, until_sync
 
-from iii_engine.app import App, status_lines
+from iii_engine.app import App, raise_descriptor_limit, status_lines
 from iii_engine.config import parse
 from iii_engine.config_errors import ConfigError
 from iii_engine.module_set import StartError
@@ -258,3 +259,13 @@ def test_case_17_a_second_engine_on_the_same_store(
 def test_the_fixture_waits_until_everything_is_ready(engine_process: EngineProcess) -> None:
     until_sync(lambda: "module iii-http listening" in engine_process.output)
     assert engine_process.port
+
+
+def test_the_engine_allows_itself_all_files_it_may_have() -> None:
+    before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    try:
+        raise_descriptor_limit()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -133,6 +133,17 @@ class Pair:
         assert self.provider.message() == {"type": "pong"}
         self._calls = 0
 
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
     def works(self) -> bool:
         self._calls += 1
         wanted = str(self._calls)

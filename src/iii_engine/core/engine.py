@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from iii_engine.core.access import Access, Rules
+from iii_engine.core.backlog import Backlog
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.guarded_triggers import drop_stranded
@@ -87,6 +88,7 @@ class Engine:
         #: Those of the listeners that have any.
         self.rules: list[Rules] = []
         self.sessions: dict[str, Session] = {}
+        self.backlog = Backlog()
         self.invocation_timeout_ms = invocation_timeout_ms
         self.enqueue: Enqueue | None = None
         #: Called with (event, worker id); the events are those of `engine::workers-available`.
@@ -128,6 +130,7 @@ class Engine:
             return
         session.status = Status.GONE
         session.take()
+        self.backlog.forget(session)
         self.sessions.pop(session.id, None)
         if session.registrations is not None:
             session.registrations.close()

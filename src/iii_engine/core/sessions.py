@@ -36,6 +36,7 @@ OUTSTANDING_LIMIT = 100_000
 
 class Status(Enum):
     CONNECTED = "connected"
+    OVERFLOWED = "overflowed"  # nothing more is sent; the transport is about to close
     GONE = "disconnected"
 
 
@@ -51,10 +52,12 @@ class Session:
         "_group",
         "access",
         "active",
+        "blocked",
         "caller_suffix",
         "close_code",
         "close_reason",
         "connected_at_ns",
+        "counted",
         "epoch",
         "functions",
         "headers",
@@ -106,7 +109,9 @@ class Session:
         self.outstanding = 0  # calls it waits for
         self.outbox: list[bytes] = []
         self.outbox_bytes = 0
-        self.unsent_bytes: Callable[[], int] = _nothing_unsent
+        self.unsent_bytes: Callable[[], int] = _nothing_unsent  # of what the transport took
+        self.blocked = False  # the transport takes nothing for now
+        self.counted = False  # by the backlog
         self.paused = False  # the engine does not read from it for now
         self.held = False  # its registrations wait for a decision
         self.on_resume: Callable[[], None] | None = None
@@ -118,7 +123,7 @@ class Session:
 
     def send(self, frame: bytes) -> None:
         """Queue one whole message."""
-        if self.status is Status.GONE:
+        if self.status is not Status.CONNECTED:
             return
         outbox = self.outbox
         if not outbox:
@@ -130,11 +135,13 @@ class Session:
 
     def _bound(self) -> None:
         """A peer that reads nothing is not read either, and goes when it is owed too much."""
-        if self.outbox_bytes + self.unsent_bytes() > OUTBOX_LIMIT:
-            self.outbox, self.outbox_bytes = [], 0
-            self.close(1013, "outbound queue overflowed")
-        elif self.overloaded:
+        if self.owed > OUTBOX_LIMIT:
+            self.overflow()
+            return
+        if self.overloaded:
             self.paused = True
+        if self.blocked:
+            self.wake(self)  # the transport counts what it cannot take
 
     def take(self) -> list[bytes]:
         """The queued messages, which are the transport's from now on."""
@@ -164,13 +171,21 @@ class Session:
             self.close_code, self.close_reason = code, reason
             self.wake(self)
 
+    def overflow(self) -> None:
+        """Forget what it is owed, and close: it cannot be told everything any more."""
+        self.status = Status.OVERFLOWED
+        self.take()
+        self.close(1013, "outbound queue overflowed")
+
+    @property
+    def owed(self) -> int:
+        """Bytes that it has not read."""
+        return self.outbox_bytes + self.unsent_bytes()
+
     @property
     def overloaded(self) -> bool:
         """Too much is waiting for this worker to read it."""
-        return (
-            len(self.outbox) >= OUTBOX_MESSAGES
-            or self.outbox_bytes + self.unsent_bytes() >= OUTBOX_BYTES
-        )
+        return len(self.outbox) >= OUTBOX_MESSAGES or self.owed >= OUTBOX_BYTES
 
     @property
     def name(self) -> str:

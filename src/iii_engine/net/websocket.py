@@ -18,8 +18,9 @@ from picows import WSListener, WSTransport
 
 from iii_engine.core.access import Access
 from iii_engine.core.admission import Arrival, Gate
+from iii_engine.core.backlog import COUNTED_FROM, Backlog
 from iii_engine.core.engine import Engine
-from iii_engine.core.sessions import LARGE_MESSAGE, MIB, Session
+from iii_engine.core.sessions import LARGE_MESSAGE, MIB, Session, Status
 from iii_engine.net.assembly import (
     BINARY,
     MEDIUM,
@@ -68,8 +69,9 @@ class Limits:
 class Flusher:
     """Writes the outboxes of all peers that got something in this loop tick."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, backlog: Backlog) -> None:
         self._call_soon = loop.call_soon
+        self._backlog = backlog
         self._dirty: list[WorkerSocket] = []
 
     def add(self, peer: WorkerSocket) -> None:
@@ -81,6 +83,8 @@ class Flusher:
         dirty, self._dirty = self._dirty, []
         for peer in dirty:
             peer.flush()
+        if self._backlog.total > self._backlog.bound:
+            self._call_soon(self._backlog.shed)  # after the loop tried to write what is new
 
 
 class WorkerSocket(GuardedSocket):
@@ -93,6 +97,7 @@ class WorkerSocket(GuardedSocket):
         self.session: Session | None = None
         self.stalled_sweeps = 0  # sweeps without progress in writing
         self._unsent_at_sweep = 0
+        self._queued = False  # for the flusher, while the peer does not read
 
     def on_open(self, transport: WSTransport) -> None:
         transport.underlying_transport.set_write_buffer_limits(high=PAUSE_AT)
@@ -104,18 +109,28 @@ class WorkerSocket(GuardedSocket):
         self.session = self._engine.connect(
             self._wake, ip=self.who.ip_address, access=access, headers=self.who.headers
         )
-        self.session.unsent_bytes = self._unsent
+        self.session.unsent_bytes = self.transport.underlying_transport.get_write_buffer_size
         self.session.on_resume = self.transport.underlying_transport.resume_reading
+        self.session.blocked = not self.writable
 
     def on_end(self) -> None:
         super().on_end()
         self._listener.sockets.discard(self)
         if self.session is not None:
             self._engine.disconnect(self.session)
+        if not self.writable and self.transport is not None:
+            self.transport.disconnect(False)  # or what it did not read stays until it does
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.session is not None:
+            self.session.blocked = True
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self.stalled_sweeps = 0
+        if self.session is not None:
+            self.session.blocked = False
         self.flush()
 
     # -- reading ---------------------------------------------------------------------------------
@@ -135,12 +150,9 @@ class WorkerSocket(GuardedSocket):
     # -- writing ---------------------------------------------------------------------------------
 
     def _wake(self, session: Session) -> None:
-        self._listener.flusher.add(self)
-
-    def _unsent(self) -> int:
-        if self.writable or self.transport is None:
-            return 0
-        return self.transport.underlying_transport.get_write_buffer_size()
+        if not self._queued:
+            self._queued = session.blocked
+            self._listener.flusher.add(self)
 
     @property
     def idle(self) -> bool:
@@ -153,10 +165,18 @@ class WorkerSocket(GuardedSocket):
         session, transport = self.session, self.transport
         if session is None or transport is None or self.ended:
             return
+        self._queued = False
         if self.writable and session.outbox and not transport.is_close_frame_sent:
             self._write(session.take(), transport.underlying_transport.write)
+        if session.counted or session.unsent_bytes() >= COUNTED_FROM:
+            self._engine.backlog.note(session)
+            if session.paused:
+                transport.underlying_transport.pause_reading()  # its calls would owe it more
         if session.close_code:
+            overflowed = session.status is Status.OVERFLOWED
             self.close(session.close_code, session.close_reason)
+            if overflowed:
+                transport.disconnect(False)
 
     @staticmethod
     def _write(messages: list[bytes], write: Callable[[bytes], None]) -> None:
@@ -199,8 +219,8 @@ class WorkerSocket(GuardedSocket):
             self._unsent_at_sweep = unsent
             if self.stalled_sweeps * SWEEP_SECONDS >= STALL_SECONDS:
                 log.warning("worker %s does not read", self.session and self.session.name)
-                self.close(1013, "outbound queue overflowed")
-                transport.disconnect(False)
+                if self.session is not None:
+                    self.session.overflow()
         elif ping:
             transport.send_ping()
 
@@ -242,7 +262,7 @@ class WorkerListener:
         self.limits = limits
         self.allowed_origins = allowed_origins
         self.sockets: set[WorkerSocket] = set()
-        self.flusher = Flusher(loop)
+        self.flusher = Flusher(loop, engine.backlog)
         self._loop = loop
         self._channels = channels
         self._worker = worker or WorkerSocket

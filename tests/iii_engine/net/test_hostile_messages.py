@@ -22,9 +22,8 @@ def engine() -> Iterator[ThreadedEngine]:
 
 @pytest.fixture(scope="module")
 def healthy(engine: ThreadedEngine) -> Iterator[Pair]:
-    pair = Pair(engine.port)
-    yield pair
-    pair.close()
+    with Pair(engine.port) as pair:
+        yield pair
 
 
 TYPES = [
