@@ -83,7 +83,9 @@ def status(as_json: Json = False) -> None:
     fields = health if isinstance(health, dict) else {}
     bullet = typer.style("●", fg="green" if fields.get("status") == "healthy" else "red")
     typer.echo(f"{bullet} agentos v{fields.get('version', '-')}  {fields.get('status', '-')}")
-    typer.echo(f"  workers  {fields.get('workers', '-')}")
+    if "workers" not in fields:  # it is up, and says no more to strangers
+        raise CommandError("the key was not accepted", 3, "see AGENTOS_API_KEY and AGENTOS_HOME")
+    typer.echo(f"  workers  {fields['workers']} on the bus, modules of the engine among them")
     uptime = fields.get("uptime")
     typer.echo(
         f"  uptime   {int(uptime)} s" if isinstance(uptime, (int, float)) else "  uptime   -"

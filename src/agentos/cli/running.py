@@ -59,7 +59,11 @@ def start_detached() -> int:
     """Start the supervisor in the background and return when the system is up."""
     home = Home.from_environment()
     home.prepare()
-    with os.fdopen(open_log(home.logs / "supervisor.log"), "ab") as output:
+    try:
+        log = open_log(home.logs / "supervisor.log")
+    except OSError as error:
+        raise CommandError(f"cannot write into {home.logs}: {error.strerror}") from None
+    with os.fdopen(log, "ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "agentos.cli.main", "start"],
             stdin=subprocess.DEVNULL,
@@ -102,9 +106,18 @@ def stop_running(home: Home) -> None:
 
 def addresses(home: Home) -> tuple[str, str]:
     """Engine and API address, from the engine's config file and the environment."""
-    engine = os.environ.get("AGENTOS_ENGINE_PORT") or _port(home, "iii-worker-manager", 49134)
-    api = os.environ.get("AGENTOS_HTTP_PORT") or _port(home, "iii-http", 3111)
+    engine = _port_from("AGENTOS_ENGINE_PORT") or _port(home, "iii-worker-manager", 49134)
+    api = _port_from("AGENTOS_HTTP_PORT") or _port(home, "iii-http", 3111)
     return f"ws://127.0.0.1:{engine}", f"http://127.0.0.1:{api}"
+
+
+def _port_from(variable: str) -> int | None:
+    text = os.environ.get(variable)
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or not 0 < int(text) <= 65535:
+        raise CommandError(f"{variable} must be a port (1 to 65535), not {text!r}", 2)
+    return int(text)
 
 
 def _port(home: Home, module: str, default: int) -> int:

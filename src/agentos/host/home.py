@@ -82,7 +82,11 @@ class Home:
                 (self.root / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
             self.key_file.parent.mkdir(mode=0o700, exist_ok=True)
             if not self.engine_config.exists():
-                self.engine_config.write_text(ENGINE_CONFIG)
+                draft = self.engine_config.with_suffix(".new")  # whole, or not at all
+                draft.write_text(ENGINE_CONFIG)
+                draft.replace(self.engine_config)
+            if self.engine_config.stat().st_size == 0:
+                raise HomeError(f"{self.engine_config} is empty: remove it for a new one")
         except OSError as error:
             raise HomeError(f"cannot prepare {self.root}: {error.strerror}") from error
 

@@ -17,7 +17,7 @@ _NAME = re.compile(r"[\w-]{1,64}")
 TAKEN = ("engine", "supervisor")
 
 
-class Settings(Struct):
+class Settings(Struct, forbid_unknown_fields=True):
     """`hosts` names processes and the workers each one runs; the rest share the host `main`.
 
     ```toml
@@ -27,6 +27,11 @@ class Settings(Struct):
     """
 
     hosts: dict[str, list[str]] = {}
+    # What the command line keeps in the same file.
+    default_model: str = ""
+    api_url: str = ""
+    keys: dict[str, str] = {}
+    api: dict[str, str] = {}
 
     def placement(self) -> dict[str, list[str]]:
         """Every worker's host, as host → workers. Raises `HomeError` for an unknown worker."""

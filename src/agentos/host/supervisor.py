@@ -274,7 +274,10 @@ def is_running(home: Home) -> bool:
 
 def take_lock(home: Home) -> IO[str]:
     """One supervisor per home. Raises `HomeError` when another one runs."""
-    lock = home.lock_file.open("a+")
+    try:
+        lock = home.lock_file.open("a+")
+    except OSError as error:
+        raise HomeError(f"cannot write {home.lock_file}: {error.strerror}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -155,7 +155,7 @@ def test_status_and_health(api: Api, run: Any) -> None:
     assert code == 0
     assert [line.split() for line in text.splitlines()] == [
         ["●", "agentos", "v1.2.3", "healthy"],
-        ["workers", "5"],
+        ["workers", "5", *"on the bus, modules of the engine among them".split()],
         ["uptime", "61", "s"],
     ]
     assert json.loads(run("status", "--json")[1]) == api.body
@@ -163,11 +163,11 @@ def test_status_and_health(api: Api, run: Any) -> None:
     assert json.loads(run("health", "--json")[1]) == api.body
 
 
-def test_status_of_a_system_that_says_little(api: Api, run: Any) -> None:
-    api.body = {}
-    code, text, _ = run("status")
-    assert code == 0
-    assert text.split() == ["●", "agentos", "v-", "-", "workers", "-", "uptime", "-"]
+def test_status_with_a_key_that_is_not_accepted(api: Api, run: Any) -> None:
+    api.body = {"status": "healthy"}  # what strangers are told
+    code, _, error = run("status")
+    assert code == 3
+    assert "the key was not accepted" in error
 
 
 def test_a_chat_keeps_its_session(api: Api, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
