@@ -34,6 +34,8 @@ class Scripted:
     chunks: list[bytes] | None = None
     hang: bool = False
     cut: bool = False
+    #: Nothing is sent before this is set.
+    after: asyncio.Event | None = None
 
 
 class ScriptedServer:
@@ -93,6 +95,8 @@ class ScriptedServer:
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)
                 answer = self._next(request)
+                if answer.after is not None:
+                    await answer.after.wait()
                 if not await _write(writer, answer, request.method):
                     return
         except (ConnectionError, asyncio.IncompleteReadError):

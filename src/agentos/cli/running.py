@@ -19,7 +19,7 @@ from agentos.host.state import read_run_state
 from agentos.host.supervisor import Supervisor, is_running
 
 DETACH_SECONDS = 40.0
-STOP_SECONDS = 30.0
+STOP_SECONDS = 35.0
 
 _EXAMPLE = """
   curl {api}/v1/chat/completions \\

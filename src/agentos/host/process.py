@@ -15,10 +15,15 @@ from pathlib import Path
 
 from agentos.host.catalogue import load_worker
 from agentos.host.log_file import open_log
+from agentos.host.parting import Parting
+from agentos.kernel.draining import DRAIN_SECONDS, DrainingWorker
 from iii_sdk import Worker
 from iii_sdk.program import loop_factory
 
 PR_SET_PDEATHSIG = 1
+
+#: How long calls may take that still run when all work is over, in seconds.
+REST_SECONDS = 2.0
 
 log = logging.getLogger("agentos.host")
 
@@ -43,6 +48,8 @@ def fork_host(
     go: int | None = None,
     ready: int | None = None,
     close: Sequence[int] = (),
+    *,
+    parting: Parting,
 ) -> int:
     """Fork a host that runs these workers; returns its process id.
 
@@ -58,7 +65,7 @@ def fork_host(
             os.close(descriptor)
         _become_child(log_file)
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        _run_host(workers, url, go, ready)
+        _run_host(workers, url, go, ready, parting)
         status = 0
     except BaseException:  # noqa: BLE001 - a forked child never returns into its parent's code
         traceback.print_exc()
@@ -83,19 +90,24 @@ def _become_child(log_file: Path) -> None:
     os.dup2(output, 2)
 
 
-def _run_host(workers: Sequence[str], url: str, go: int | None, ready: int | None) -> None:
+def _run_host(
+    workers: Sequence[str], url: str, go: int | None, ready: int | None, parting: Parting
+) -> None:
     loaded = [load_worker(name) for name in workers]
     if go is not None:
         os.read(go, 1)
         os.close(go)
-    serving = serve_all(loaded, url, lambda: None if ready is None else os.close(ready))
+    serving = serve_all(loaded, url, lambda: None if ready is None else os.close(ready), parting)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(serving)
 
 
-async def serve_all(workers: Sequence[Worker], url: str, on_ready: Callable[[], None]) -> None:
+async def serve_all(
+    workers: Sequence[Worker], url: str, on_ready: Callable[[], None], parting: Parting
+) -> None:
     """Serve workers until a signal says stop; then let their running calls finish.
 
+    Workers that drain stop first, those of all hosts: what they have begun may need the others.
     `on_ready` is called once, when all are on the bus. A worker that fails ends them all: the
     supervisor starts the host again.
     """
@@ -113,4 +125,9 @@ async def serve_all(workers: Sequence[Worker], url: str, on_ready: Callable[[], 
         for worker in workers:
             group.create_task(worker.serve(url, ready=partial(one_is_up, worker)))
         await stop.wait()
-        await asyncio.gather(*(worker.stop() for worker in workers))
+        draining = [worker for worker in workers if isinstance(worker, DrainingWorker)]
+        await asyncio.gather(*(worker.stop(DRAIN_SECONDS) for worker in draining))
+        if not await parting.everybody(DRAIN_SECONDS + 1):
+            log.warning("another host has not ended its work in time")
+        others = [worker for worker in workers if worker not in draining]
+        await asyncio.gather(*(worker.stop(REST_SECONDS) for worker in others))

@@ -19,6 +19,7 @@ from functools import partial
 from typing import IO
 
 from agentos.host.home import Home, HomeError
+from agentos.host.parting import Parting
 from agentos.host.process import fork_host, start_engine
 from agentos.host.state import RunState
 
@@ -27,7 +28,8 @@ BACKOFF_LIMIT = 30.0
 #: A child that lived this long starts over with the shortest back-off.
 STEADY_SECONDS = 30.0
 START_SECONDS = 30.0
-STOP_SECONDS = 12.0
+#: Of the hosts, and then of the engine. A host drains, waits for the others, and stops the rest.
+STOP_SECONDS = 16.0
 
 
 @dataclass
@@ -66,6 +68,7 @@ class Supervisor:
     say: Callable[[str], None]
     on_ready: Callable[[], None] = lambda: None
     _signals: Signals = field(init=False)
+    _parting: Parting = field(default_factory=Parting)
     _children: list[Child] = field(default_factory=list)
     _stopping: bool = False
 
@@ -88,6 +91,7 @@ class Supervisor:
             self._stop_all()
         finally:
             self._signals.close()
+            self._parting.close()
             self.home.state_file.unlink(missing_ok=True)
             lock.close()
         return 0
@@ -105,7 +109,13 @@ class Supervisor:
         for name, workers in self.placement.items():
             ready_read, ready_write = os.pipe()
             ready_pipes.append(ready_read)
-            fork = partial(fork_host, workers, self.engine_url, self.home.logs / f"{name}.log")
+            fork = partial(
+                fork_host,
+                workers,
+                self.engine_url,
+                self.home.logs / f"{name}.log",
+                parting=self._parting,
+            )
             child = Child(name, fork)
             child.started = time.monotonic()
             child.pid = fork(go_read, ready_write, (go_write, *ready_pipes))
@@ -203,6 +213,7 @@ class Supervisor:
         """Hosts first, so that their calls are answered; then the engine."""
         if self._children:
             engine, *hosts = self._children
+            self._parting.ready()
             self._stop(hosts)
             self._stop([engine])
 

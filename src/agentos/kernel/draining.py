@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -50,6 +51,7 @@ class DrainingWorker(Worker):
         self.drain = Drain()
 
     async def stop(self, drain: float = DRAIN_SECONDS) -> None:
-        """Refuse, wait, then leave the bus."""
+        """Refuse, wait, then leave the bus; all of it within about `drain` seconds."""
+        end = time.monotonic() + drain
         await self.drain.close(drain)
-        await super().stop(drain)
+        await super().stop(max(end - time.monotonic(), 0.0))
