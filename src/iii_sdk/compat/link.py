@@ -65,8 +65,13 @@ class Endpoint(WebSocketEndpoint):
             ends.append(asyncio.ensure_future(transport.wait_closed()))
         if ends:
             await asyncio.wait(ends, timeout=CHANNEL_SECONDS)
-        for transport in list(self._channels):
+        late = list(self._channels)
+        for transport in late:
             transport.abort()
+        if late:  # the loop ends next, and must have closed their sockets by then
+            await asyncio.wait(
+                [asyncio.ensure_future(t.wait_closed()) for t in late], timeout=CHANNEL_SECONDS
+            )
 
 
 class Link:

@@ -109,6 +109,9 @@ class LoopThread:
             self.loop.run_forever()
             self._cancel_tasks()
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            # Sockets that were aborted are closed by callbacks of the next turns.
+            for _ in range(3):
+                self.loop.run_until_complete(asyncio.sleep(0))
         finally:
             self._box.close()
             self.loop.close()

@@ -43,7 +43,13 @@ async def docker_exec(request: DockerExec) -> Executed:
     name = f"agentos-sandbox-{secrets.token_hex(4)}"
     arguments = run_arguments(request, name, workspace_root())
     started = time.monotonic()
-    process = await _spawn(arguments)
+    spawning = asyncio.ensure_future(_spawn(arguments))
+    try:
+        process = await asyncio.shield(spawning)
+    except asyncio.CancelledError:
+        # The command may have begun although nobody knows its process yet.
+        await asyncio.shield(_stop(await spawning, name))
+        raise
     run = asyncio.gather(_read(process.stdout), _read(process.stderr), process.wait())
     try:
         async with asyncio.timeout(timeout_of(request)):
