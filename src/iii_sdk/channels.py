@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -38,6 +40,7 @@ class ChannelWriter:
         self._room = asyncio.Event()
         self._room.set()
         self._opening = asyncio.Lock()
+        self._block: asyncio.Timeout | None = None
         #: Set when the channel ended, also from the reader's side.
         self.ended = asyncio.Event()
 
@@ -64,6 +67,27 @@ class ChannelWriter:
             self._transport.close(1000, "channel_close")
             await self._transport.wait_closed()
 
+    @asynccontextmanager
+    async def while_read(self) -> AsyncIterator[None]:
+        """Run the block only as long as somebody reads.
+
+        When the reader goes, the block is cancelled where it waits, and `Unavailable`
+        (`channel_closed`) is raised: work that nobody wants any more ends at once, and not when it
+        has something to send.
+        """
+        await self.open()
+        try:
+            async with asyncio.timeout(None) as self._block:
+                if self.ended.is_set():
+                    raise _reader_gone()
+                yield
+        except TimeoutError:
+            if self._block is None or not self._block.expired():
+                raise
+            raise _reader_gone() from None
+        finally:
+            self._block = None
+
     def abort(self) -> None:
         """Drop the channel without a close, so that what was sent is not taken for all of it."""
         if self._transport is not None:
@@ -75,7 +99,7 @@ class ChannelWriter:
             await self.open()
         await self._room.wait()
         if self.ended.is_set() or self._transport is None:
-            raise Unavailable("the reader of the channel has gone", code="channel_closed")
+            raise _reader_gone()
         return self._transport
 
     # -- Receiver --------------------------------------------------------------------------------
@@ -95,6 +119,12 @@ class ChannelWriter:
     def closed(self, code: int, reason: str) -> None:
         self.ended.set()
         self._room.set()
+        if self._block is not None:
+            self._block.reschedule(asyncio.get_running_loop().time())
+
+
+def _reader_gone() -> Unavailable:
+    return Unavailable("the reader of the channel has gone", code="channel_closed")
 
 
 class ChannelReader:

@@ -73,17 +73,20 @@ class Exchange:
         if ref is None:
             items: Any = await stream.collect()
             return envelope_of(items, self._route, self._headers)
-        source = stream.items
         try:
-            first = await anext(source, _END)
             writer = await self._service.bus.open_writer(ref)
             try:
-                await self._send_all(stream, first, writer)
+                async with writer.while_read():
+                    first = await anext(stream.items, _END)
+                    await self._send_all(stream, first, writer)
             except asyncio.CancelledError:
                 writer.abort()
                 raise
             finally:
                 await writer.close()
+        except Unavailable as error:
+            if error.code != "channel_closed":
+                raise
         finally:
             await stream.close()
         return _NO_RESULT
@@ -99,10 +102,9 @@ class Exchange:
                 item = await anext(stream.items, _END)
             if stream.done is not None:
                 await writer.send_bytes(event_bytes(stream.done))
-        except Unavailable as error:
-            if error.code != "channel_closed":
-                await self._send_error(error, writer)
         except BusError as error:
+            if writer.ended.is_set():
+                return
             await self._send_error(error, writer)
         except Exception:
             log.exception("%s failed while streaming", self._function.id)
@@ -110,8 +112,7 @@ class Exchange:
 
     async def _send_error(self, error: BusError, writer: ChannelWriter) -> None:
         """The status has left; the error is the last event."""
-        if not writer.ended.is_set():
-            await writer.send_bytes(event_bytes(error_body(error, self._route)))
+        await writer.send_bytes(event_bytes(error_body(error, self._route)))
 
 
 def _control(kind: str, name: str, value: object) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
+import httpx2
 import openai
 import pytest
-from tests.e2e.conftest import House
+from tests.e2e.conftest import KEY, House
 from tests.support.served import served
 from tests.support.waiting import until
 
@@ -230,3 +232,27 @@ async def test_a_provider_that_breaks_off_is_an_error_to_the_client(house: House
     house.model.then_stream_raw(f"data: {json.dumps(chunk)}\n\n".encode())
     with pytest.raises(openai.APIError, match="broke off"):
         await _ask(house, "gpt-4o", "x", True)
+
+
+@pytest.mark.parametrize("spoken", [True, False])
+async def test_a_client_that_hangs_up_stops_the_model(house: House, spoken: bool) -> None:
+    chunk = {"model": "m", "choices": [{"index": 0, "delta": {"content": "Hel"}}]}
+    said_so_far = [f"data: {json.dumps(chunk)}\n\n".encode()] if spoken else []
+    house.model.then_stream_raw(*said_so_far, hang=True)
+    client = httpx2.AsyncClient(base_url=house.engine.http_url, timeout=10)
+    body = {"messages": said("x"), "model": "gpt-4o", "stream": True, "user": "u"}
+    headers = {"authorization": f"Bearer {KEY}"}
+
+    async def ask() -> None:
+        async with client.stream("POST", "/v1/chat/completions", json=body, headers=headers) as r:
+            async for _ in r.aiter_bytes():
+                heard.set()
+
+    heard = asyncio.Event()
+    asking = asyncio.create_task(ask())
+    if spoken:
+        await asyncio.wait_for(heard.wait(), 5)
+    await until(lambda: house.model.open == 1 and house.model.chats, "the model is asked")
+    asking.cancel()
+    await client.aclose()
+    await until(lambda: house.model.open == 0, "nobody reads from the model any more")

@@ -437,3 +437,27 @@ async def test_the_source_stops_when_the_client_leaves(engine, serve):
         pipe.ends["write"].transport.disconnect()
         await closed.wait()
         assert await call is None
+
+
+async def test_the_source_stops_before_its_first_item_when_the_client_leaves(engine, serve):
+    worker = Worker("silent")
+    closed = asyncio.Event()
+
+    @worker.function("s::go", http("GET", "/go"))
+    async def go():
+        try:
+            await asyncio.Event().wait()
+            yield "never"
+        finally:
+            closed.set()
+
+    await serve(worker)
+    refs = engine.new_channel()
+    pipe = engine.pipes[refs["writer"]["channel_id"]]
+    call = asyncio.create_task(engine.call("s::go", request("/go", response=refs["writer"])))
+    async with asyncio.timeout(5):
+        while "write" not in pipe.ends:  # noqa: ASYNC110 - the fake's ends tell nobody
+            await asyncio.sleep(0.002)
+        pipe.ends["write"].transport.disconnect()
+        await closed.wait()
+        assert await call is None

@@ -43,6 +43,8 @@ class ScriptedServer:
 
     def __init__(self, default: Callable[[Recorded], Scripted]) -> None:
         self.requests: list[Recorded] = []
+        #: Connections with a client at their other end.
+        self.open = 0
         self.script: deque[Scripted | Callable[[Recorded], Scripted]] = deque()
         self.default = default
         self._server: asyncio.Server | None = None
@@ -91,17 +93,20 @@ class ScriptedServer:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open += 1
         try:
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)
                 answer = self._next(request)
                 if answer.after is not None:
                     await answer.after.wait()
-                if not await _write(writer, answer, request.method):
+                writing = asyncio.ensure_future(_write(writer, answer, request.method))
+                if not await _unless_gone(writing, reader):
                     return
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the client went away, as cancelled completions do
         finally:
+            self.open -= 1
             writer.close()
 
     def _next(self, request: Recorded) -> Scripted:
@@ -109,6 +114,18 @@ class ScriptedServer:
             return self.default(request)
         answer = self.script.popleft()
         return answer(request) if callable(answer) else answer
+
+
+async def _unless_gone(writing: asyncio.Future[bool], reader: asyncio.StreamReader) -> bool:
+    """The outcome of writing an answer; False at once when the client hangs up."""
+    gone = asyncio.ensure_future(reader.read(1))  # a client says nothing until it has its answer
+    try:
+        await asyncio.wait((writing, gone), return_when=asyncio.FIRST_COMPLETED)
+        return writing.done() and writing.result()
+    finally:  # only one may wait for the reader at a time
+        writing.cancel()
+        gone.cancel()
+        await asyncio.wait((writing, gone))
 
 
 async def _read(reader: asyncio.StreamReader) -> Recorded | None:

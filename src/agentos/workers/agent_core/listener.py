@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -14,21 +15,42 @@ from iii_sdk.protocol import ChannelRef
 
 log = logging.getLogger("agentos.agent_core")
 
+T = TypeVar("T")
+
 
 class Listener:
     """Writes events as NDJSON; without a channel, or when nobody reads any more, it is silent.
 
-    A caller that goes away does not end the turn: its answer is still wanted in the session.
+    A caller that goes away does not end the turn, but what the model says for it: nobody is to
+    pay for text that nobody reads. What came until then is the answer, and stays in the session.
     """
 
     def __init__(self, bus: Bus, ref: ChannelRef | None) -> None:
         self._bus = bus
         self._ref = ref
         self._writer: ChannelWriter | None = None
+        #: Somebody listened and went away.
+        self.left = False
 
     @property
     def listening(self) -> bool:
         return self._ref is not None
+
+    async def attend(self, work: Callable[[], Awaitable[T]]) -> T | None:
+        """The result of the work; None when the caller leaves meanwhile, which ends it."""
+        try:
+            writer = await self._open()
+        except BusError as error:
+            self._lose(error)
+            return None
+        try:
+            async with writer.while_read():
+                return await work()
+        except BusError as error:
+            if not writer.ended.is_set():
+                raise
+            self._lose(error)
+            return None
 
     async def text(self, delta: str) -> None:
         """A piece of the answer."""
@@ -49,12 +71,20 @@ class Listener:
         if self._ref is None:
             return
         try:
-            if self._writer is None:
-                self._writer = await self._bus.open_writer(self._ref)
-            await self._writer.send_text(msgspec.json.encode(event).decode() + "\n")
+            writer = await self._open()
+            await writer.send_text(msgspec.json.encode(event).decode() + "\n")
         except BusError as error:
-            log.info("nobody listens to the turn any more: %s", error)
-            self._ref = None
+            self._lose(error)
+
+    async def _open(self) -> ChannelWriter:
+        if self._writer is None:
+            assert self._ref is not None
+            self._writer = await self._bus.open_writer(self._ref)
+        return self._writer
+
+    def _lose(self, error: BusError) -> None:
+        log.info("nobody listens to the turn any more: %s", error)
+        self._ref, self.left = None, True
 
     async def close(self) -> None:
         """End the channel; harmless when it has ended."""

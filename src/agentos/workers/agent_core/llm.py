@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 from agentos.kernel.streamed_call import Event, streamed_call
 from agentos.workers.agent_core.listener import Listener
@@ -17,6 +18,9 @@ from agentos.workers.agent_core.models import (
 )
 from agentos.workers.agent_core.peers import Peers
 from agentos.workers.agent_core.settings import LLM_SECONDS
+
+#: Stop reason of an answer whose listener left before its end.
+CANCELLED: Final = "cancelled"
 
 
 class Llm:
@@ -38,6 +42,8 @@ class Llm:
         self._route = route
         #: Sum over all calls of the turn.
         self.usage = Usage()
+        #: What the model has said so far in the call that is being streamed.
+        self._said: list[str] = []
         #: The model that answered last.
         self.model = str(route.get("model", ""))
 
@@ -111,26 +117,35 @@ class Llm:
         return payload
 
     async def _call(self, payload: JsonObject) -> Completion:
-        bus = self._peers.bus
-        if not self._listener.listening:
+        bus, listener = self._peers.bus, self._listener
+        if listener.left:
+            return Completion(content="", stop_reason=CANCELLED)
+        if not listener.listening:
             return await bus.call("llm::complete", payload, kind=Completion, timeout=LLM_SECONDS)
         if self._peers.has("llm::stream"):
-            return await streamed_call(
-                bus,
-                "llm::stream",
-                payload,
-                writer_field="writer",
-                on_event=self._forward,
-                kind=Completion,
-                timeout=LLM_SECONDS,
-            )
+            self._said.clear()
+            answer = await listener.attend(lambda: self._stream(payload))
+            return answer or Completion(content="".join(self._said), stop_reason=CANCELLED)
         completion = await bus.call("llm::complete", payload, kind=Completion, timeout=LLM_SECONDS)
         if completion.text:
             await self._listener.text(completion.text)
         return completion
 
+    async def _stream(self, payload: JsonObject) -> Completion:
+        return await streamed_call(
+            self._peers.bus,
+            "llm::stream",
+            payload,
+            writer_field="writer",
+            on_event=self._forward,
+            kind=Completion,
+            timeout=LLM_SECONDS,
+        )
+
     async def _forward(self, event: Event) -> None:
         """What the caller of the turn may see of the model's events."""
+        if event.get("type") == "text":
+            self._said.append(str(event.get("delta", "")))
         if event.get("type") in ("text", "tool_call"):
             await self._listener.tell(event)
 

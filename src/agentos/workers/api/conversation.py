@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Final
 
 from agentos.kernel.streamed_call import Event, streamed_call
@@ -34,24 +35,25 @@ async def complete(bus: Bus, payload: Mapping[str, object], reply: Reply) -> Cha
 
 async def chunks(
     bus: Bus, payload: Mapping[str, object], reply: Reply, include_usage: bool
-) -> AsyncIterator[JsonObject]:
+) -> AsyncGenerator[JsonObject, None]:
     """One turn as chunks. What fails before the first piece of text raises as in `complete`."""
     role: JsonObject = {"role": "assistant"}
-    async for item in _pieces(bus, payload):
-        if isinstance(item, str):
-            yield reply.chunk({**role, "content": item})
-            role = {}
-            continue
-        if item.error is not None:
-            raise refusal_of(item.error)
-        if role:  # no text came as pieces
-            yield reply.chunk({**role, "content": item.content})
-        yield reply.chunk({}, finish_reason(item))
-        if include_usage:
-            yield reply.usage_chunk(item)
+    async with aclosing(_pieces(bus, payload)) as pieces:
+        async for item in pieces:
+            if isinstance(item, str):
+                yield reply.chunk({**role, "content": item})
+                role = {}
+                continue
+            if item.error is not None:
+                raise refusal_of(item.error)
+            if role:  # no text came as pieces
+                yield reply.chunk({**role, "content": item.content})
+            yield reply.chunk({}, finish_reason(item))
+            if include_usage:
+                yield reply.usage_chunk(item)
 
 
-async def _pieces(bus: Bus, payload: Mapping[str, object]) -> AsyncIterator[str | Answer]:
+async def _pieces(bus: Bus, payload: Mapping[str, object]) -> AsyncGenerator[str | Answer, None]:
     """The text as it comes, then the whole answer. Leaving early lets go of the call."""
     queue: asyncio.Queue[str | None] = asyncio.Queue()
     text = Text()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import TypeVar
 
 import msgspec
@@ -68,10 +69,11 @@ def create() -> DrainingWorker:
 def _chat_routes(worker: DrainingWorker) -> None:
     drain = worker.drain
 
-    async def counted(items: AsyncIterator[JsonObject]) -> AsyncIterator[JsonObject]:
+    async def counted(items: AsyncGenerator[JsonObject, None]) -> AsyncIterator[JsonObject]:
         with drain.counted():
-            async for item in items:
-                yield item
+            async with aclosing(items):
+                async for item in items:
+                    yield item
 
     async def chat(
         body: JsonObject, bus: Bus, call: Call, stream: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from typing import Protocol
 
 import msgspec
@@ -30,6 +30,9 @@ class Writer(Protocol):
 
     async def close(self) -> None:
         """End the channel."""
+
+    def while_read(self) -> AbstractAsyncContextManager[None]:
+        """Ends its block when the reader leaves. Raises `Unavailable`, `channel_closed`."""
 
 
 class Completions:
@@ -64,7 +67,10 @@ class Completions:
     async def stream(
         self, request: CompleteRequest, writer: Writer, vault: Vault | None, bus: Outlet
     ) -> Completion:
-        """The same with events on a channel, which is closed at the end whatever happens."""
+        """The same with events on a channel, which is closed at the end whatever happens.
+
+        A reader that leaves ends the request: nobody pays for text that nobody reads.
+        """
         started = time.monotonic()
         try:
             return await self._stream(request, writer, vault, bus, started)
@@ -93,7 +99,7 @@ class Completions:
         relay = _Relay(driver, target, prompt, writer)
         seconds = request.timeout_ms / 1000
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), writer.while_read():
                 reply = await self._retry.run(relay.run, seconds, lambda: not relay.emitted)
         except TimeoutError:
             raise too_slow(target.endpoint.label, seconds) from None

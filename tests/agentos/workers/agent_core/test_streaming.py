@@ -16,7 +16,7 @@ from tests.support.waiting import until
 from agentos.kernel.streamed_call import Event, streamed_call
 from agentos.workers.agent_core.settings import Settings
 from agentos.workers.agent_core.worker import create
-from iii_sdk import Bus, ChannelRef, UpstreamError
+from iii_sdk import Bus, ChannelRef, Unavailable, UpstreamError
 
 
 class Llm:
@@ -26,6 +26,7 @@ class Llm:
         self.completions: list[Any] = []
         self.pieces: list[str] = []
         self.said: asyncio.Semaphore | None = None
+        self.unheard = asyncio.Event()
         worker.function("llm::stream")(self.stream)
 
     async def stream(self, asked: dict[str, Any], bus: Bus) -> Any:
@@ -35,7 +36,11 @@ class Llm:
         for piece in self.pieces if completion.get("content") else []:
             if self.said is not None:
                 await self.said.acquire()
-            await writer.send_text(json.dumps({"type": "text", "delta": piece}) + "\n")
+            try:
+                await writer.send_text(json.dumps({"type": "text", "delta": piece}) + "\n")
+            except Unavailable:
+                self.unheard.set()
+                raise
         for call in completion.get("toolCalls", []):
             await writer.send_text(json.dumps({"type": "tool_call", **call}) + "\n")
         await writer.send_text('{"type":"end","stopReason":"end"}\n')
@@ -133,16 +138,40 @@ async def test_without_llm_stream_the_text_comes_in_one_piece(stage: Stage) -> N
     assert stage.events[0]["delta"] == "plain"
 
 
-async def test_a_listener_that_leaves_does_not_end_the_turn(stage: Stage) -> None:
+async def test_a_listener_that_leaves_ends_the_model_and_not_the_turn(stage: Stage) -> None:
     stage.llm.said = asyncio.Semaphore(0)
     stage.llm.pieces = ["a", "b", "c"]
     stage.llm.completions = [says("abc")]
     channel = await stage.bus.channel()
     asked = {"agentId": "default", "message": "x", "stream": channel.writer_ref}
-    turn = asyncio.create_task(stage.bus.call("agent::chat", asked))
+    turn = asyncio.create_task(stage.bus.call("agent::chat", asked, kind=dict[str, Any]))
     stage.llm.said.release()
     assert json.loads(await anext(channel.reader))["delta"] == "a"
     await channel.reader.close()
+    response = await turn  # though the model says nothing more
+    assert (response["content"], response["stopReason"]) == ("a", "cancelled")
     stage.llm.said.release()
-    stage.llm.said.release()
-    assert (await turn)["content"] == "abc"
+    await asyncio.wait_for(stage.llm.unheard.wait(), 5)
+
+
+async def test_no_answer_of_the_model_is_awaited_after_the_listener_left(stage: Stage) -> None:
+    called, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def store(_: dict[str, Any]) -> dict[str, Any]:
+        called.set()
+        await may_answer.wait()
+        return {"stored": True}
+
+    stage.behind.worker.function("memory::store")(store)
+    stage.llm.said = asyncio.Semaphore(0)
+    stage.llm.pieces = ["done"]
+    stage.llm.completions = [asks(("c1", "memory::store", {"content": "x"})), says("done")]
+    channel = await stage.bus.channel()
+    asked = {"agentId": "default", "message": "x", "stream": channel.writer_ref}
+    turn = asyncio.create_task(stage.bus.call("agent::chat", asked, kind=dict[str, Any]))
+    assert json.loads(await anext(channel.reader))["type"] == "tool_call"
+    await asyncio.wait_for(called.wait(), 5)
+    await channel.reader.close()
+    may_answer.set()
+    response = await turn
+    assert (response["stopReason"], response["iterations"]) == ("cancelled", 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +50,10 @@ class Events:
 
     async def close(self) -> None:
         self.closed = True
+
+    @asynccontextmanager
+    async def while_read(self) -> AsyncIterator[None]:
+        yield
 
     @property
     def types(self) -> list[str]:
