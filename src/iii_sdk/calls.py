@@ -89,7 +89,13 @@ class Calls:
         else:
             error = error_body(message.error)
             future.set_exception(
-                error_from_wire(error.code, error.message, call.function_id, error.stacktrace)
+                error_from_wire(
+                    error.code,
+                    error.message,
+                    call.function_id,
+                    error.stacktrace,
+                    error.retry_after,
+                )
             )
 
     def lose_sent(self) -> None:

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 
 from iii_sdk.bindings import Route
 from iii_sdk.codec import dump, encode
-from iii_sdk.errors import BusError, InvalidInput, NotConfigured, RateLimited, Unauthorized
+from iii_sdk.errors import BusError, InvalidInput, NotConfigured, Unauthorized
 from iii_sdk.handlers import Payload, is_mapping, is_record
 from iii_sdk.protocol import NULL, ChannelRef, is_null
 from iii_sdk.streams import Response
@@ -168,7 +168,7 @@ def envelope_of(result: object, route: Route, headers: Mapping[str, str]) -> byt
 def envelope_of_error(error: BusError, route: Route, headers: Mapping[str, str]) -> bytes:
     """The envelope of an error, in the route's own form where it has one."""
     shown = dict(headers)
-    if isinstance(error, RateLimited) and error.retry_after is not None:
+    if error.retry_after is not None:
         shown["retry-after"] = str(error.retry_after)
     return _envelope(status_of(error), shown, b"body", encode(error_body(error, route)))
 

@@ -7,13 +7,18 @@ inside the worker's log.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 
 class BusError(Exception):
-    """A failed call. `code` is what travels; `status` is what HTTP shows."""
+    """A failed call. `code` is what travels; `status` is what HTTP shows.
+
+    `retry_after` travels too: in whole seconds, over HTTP the header `Retry-After`.
+    """
 
     code: str = "invocation_failed"
+    retry_after: int | None = None
     status: ClassVar[int] = 500
 
     def __init__(
@@ -75,7 +80,7 @@ class TooLarge(BusError):
 
 
 class RateLimited(BusError):
-    """`retry_after` is in whole seconds."""
+    """Too many requests for now."""
 
     code = "rate_limited"
     status = 429
@@ -133,7 +138,11 @@ _BY_CODE["TIMEOUT"] = Timeout
 
 
 def error_from_wire(
-    code: str, message: str, function_id: str | None = None, stacktrace: str | None = None
+    code: str,
+    message: str,
+    function_id: str | None = None,
+    stacktrace: str | None = None,
+    retry_after: float | None = None,
 ) -> BusError:
     """The error a caller sees for an error body it received; the wire code is kept."""
     kind = _BY_CODE.get(code, BusError)
@@ -141,4 +150,5 @@ def error_from_wire(
     error.code = code
     error.function_id = function_id
     error.stacktrace = stacktrace
+    error.retry_after = None if retry_after is None else max(0, math.ceil(retry_after))
     return error

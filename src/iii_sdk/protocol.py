@@ -20,11 +20,15 @@ NULL: Final = Raw(b"null")
 
 
 class ErrorBody(Struct, omit_defaults=True):
-    """Why a call or a registration failed, as it travels on the wire."""
+    """Why a call or a registration failed, as it travels on the wire.
+
+    `retry_after`, in seconds, is an extension: when it is worth while to try again.
+    """
 
     code: str
     message: str = ""
     stacktrace: str | None = None
+    retry_after: int | float | None = None
 
 
 class VoidAction(Struct, tag_field="type", tag="void"):
@@ -347,6 +351,7 @@ def error_body(raw: Raw) -> ErrorBody:
     try:
         value = tolerant_value(bytes(raw))
         if isinstance(value, dict):
+            value.pop("retry_after", None)
             value = {key: _text(item) for key, item in value.items()}
         return msgspec.convert(value, ErrorBody)
     except (msgspec.ValidationError, ValueError, RecursionError):

@@ -140,7 +140,8 @@ class Service:
             self.connection.refuse(message, epoch, error)
             raise
         except BusError as error:
-            self.connection.refuse(message, epoch, ErrorBody(error.code, error.message))
+            body = ErrorBody(error.code, error.message, retry_after=error.retry_after)
+            self.connection.refuse(message, epoch, body)
         except Exception as error:
             log.exception("%s failed", message.function_id)
             self.connection.refuse(message, epoch, ErrorBody("invocation_failed", _text(error)))

@@ -10,9 +10,11 @@ import httpx2
 import openai
 import pytest
 from tests.e2e.conftest import KEY, House
+from tests.support.openai_server import OpenAIServer
 from tests.support.served import served
 from tests.support.waiting import until
 
+from agentos.workers.llm_router import retry
 from iii_sdk import Worker
 
 
@@ -256,3 +258,54 @@ async def test_a_client_that_hangs_up_stops_the_model(house: House, spoken: bool
     asking.cancel()
     await client.aclose()
     await until(lambda: house.model.open == 0, "nobody reads from the model any more")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_provider_that_is_busy_says_when_to_come_back(
+    house: House, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retry, "ATTEMPTS", 1)
+    house.model.then_fail(429, "slow down", retry_after="6.5")
+    with pytest.raises(openai.RateLimitError) as refused:
+        await _ask(house, "gpt-4o", "x", stream)
+    assert refused.value.response.headers["retry-after"] == "7"
+    assert refused.value.type == "rate_limit_error"
+    assert "slow down" in refused.value.message
+
+
+async def test_an_agent_as_the_readme_makes_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool of its own, and a provider with a key of its own."""
+    greeter = Worker("greeter")
+
+    @greeter.function("greet::hello")
+    async def hello(request: dict[str, str]) -> dict[str, str]:
+        """Greet somebody by name."""
+        return {"message": f"Hello, {request['name']}!"}
+
+    async with served(house.engine, greeter), OpenAIServer() as work:
+        monkeypatch.setenv("OPENAI_API_KEY_WORK", "sk-work")
+        monkeypatch.setenv("OPENAI_BASE_URL_WORK", work.url)
+        work.then_call(("t1", "greet__hello", {"name": "Ada"}))
+        work.then_say("Said it.")
+        agent = {
+            "id": "host",
+            "name": "Host",
+            "capabilities": {"functions": ["greet::*"]},
+            "model": {"provider": "openai@work", "model": "gpt-4o"},
+        }
+        async with httpx2.AsyncClient(base_url=house.engine.http_url) as web:
+            headers = {"authorization": f"Bearer {KEY}"}
+            made = await web.post("/api/agents", json=agent, headers=headers)
+            assert (made.status_code, made.json()["id"]) == (201, "host")
+            model = {"model": {"apiKey": "sk-x"}}
+            refused = await web.post("/api/agents", json={**agent, **model}, headers=headers)
+            assert refused.status_code == 400
+            assert refused.json()["error"].startswith("$.model.apiKey: ")
+        assert await _ask(house, "agent:host", "Greet Ada", False) == "Said it."
+    first, second = work.chats
+    assert [tool["function"]["name"] for tool in first.body["tools"]] == ["greet__hello"]
+    assert first.headers["authorization"] == "Bearer sk-work"
+    assert "Hello, Ada!" in second.body["messages"][-1]["content"]
+    assert house.model.chats == []

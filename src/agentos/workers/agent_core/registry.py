@@ -88,6 +88,7 @@ async def create_agent(bus: Bus, request: JsonObject) -> AgentRef:
     record = {name: value for name, value in request.items() if name != "overwrite"}
     overwrite = request.get("overwrite") is True
     config = _config(record)
+    _refuse_secrets(config.model or {})
     if not config.name.strip():
         raise InvalidInput("$.name: expected a name")
     agent_id = require_id(config.id or str(uuid.uuid4()), "id")
@@ -104,6 +105,18 @@ async def create_agent(bus: Bus, request: JsonObject) -> AgentRef:
     bus.publish(LIFECYCLE, {"type": "created", "agentId": agent_id})
     bus.send("a2a::generate_card", {"agentId": agent_id})
     return AgentRef(agent_id)
+
+
+def _refuse_secrets(model: JsonObject) -> None:
+    """Whoever names the host receives the key, so neither comes with an agent; nor is a key stored
+    where every reader of the registry sees it. Raises `InvalidInput` that names the field."""
+    for field in model:
+        if field.lower().replace("_", "").replace("-", "") in ("apikey", "baseurl"):
+            raise InvalidInput(
+                f"$.model.{field}: is not accepted; keys and addresses of providers come from the"
+                " environment, those of an agent of its own through a profile, as in the provider"
+                " 'openai@work' with OPENAI_API_KEY_WORK and OPENAI_BASE_URL_WORK"
+            )
 
 
 async def _grant(bus: Bus, agent_id: str, config: AgentConfig) -> None:

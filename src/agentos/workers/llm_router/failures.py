@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from agentos.workers.llm_router.endpoints import Endpoint
 from agentos.workers.llm_router.keys import scrub
 from iii_sdk.errors import BusError, RateLimited, Timeout, Unavailable, UpstreamError
@@ -27,7 +29,9 @@ class ProviderBusy(RateLimited):
     retryable = True
 
     def __init__(self, message: str, retry_after: float | None) -> None:
-        super().__init__(message, retry_after=None if retry_after is None else round(retry_after))
+        super().__init__(
+            message, retry_after=None if retry_after is None else math.ceil(retry_after)
+        )
         self.wait_s = retry_after
 
 

@@ -169,3 +169,14 @@ async def test_case_15_list_by_division() -> None:
     assert len(await made.run("agent::list")) == 3
     with pytest.raises(InvalidInput):
         await made.run("agent::list_by_division", {"division": "unheard-of"})
+
+
+@pytest.mark.parametrize("field", ["apiKey", "api_key", "baseUrl", "baseURL", "base-url"])
+async def test_keys_and_addresses_are_refused_by_name_and_not_stored(field: str) -> None:
+    made = house()
+    model = {"provider": "openai", "model": "gpt-4o", field: "sk-secret"}
+    with pytest.raises(InvalidInput, match=rf"^invalid_input: \$\.model\.{field}: ") as refused:
+        await made.run("agent::create", {"id": "a", "name": "a", "model": model})
+    assert "sk-secret" not in str(refused.value)
+    assert made.fake.stored == {}
+    assert made.fake.of("security::set_capabilities") == []
