@@ -61,6 +61,7 @@ $(NEW_CLIENT)/.stamp: $(NEW_CLIENT_PINS) | $(BIN)/python
 
 setup: $(DEV) $(NEW_CLIENT)/.stamp $(NODE)  ## install everything that tests and checks need into .venv
 	@command -v npm >/dev/null || echo "Node.js is not installed: tests of the npm client will say so"
+	@sh tools/install_servers.sh
 
 # -- using --------------------------------------------------------------------------------------------
 

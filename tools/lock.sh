@@ -15,7 +15,8 @@ compile() {
 }
 
 compile constraints.txt
-compile constraints-dev.txt --constraint constraints.txt --extra dev
+compile constraints-dev.txt --constraint constraints.txt --extra dev \
+    --extra redis --extra rabbitmq --extra nats --extra otlp
 
 # The newest published client, for the conformance tests, in an environment of its own.
 output=tests/conformance/python/constraints-0.25.txt

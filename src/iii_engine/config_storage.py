@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from iii_engine.config import Entry
-from iii_engine.storage.base import Store
+from iii_engine.storage.base import LocalStore
 
 DEFAULT_DIRECTORY = "kv_store_data.db"
 STORE_FILE = "store.db"
@@ -64,7 +64,7 @@ def _store_options(entry: Entry) -> StoreOptions:
     return msgspec.convert(entry.config, _Options).adapter.config
 
 
-def make_store(entries: Iterable[Entry]) -> Store:
+def make_store(entries: Iterable[Entry]) -> LocalStore:
     """The store for these entries, not opened yet."""
     directory = store_directory(entries)
     if directory is None:

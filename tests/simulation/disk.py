@@ -14,14 +14,15 @@ from tests.simulation.world import World
 
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.buffer import Buffer
+from iii_engine.storage.local import LocalReads
 from iii_engine.storage.memory import Maps
 
 T = TypeVar("T")
 Done: TypeAlias = Callable[[Any, BaseException | None], None]
 
 
-class Disk:
-    """A `Store` for as long as the process lives; `maps` is what is on the platter."""
+class Disk(LocalReads):
+    """A `LocalStore` for as long as the process lives; `maps` is what is on the platter."""
 
     def __init__(self, world: World, maps: Maps, crash: Callable[[], None]) -> None:
         self.maps = maps

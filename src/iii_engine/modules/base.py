@@ -20,7 +20,7 @@ from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call
 from iii_engine.core.triggers import TriggerType
 from iii_engine.modules.shared_type import SharedType
-from iii_engine.storage.base import Store, StoreError
+from iii_engine.storage.base import LocalStore, StoreError
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL
 
@@ -35,7 +35,7 @@ class Host:
     """What a module may use of the process it runs in."""
 
     engine: Engine
-    store: Store
+    store: LocalStore
     loop: asyncio.AbstractEventLoop
     #: The modules that have started, by instance name.
     modules: dict[str, Module[Any]] = field(default_factory=dict)

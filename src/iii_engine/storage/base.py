@@ -60,12 +60,28 @@ class Store(Protocol):
         """
         ...
 
-    def read(self, work: Callable[[Transaction], T]) -> T:
-        """Run read-only `work` now, on what is committed: it sees every acknowledged write."""
+    def query(
+        self,
+        work: Callable[[Transaction], T],
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        """Run read-only `work` on what is committed: it sees every acknowledged write.
+
+        A store in this process calls `done` before `query` returns, one behind a network later.
+        `work` must be repeatable: such a store runs it again while it fetches what it reads.
+        """
         ...
 
     async def open(self) -> None: ...
 
     async def close(self) -> None:
         """Commit what was submitted, then close."""
+        ...
+
+
+class LocalStore(Store, Protocol):
+    """A store in this process: what is committed can be read without waiting."""
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """As `query`, answered by returning."""
         ...

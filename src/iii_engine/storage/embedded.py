@@ -20,6 +20,7 @@ from iii_engine.storage import files
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.buffer import Buffer, Write
 from iii_engine.storage.committer import Committer
+from iii_engine.storage.local import LocalReads
 from iii_engine.storage.salvage import salvage
 from iii_engine.storage.tables import Tables
 
@@ -33,7 +34,7 @@ Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 MAX_BATCH: Final = 1000
 
 
-class EmbeddedStore:
+class EmbeddedStore(LocalReads):
     """A `Store` in one file of a directory of its own.
 
     `relaxed` answers before the disk has it: a crash of the machine (not of the process) may lose

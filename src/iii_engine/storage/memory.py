@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.buffer import Buffer
+from iii_engine.storage.local import LocalReads
 
 log = logging.getLogger("iii.storage")
 
@@ -54,7 +55,7 @@ class Maps:
         return len(self._spaces.pop(space, ()))
 
 
-class MemoryStore:
+class MemoryStore(LocalReads):
     """A `Store` whose `write` runs the work and calls `done` before it returns."""
 
     def __init__(self) -> None:

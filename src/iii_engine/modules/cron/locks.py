@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from iii_engine.core.clock import Clock
-from iii_engine.storage.base import Store, Transaction
+from iii_engine.storage.base import LocalStore, Transaction
 
 log = logging.getLogger("iii.cron")
 
@@ -55,7 +55,9 @@ class Lock(Struct):
 class StoreLocks:
     """Locks in the store of this engine."""
 
-    def __init__(self, store: Store, clock: Clock, owner: str, index: str, ttl_ms: int) -> None:
+    def __init__(
+        self, store: LocalStore, clock: Clock, owner: str, index: str, ttl_ms: int
+    ) -> None:
         self._store = store
         self._clock = clock
         self._owner = owner

@@ -49,16 +49,25 @@ def writing(
 def reading(
     store: Store, code: str, kind: type[Q], work: Callable[[Transaction, Q], bytes]
 ) -> Callable[[Call], None]:
-    """A handler that answers at once, from what is committed."""
-    look = store.read
+    """A handler that answers from what is committed; at once where the store is in this process."""
+    query = store.query
 
     def handler(call: Call) -> None:
         try:
             request = read(call, kind)
-            answer = look(lambda transaction: work(transaction, request))
-        except Exception as error:  # noqa: BLE001  (`fail` logs it)
-            fail(call, error, code)
-        else:
-            call.reply(answer)
+        except BusError as error:
+            fail(call, error)
+            return
+
+        def look(transaction: Transaction) -> bytes:
+            return work(transaction, request)
+
+        def done(answer: bytes | None, error: BaseException | None) -> None:
+            if answer is None:
+                fail(call, error, code)
+            else:
+                call.reply(answer)
+
+        query(look, done)
 
     return handler
