@@ -67,7 +67,9 @@ async def fetch(url: str, body: Any = None) -> tuple[int, Any]:
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-async def test_case_91_each_client_alone(kind: str, start: Start, engine: RunningEngine) -> None:
+async def test_wire_case_91_each_client_alone(
+    kind: str, start: Start, engine: RunningEngine
+) -> None:
     client = await start(kind)
     assert await ask(client, f"{kind}::echo", [1, "ä", None]) == {"result": [1, "ä", None]}
     failed = (await ask(client, f"{kind}::fail", {}))["error"]
@@ -96,7 +98,7 @@ async def test_case_91_each_client_alone(kind: str, start: Start, engine: Runnin
     await until(seen, "the event came")
 
 
-async def test_case_91_all_generations_call_each_other(start: Start) -> None:
+async def test_wire_case_91_all_generations_call_each_other(start: Start) -> None:
     clients = {kind: await start(kind) for kind in CLIENTS}
     for caller, client in clients.items():
         for callee in CLIENTS:
@@ -105,7 +107,7 @@ async def test_case_91_all_generations_call_each_other(start: Start) -> None:
             assert result["from"] == [caller]
 
 
-async def test_case_91_triggers_list_means_types_to_the_newest(start: Start) -> None:
+async def test_wire_case_91_triggers_list_means_types_to_the_newest(start: Start) -> None:
     clients = {kind: await start(kind) for kind in CLIENTS}
     for kind in NEWEST:
         rows = (await ask(clients[kind], "engine::triggers::list", {}))["result"]["triggers"]
@@ -118,7 +120,7 @@ async def test_case_91_triggers_list_means_types_to_the_newest(start: Start) -> 
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-async def test_case_91_clients_come_back_after_a_restart(
+async def test_wire_case_91_clients_come_back_after_a_restart(
     kind: str, start: Start, engine: RunningEngine
 ) -> None:
     client, other = await start(kind), "py-0.11.6" if kind != "py-0.11.6" else "js-0.11.6"
@@ -141,7 +143,7 @@ async def relay(engine: RunningEngine) -> AsyncIterator[Relay]:
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-async def test_case_91_a_lost_connection_is_replaced(
+async def test_wire_case_91_a_lost_connection_is_replaced(
     kind: str, engine: RunningEngine, relay: Relay, start: Start
 ) -> None:
     """The engine does not notice the loss. The newest clients tell it by `reattach`; of the others

@@ -68,7 +68,7 @@ def test_it_calls_and_is_called(language: str, start: Start) -> None:
 
 
 @pytest.mark.parametrize("language", ["python", "node"])
-def test_case_26_errors_reach_the_caller(language: str, start: Start) -> None:
+def test_wire_case_26_errors_reach_the_caller(language: str, start: Start) -> None:
     client = start(language)
     failed = client.call(f"{language}::fail", {})["error"]
     assert failed["code"] == "invocation_failed"
@@ -79,7 +79,7 @@ def test_case_26_errors_reach_the_caller(language: str, start: Start) -> None:
 
 
 @pytest.mark.parametrize("language", ["python", "node"])
-def test_case_29_void_calls_return_at_once(language: str, start: Start) -> None:
+def test_wire_case_29_void_calls_return_at_once(language: str, start: Start) -> None:
     client = start(language)
     assert client.call(f"{language}::echo", {}, action="void") == {"result": None}
     assert client.call("no::body", {}, action="void") == {"result": None}
@@ -154,7 +154,7 @@ def test_it_comes_back_after_a_kill_of_the_engine(
 
 
 @pytest.mark.parametrize("language", ["python", "node"])
-def test_case_10_it_comes_back_after_an_orderly_restart(
+def test_wire_case_10_it_comes_back_after_an_orderly_restart(
     language: str, start: Start, engine_process: EngineProcess
 ) -> None:
     client = start(language)
@@ -167,7 +167,7 @@ def test_case_10_it_comes_back_after_an_orderly_restart(
     )
 
 
-def test_case_44_too_large_for_a_published_python_client(start: Start) -> None:
+def test_wire_case_44_too_large_for_a_published_python_client(start: Start) -> None:
     python, node = start("python"), start("node")
     large = "x" * 2 * 1024 * 1024
     refused = node.call("python::echo", large)["error"]

@@ -83,7 +83,7 @@ def house(tmp_path: Path) -> Iterator[House]:
     assert set(codes) == {0}
 
 
-def test_case_72_the_middleware_runs_and_auth_is_asked_once(house: House) -> None:
+def test_wire_case_72_the_middleware_runs_and_auth_is_asked_once(house: House) -> None:
     client = house.worker("valid-token")
     result = client.call("test::ew::valid-token-echo", {"msg": "hi"})["result"]
     assert result["valid_token"] is True
@@ -95,7 +95,7 @@ def test_case_72_the_middleware_runs_and_auth_is_asked_once(house: House) -> Non
     assert arrivals[0]["ip_address"] == "127.0.0.1"
 
 
-def test_cases_73_to_76_permissions_of_calls(house: House) -> None:
+def test_wire_cases_73_to_76_permissions_of_calls(house: House) -> None:
     valid, restricted = house.worker("valid-token"), house.worker("restricted-token")
     refused = valid.call("test::ew::private", {})["error"]  # case 73
     assert (refused["code"], refused["function_id"]) == ("FORBIDDEN", "test::ew::private")
@@ -115,7 +115,7 @@ def test_cases_73_to_76_permissions_of_calls(house: House) -> None:
     assert public["echoed"]["_intercepted"] is True
 
 
-def test_case_77_a_prefix_is_seen_by_callers_only(house: House) -> None:
+def test_wire_case_77_a_prefix_is_seen_by_callers_only(house: House) -> None:
     client = house.worker("prefix-token")
     client.command({"do": "function", "id": "prefixed-echo"})
     trusted = house.start(house.url, "anonymous", "guarded.py")
@@ -130,7 +130,7 @@ def test_case_77_a_prefix_is_seen_by_callers_only(house: House) -> None:
     assert gone["code"] == "function_not_found"
 
 
-def test_case_78_hooks_decide_about_registrations(house: House) -> None:
+def test_wire_case_78_hooks_decide_about_registrations(house: House) -> None:
     client = house.worker("valid-token")
     trusted = house.start(house.url, "anonymous", "guarded.py")
     for function_id in ("denied::f", "test::ew::public::own", "denied-trig::f"):
@@ -160,7 +160,7 @@ def test_case_78_hooks_decide_about_registrations(house: House) -> None:
     assert bound["function_id"] == "test::ew::public::own"
 
 
-def test_case_79_an_unknown_token_keeps_trying(house: House) -> None:
+def test_wire_case_79_an_unknown_token_keeps_trying(house: House) -> None:
     trusted = house.start(house.url, "anonymous", "guarded.py")
     client = house.start(house.guarded_url, "wrong-token", "guarded.py")
 

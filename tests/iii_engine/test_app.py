@@ -60,7 +60,7 @@ modules:
 """
 
 
-async def test_case_1_the_seed_config_starts(
+async def test_modules_case_1_the_seed_config_starts(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     started = App(parse(seed(tmp_path), Path("config.yaml"), {}))
@@ -78,7 +78,7 @@ async def test_case_1_the_seed_config_starts(
     ]
 
 
-async def test_case_10_two_listeners_of_one_kind_serve_the_same_routes() -> None:
+async def test_modules_case_10_two_listeners_of_one_kind_serve_the_same_routes() -> None:
     http = "{name: iii-http, config: {host: 127.0.0.1, port: 0}}"
     started = app(http, http)
     await started.start()
@@ -119,7 +119,7 @@ async def served_by(started: App, module: str, path: str, worker: RawWorker) -> 
 
 
 @pytest.mark.parametrize("kind", ["iii-http", "iii-worker-manager"])
-async def test_case_12_a_taken_port(kind: str) -> None:
+async def test_modules_case_12_a_taken_port(kind: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         failing = app(f"{{name: {kind}, config: {{host: 127.0.0.1, port: {port}}}}}")
@@ -188,7 +188,9 @@ async def test_restart_keeps_the_ports(engine: RunningEngine) -> None:
 # -- as a program --------------------------------------------------------------------------------
 
 
-async def test_case_16_a_value_survives_a_stop_and_a_kill(engine_process: EngineProcess) -> None:
+async def test_modules_case_16_a_value_survives_a_stop_and_a_kill(
+    engine_process: EngineProcess,
+) -> None:
     for key, end in (("a", engine_process.stop), ("b", engine_process.kill)):
         async with RawWorker(engine_process.url) as worker:
             await worker.call("state::set", {"scope": "s", "key": key, "value": 1})
@@ -215,7 +217,7 @@ async def test_a_second_signal_ends_it_at_once_with_130(engine_process: EnginePr
         assert await asyncio.to_thread(engine_process.stop) == 130
 
 
-def test_case_12_as_a_program(tmp_path: Path) -> None:
+def test_modules_case_12_as_a_program(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = tmp_path / "config.yaml"
@@ -236,7 +238,7 @@ def test_case_12_as_a_program(tmp_path: Path) -> None:
     )
 
 
-def test_case_17_a_second_engine_on_the_same_store(
+def test_modules_case_17_a_second_engine_on_the_same_store(
     engine_process: EngineProcess, tmp_path: Path
 ) -> None:
     second = tmp_path / "second.yaml"

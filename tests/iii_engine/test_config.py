@@ -37,7 +37,7 @@ def refused(text: str, **variables: str) -> str:
     return str(caught.value)
 
 
-def test_case_1_the_legacy_form() -> None:
+def test_modules_case_1_the_legacy_form() -> None:
     config = read(SEED)
     assert names(config) == [
         "iii-http",
@@ -86,21 +86,21 @@ def test_instances_of_one_kind_are_numbered() -> None:
     assert config.entries[2].kind == "iii-http"
 
 
-def test_case_2_and_3_interpolation_of_a_port() -> None:
+def test_modules_cases_2_and_3_interpolation_of_a_port() -> None:
     text = "workers: [{name: iii-http, config: {port: %s}}]"
     assert read(text % '"${API_PORT:3999}"').entries[0].config == {"port": "3999"}
     assert read(text % "${API_PORT:3999}").entries[0].config == {"port": 3999}
     assert read(text % "${API_PORT:3999}", API_PORT="4001").entries[0].config == {"port": 4001}
 
 
-def test_case_4_a_default_keeps_its_colons() -> None:
+def test_modules_case_4_a_default_keeps_its_colons() -> None:
     config = read(
         "workers:\n  - name: x\n    config:\n      endpoint: ${X:http://localhost:4317}\n"
     )
     assert config.entries[0].config == {"endpoint": "http://localhost:4317"}
 
 
-def test_case_5_all_missing_variables_are_named_at_once() -> None:
+def test_modules_case_5_all_missing_variables_are_named_at_once() -> None:
     text = "workers:\n  - name: ${NOPE}\n    config: ${NADA}\n# ${COMMENT}\n"
     assert refused(text) == "config: environment variables not set and no default: NOPE, NADA"
 
@@ -127,7 +127,7 @@ def test_bad_shapes_are_named_with_their_place(text: str, reason: str) -> None:
     assert reason in message
 
 
-def test_case_8_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_case_8_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"Config file not found: 'config.yaml'.*--use-default"):
         load("config.yaml")

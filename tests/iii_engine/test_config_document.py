@@ -40,7 +40,7 @@ def test_plain_scalars_follow_the_core_schema(text: str, value: Value) -> None:
     assert type(resolve(text)) is type(value)
 
 
-def test_case_2_quoted_stays_a_string_and_unquoted_is_resolved() -> None:
+def test_modules_case_2_quoted_stays_a_string_and_unquoted_is_resolved() -> None:
     value = read("a: '${P:1}'\nb: \"${P:1}\"\nc: ${P:1}\nd: |\n  ${P:1}\n").value
     assert value == {"a": "1", "b": "1", "c": 1, "d": "1\n"}
 
@@ -50,7 +50,7 @@ def test_substituted_text_cannot_add_structure() -> None:
     assert value == {"a": "1\nb: [2]"}
 
 
-def test_case_5_comments_and_keys_are_not_expanded() -> None:
+def test_modules_case_5_comments_and_keys_are_not_expanded() -> None:
     environment = Environment({})
     assert parse("a: 1 # ${NOPE}\n'${KEY}': 2\n", environment).value == {"a": 1, "${KEY}": 2}
     assert environment.missing == []

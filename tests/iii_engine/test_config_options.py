@@ -36,7 +36,7 @@ def refused(config: dict[str, object]) -> str:
     return message.removeprefix(prefix)
 
 
-def test_case_7_an_unknown_option() -> None:
+def test_modules_case_7_an_unknown_option() -> None:
     assert refused({"prot": 1}) == (
         "unknown field `prot`, expected one of `port`, `enabled`, `cors`, `rules`, `class`"
     )

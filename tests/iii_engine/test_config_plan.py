@@ -45,7 +45,7 @@ def test_an_unknown_name_is_an_error_that_names_it() -> None:
         plan("workers: [{name: my-worker}]")
 
 
-def test_case_11_an_image_on_a_builtin() -> None:
+def test_modules_case_11_an_image_on_a_builtin() -> None:
     with pytest.raises(ConfigError) as caught:
         plan("workers: [{name: iii-http, image: x}]")
     assert str(caught.value).startswith(
@@ -53,12 +53,12 @@ def test_case_11_an_image_on_a_builtin() -> None:
     )
 
 
-def test_case_2_a_quoted_port_is_a_string() -> None:
+def test_modules_case_2_a_quoted_port_is_a_string() -> None:
     with pytest.raises(ConfigError, match=r"config.port: invalid type: string, expected integer$"):
         plan('workers: [{name: iii-http, config: {port: "${API_PORT:3999}"}}]')
 
 
-def test_case_7_an_unknown_option_of_http() -> None:
+def test_modules_case_7_an_unknown_option_of_http() -> None:
     with pytest.raises(ConfigError, match="unknown field `prot`, expected one of `port`"):
         plan("workers: [{name: iii-http, config: {prot: 3111}}]")
 

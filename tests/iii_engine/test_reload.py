@@ -94,7 +94,7 @@ def config_file(engine_process: EngineProcess, tmp_path: Path) -> Path:
     return tmp_path / "config.yaml"
 
 
-async def test_case_13_add_and_remove_a_module(
+async def test_modules_case_13_add_and_remove_a_module(
     engine_process: EngineProcess, config_file: Path
 ) -> None:
     before = text_of(config_file)
@@ -121,7 +121,7 @@ async def test_case_13_add_and_remove_a_module(
         assert time.monotonic() - written < 2
 
 
-async def test_case_14_a_broken_file_keeps_the_old_config(
+async def test_modules_case_14_a_broken_file_keeps_the_old_config(
     engine_process: EngineProcess, config_file: Path
 ) -> None:
     before = text_of(config_file)
@@ -144,7 +144,7 @@ async def test_case_14_a_broken_file_keeps_the_old_config(
         assert await worker.call("state::get", {"scope": "s", "key": "k"}) == 1
 
 
-async def test_case_15_another_port_serves_the_registered_route(
+async def test_modules_case_15_another_port_serves_the_registered_route(
     engine_process: EngineProcess, config_file: Path
 ) -> None:
     old = int(engine_process.http_url.rpartition(":")[2])

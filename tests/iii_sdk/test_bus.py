@@ -40,7 +40,7 @@ async def test_results_are_read_as_the_kind_asked_for(engine, bus):
     assert raised.value.code == "deserialization_error"
 
 
-async def test_case_41_what_only_a_tolerant_codec_reads_arrives(engine, bus, serve):
+async def test_wire_case_41_what_only_a_tolerant_codec_reads_arrives(engine, bus, serve):
     worker = Worker("echo")
 
     @worker.function("echo::it")
@@ -85,7 +85,7 @@ async def test_what_cannot_be_written_as_json_is_refused_before_it_leaves(bus):
     assert raised.value.code == "serialization_error"
 
 
-async def test_case_42_trace_and_baggage_go_from_call_to_call(engine, serve):
+async def test_wire_case_42_trace_and_baggage_go_from_call_to_call(engine, serve):
     worker = Worker("chain")
     seen: list[tuple[str | None, str | None]] = []
 

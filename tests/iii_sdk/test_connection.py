@@ -30,7 +30,9 @@ def provided(engine, function_id: str) -> bool:
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1005, 1008, 1011, 1012, 1013, None])
-async def test_case_90_every_end_of_the_socket_leads_to_a_new_one(engine, serve, wait_until, code):
+async def test_wire_case_90_every_end_of_the_socket_leads_to_a_new_one(
+    engine, serve, wait_until, code
+):
     await serve(echo_worker())
     assert await engine.call("echo::it", {"a": 1}) == {"a": 1}
     if code == 1005:
@@ -45,7 +47,7 @@ async def test_case_90_every_end_of_the_socket_leads_to_a_new_one(engine, serve,
     assert engine.connections == 2
 
 
-async def test_case_10_functions_answer_again_after_the_engine_was_killed(
+async def test_wire_case_10_functions_answer_again_after_the_engine_was_killed(
     engine, serve, wait_until
 ):
     await serve(echo_worker())
@@ -55,7 +57,7 @@ async def test_case_10_functions_answer_again_after_the_engine_was_killed(
     assert await engine.call("echo::it", [1]) == [1]
 
 
-async def test_case_52_registrations_made_while_the_engine_is_down(engine, serve, wait_until):
+async def test_wire_case_52_registrations_made_while_the_engine_is_down(engine, serve, wait_until):
     worker = echo_worker()
     await serve(worker)
     await engine.stop()
@@ -87,7 +89,7 @@ async def test_reconnecting_begins_with_reattach_and_metadata(engine, serve, wai
     assert frames[2]["id"] == "echo::it"
 
 
-async def test_case_43_a_call_times_out(engine, bus):
+async def test_wire_case_43_a_call_times_out(engine, bus):
     never = asyncio.Event()
     worker = Worker("slow")
 
@@ -179,7 +181,7 @@ async def test_answers_of_a_lost_connection_are_dropped(engine, serve, wait_unti
     assert engine.core.router.counters.dropped_results == 0
 
 
-async def test_case_87_closing_fails_pending_calls_with_shutdown(engine):
+async def test_wire_case_87_closing_fails_pending_calls_with_shutdown(engine):
     async with connect(engine.url) as bus:
         engine.deaf = True
         call = asyncio.create_task(bus.call("x::y"))
@@ -285,7 +287,7 @@ async def test_a_silent_engine_is_left(engine, bus, monkeypatch, wait_until):
     await wait_until(lambda: engine.connections >= 3)
 
 
-async def test_case_55_a_trigger_type_owned_by_a_worker(engine, serve, wait_until):
+async def test_wire_case_55_a_trigger_type_owned_by_a_worker(engine, serve, wait_until):
     owner, user = Worker("owner"), Worker("user")
     bound: list[tuple[str, str]] = []
 

@@ -37,12 +37,12 @@ def test_the_version_is_that_of_the_distribution(capsys: Output) -> None:
     assert importlib.metadata.version("agentos") == VERSION
 
 
-def test_case_8_a_missing_file(capsys: Output) -> None:
+def test_modules_case_8_a_missing_file(capsys: Output) -> None:
     assert main([]) == 1
     assert capsys.readouterr().err.startswith("Config file not found: 'config.yaml'.")
 
 
-def test_case_9_default_config_and_a_file(capsys: Output) -> None:
+def test_modules_case_9_default_config_and_a_file(capsys: Output) -> None:
     usage_error("--use-default-config", "--config", "x.yaml")
     usage_error("--use-default-config", "start", "--config", "x.yaml")
     assert "--config" in capsys.readouterr().err
@@ -59,7 +59,7 @@ def test_case_9_default_config_and_a_file(capsys: Output) -> None:
         ("workers: [{name: iii-observability, config: {level: x}}]", "unknown level `x`"),
     ],
 )
-def test_cases_5_to_7_and_11_end_with_1(capsys: Output, text: str, reason: str) -> None:
+def test_modules_cases_5_to_7_and_11_end_with_1(capsys: Output, text: str, reason: str) -> None:
     assert check(text) == 1
     output = capsys.readouterr()
     assert output.out == ""

@@ -15,7 +15,7 @@ TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 AUTH = Rules(auth_function_id="auth", middleware="middleware")
 
 
-def test_cases_73_and_74_refusals_name_the_function_and_the_way_out() -> None:
+def test_wire_cases_73_and_74_refusals_name_the_function_and_the_way_out() -> None:
     bus = Bus()
     bus.peer("secret::f", "open::f")
     grant = Grant(frozenset({"open::f", "extra"}), frozenset({"open::f", "open::bad"}))
@@ -56,7 +56,7 @@ def test_void_calls_are_denied_in_silence_and_enqueueing_is_checked() -> None:
     assert worker.inbox() == []
 
 
-def test_case_76_infrastructure_is_for_everybody_unless_forbidden() -> None:
+def test_wire_case_76_infrastructure_is_for_everybody_unless_forbidden() -> None:
     bus = Bus()
     caller = bus.guarded(RULES, Grant(forbidden_functions=frozenset({"engine::log::info"})))
     access = caller.session.access

@@ -96,7 +96,7 @@ def test_failures_become_auth_errors(
     assert visitor.error == ErrorBody("AUTH_ERROR", message)
 
 
-def test_case_80_the_auth_function_may_appear_two_seconds_later(bus: Bus, gate: Gate) -> None:
+def test_wire_case_80_the_auth_function_may_appear_two_seconds_later(bus: Bus, gate: Gate) -> None:
     visitor = Visitor(gate)
     bus.wait(2)
     guard = bus.peer("auth")
@@ -125,7 +125,7 @@ def refusing(bus: Bus) -> None:
     bus.engine.add_function("auth", replying(None), module="m")
 
 
-def test_case_79_refusals_of_one_address_come_later_and_later(bus: Bus, gate: Gate) -> None:
+def test_wire_case_79_refusals_of_one_address_come_later_and_later(bus: Bus, gate: Gate) -> None:
     refusing(bus)
     for attempt, seconds in enumerate((0, 1, 2, 4, 8, 10, 10)):
         visitor = Visitor(gate)

@@ -68,7 +68,9 @@ def both(channel: Channel) -> tuple[End, End]:
         ('{"buffer_size":9}', 9),
     ],
 )
-def test_case_65_and_24_create(clock: VirtualClock, data: str, frames: int) -> None:
+def test_wire_case_65_and_modules_case_24_create(
+    clock: VirtualClock, data: str, frames: int
+) -> None:
     engine = Engine(clock, SeededIds(1))
     engine.add_function("create", engine.channels.answer_create, module="test")
     answers: list[object] = []
@@ -121,7 +123,7 @@ def test_keys_are_those_of_their_ends(channels: Channels) -> None:
     assert channels.find("nothing", channel.read_key, "read") is None
 
 
-def test_case_66_frames_pass_one_to_one(channels: Channels) -> None:
+def test_wire_case_66_frames_pass_one_to_one(channels: Channels) -> None:
     channel = channels.create()
     writer, reader = both(channel)
     frames = [(True, b"a"), (False, b"x" * 65536), (True, b"b")]
@@ -135,7 +137,7 @@ def test_case_66_frames_pass_one_to_one(channels: Channels) -> None:
     assert len(channels) == 0
 
 
-def test_case_67_writer_finishes_before_the_reader_comes(channels: Channels) -> None:
+def test_wire_case_67_writer_finishes_before_the_reader_comes(channels: Channels) -> None:
     channel = channels.create()
     assert channel.attach_writer(End())
     channel.write(False, b"a")
@@ -147,7 +149,7 @@ def test_case_67_writer_finishes_before_the_reader_comes(channels: Channels) -> 
     assert len(channels) == 0
 
 
-def test_case_68_full_buffer_pauses_the_writer(channels: Channels) -> None:
+def test_wire_case_68_full_buffer_pauses_the_writer(channels: Channels) -> None:
     channel = channels.create(buffer_size=3)
     writer = End()
     channel.attach_writer(writer)
@@ -204,7 +206,7 @@ def test_reader_that_holds_while_it_is_given_the_rest(channels: Channels) -> Non
     assert len(reader.frames) == 2
 
 
-def test_case_69_second_end_is_refused_and_leaving_reader_ends_the_writer(
+def test_wire_case_69_second_end_is_refused_and_leaving_reader_ends_the_writer(
     channels: Channels,
 ) -> None:
     channel = channels.create()
@@ -231,7 +233,7 @@ def test_writer_that_comes_after_the_reader_left(channels: Channels) -> None:
     assert len(channels) == 0
 
 
-def test_case_71_unused_channels_expire(channels: Channels, clock: VirtualClock) -> None:
+def test_wire_case_71_unused_channels_expire(channels: Channels, clock: VirtualClock) -> None:
     assert channels.next_deadline_ns() is None
     half, whole = channels.create(), channels.create()
     reader = End()

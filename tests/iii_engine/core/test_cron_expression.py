@@ -60,7 +60,9 @@ def times(expression: str, count: int, start: datetime = START) -> list[str]:
         ("@hourly", ["25-01-01 01:00:00", "25-01-01 02:00:00"]),
     ],
 )
-def test_cases_106_and_108_times_of_expressions(expression: str, expected: list[str]) -> None:
+def test_modules_cases_106_and_108_times_of_expressions(
+    expression: str, expected: list[str]
+) -> None:
     assert times(expression, len(expected)) == expected
 
 
@@ -96,7 +98,7 @@ def test_the_time_is_strictly_later() -> None:
         ("@reboot", "there is no @reboot"),
     ],
 )
-def test_case_106_what_is_refused(expression: str, reason: str) -> None:
+def test_modules_case_106_what_is_refused(expression: str, reason: str) -> None:
     with pytest.raises(BadExpression) as refused:
         parse(expression)
     assert reason in str(refused.value)

@@ -10,7 +10,7 @@ from tests.support.bus import Bus, replying
 from iii_sdk.protocol import is_uuid
 
 
-def test_case_1_first_message_names_the_worker() -> None:
+def test_wire_case_1_first_message_names_the_worker() -> None:
     bus = Bus()
     first, second = bus.peer(), bus.peer()
     assert is_uuid(first.id)
@@ -21,7 +21,7 @@ def test_case_1_first_message_names_the_worker() -> None:
 @pytest.mark.parametrize(
     "frame", [b"", b"  ", b"not json", b"[]", b"1", b'{"type":"bogus"}', b"{}"]
 )
-def test_case_4_malformed_frames_are_dropped_and_the_next_works(frame: bytes) -> None:
+def test_wire_case_4_malformed_frames_are_dropped_and_the_next_works(frame: bytes) -> None:
     bus = Bus()
     worker = bus.peer("a::b")
     worker.send(frame)
@@ -47,7 +47,7 @@ def test_unknown_action_is_refused() -> None:
     assert worker.only()["error"]["code"] == "invalid_message"
 
 
-def test_case_6_application_ping() -> None:
+def test_wire_case_6_application_ping() -> None:
     worker = Bus().peer()
     worker.tell("ping")
     assert worker.only() == {"type": "pong"}
@@ -55,7 +55,7 @@ def test_case_6_application_ping() -> None:
     assert worker.inbox() == []
 
 
-def test_case_8_key_order_and_unknown_keys_do_not_matter() -> None:
+def test_wire_case_8_key_order_and_unknown_keys_do_not_matter() -> None:
     bus = Bus()
     worker = bus.peer()
     worker.send(b'{"zz":1,"id":"a::b","type":"registerfunction"}')
@@ -63,7 +63,7 @@ def test_case_8_key_order_and_unknown_keys_do_not_matter() -> None:
     assert worker.only()["function_id"] == "a::b"
 
 
-def test_case_12_a_call_reaches_its_provider_and_the_answer_its_caller() -> None:
+def test_wire_case_12_a_call_reaches_its_provider_and_the_answer_its_caller() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     call = caller.ask("a::b", [1, 2])
@@ -76,14 +76,14 @@ def test_case_12_a_call_reaches_its_provider_and_the_answer_its_caller() -> None
     assert answer["result"] == {"sum": 3}
 
 
-def test_case_13_registration_then_call_on_one_connection() -> None:
+def test_wire_case_13_registration_then_call_on_one_connection() -> None:
     worker = Bus().peer()
     worker.offer("a::b")
     worker.ask("a::b")
     assert worker.only()["function_id"] == "a::b"
 
 
-def test_case_15_unregistered_function_is_not_found() -> None:
+def test_wire_case_15_unregistered_function_is_not_found() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     worker.tell("unregisterfunction", id="a::b")
@@ -94,7 +94,7 @@ def test_case_15_unregistered_function_is_not_found() -> None:
     }
 
 
-def test_case_22_reserved_ids_stay_with_the_engine() -> None:
+def test_wire_case_22_reserved_ids_stay_with_the_engine() -> None:
     bus = Bus()
     bus.engine.add_function("state::set", replying("built in"), module="iii-state")
     worker = bus.peer("state::set", "engine::x", " ")
@@ -104,14 +104,14 @@ def test_case_22_reserved_ids_stay_with_the_engine() -> None:
     assert worker.session.functions == {}
 
 
-def test_case_23_absent_data_is_null() -> None:
+def test_wire_case_23_absent_data_is_null() -> None:
     worker = Bus().peer("a::b")
     worker.tell("invokefunction", invocation_id="i", function_id="a::b")
     assert worker.only()["data"] is None
 
 
 @pytest.mark.parametrize("data", [[1], "s", 5, None, True])
-def test_case_24_other_than_objects_pass_unchanged(data: object) -> None:
+def test_wire_case_24_other_than_objects_pass_unchanged(data: object) -> None:
     worker = Bus().peer("a::b")
     worker.ask("a::b", data)
     assert worker.only()["data"] == data
@@ -120,7 +120,7 @@ def test_case_24_other_than_objects_pass_unchanged(data: object) -> None:
 @pytest.mark.parametrize(
     "data", [b"{}", b"{ }", b'{"x":1}', b'{ "x":1 }', b'{"_caller_worker_id":"forged","x":1}']
 )
-def test_case_24_objects_learn_the_caller(data: bytes) -> None:
+def test_wire_case_24_objects_learn_the_caller(data: bytes) -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     caller.send(
@@ -139,7 +139,7 @@ def test_a_string_that_mentions_the_key_is_no_object() -> None:
 
 
 @pytest.mark.parametrize("result", [{}, {"result": None}])
-def test_case_25_absent_result_stays_absent(result: dict[str, None]) -> None:
+def test_wire_case_25_absent_result_stays_absent(result: dict[str, None]) -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     caller.ask("a::b", call="not-a-uuid")
@@ -151,7 +151,7 @@ def test_case_25_absent_result_stays_absent(result: dict[str, None]) -> None:
         assert "error" not in answer
 
 
-def test_case_26_errors_travel_whole() -> None:
+def test_wire_case_26_errors_travel_whole() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     caller.ask("a::b")
@@ -160,7 +160,7 @@ def test_case_26_errors_travel_whole() -> None:
     assert caller.only()["error"] == error
 
 
-def test_case_28_error_wins_over_result_and_a_malformed_one_counts() -> None:
+def test_wire_case_28_error_wins_over_result_and_a_malformed_one_counts() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     caller.ask("a::b")
@@ -171,7 +171,7 @@ def test_case_28_error_wins_over_result_and_a_malformed_one_counts() -> None:
 
 
 @pytest.mark.parametrize("function_id", ["a::b", "no::body"])
-def test_cases_29_and_30_void_calls_have_no_answer(function_id: str) -> None:
+def test_wire_cases_29_and_30_void_calls_have_no_answer(function_id: str) -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     for fields in (
@@ -196,7 +196,7 @@ def test_enqueue_without_the_queue_module() -> None:
     assert caller.inbox() == []
 
 
-def test_case_31_enqueue_is_answered_by_the_queue() -> None:
+def test_wire_case_31_enqueue_is_answered_by_the_queue() -> None:
     bus = Bus()
     taken = []
 
@@ -214,7 +214,7 @@ def test_case_31_enqueue_is_answered_by_the_queue() -> None:
     assert caller.only()["result"] == {"messageReceiptId": "r"}
 
 
-def test_case_34_callee_gone_stops_the_call() -> None:
+def test_wire_case_34_callee_gone_stops_the_call() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     caller.ask("a::b")
@@ -225,7 +225,7 @@ def test_case_34_callee_gone_stops_the_call() -> None:
     assert bus.engine.router.pending == {}
 
 
-def test_case_35_unregistering_does_not_stop_running_calls() -> None:
+def test_wire_case_35_unregistering_does_not_stop_running_calls() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     caller.ask("a::b")
@@ -235,7 +235,7 @@ def test_case_35_unregistering_does_not_stop_running_calls() -> None:
     assert caller.only()["result"] == 1
 
 
-def test_case_36_caller_gone_frees_the_call() -> None:
+def test_wire_case_36_caller_gone_frees_the_call() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     caller.ask("a::b")
@@ -246,7 +246,7 @@ def test_case_36_caller_gone_frees_the_call() -> None:
     assert worker.session.active == 0
 
 
-def test_case_37_foreign_and_unknown_results_are_dropped() -> None:
+def test_wire_case_37_foreign_and_unknown_results_are_dropped() -> None:
     bus = Bus()
     worker, other, caller = bus.peer("a::b"), bus.peer(), bus.peer()
     caller.ask("a::b")
@@ -260,7 +260,7 @@ def test_case_37_foreign_and_unknown_results_are_dropped() -> None:
     assert bus.engine.router.counters.dropped_results == 3
 
 
-def test_case_38_equal_ids_of_two_callers_do_not_cross() -> None:
+def test_wire_case_38_equal_ids_of_two_callers_do_not_cross() -> None:
     bus = Bus()
     worker, one, two = bus.peer("a::b"), bus.peer(), bus.peer()
     call = bus.engine.ids.uuid()
@@ -273,7 +273,7 @@ def test_case_38_equal_ids_of_two_callers_do_not_cross() -> None:
     assert (one.only()["result"], two.only()["result"]) == ("one", "two")
 
 
-def test_case_39_the_callee_always_gets_a_uuid() -> None:
+def test_wire_case_39_the_callee_always_gets_a_uuid() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     caller.ask("a::b", call='a"bc')
@@ -283,7 +283,7 @@ def test_case_39_the_callee_always_gets_a_uuid() -> None:
     assert caller.only()["invocation_id"] == 'a"bc'
 
 
-def test_case_41_nan_big_integers_and_surrogates_pass() -> None:
+def test_wire_case_41_nan_big_integers_and_surrogates_pass() -> None:
     bus = Bus()
     worker = bus.peer("a::b")
     worker.send(
@@ -293,7 +293,7 @@ def test_case_41_nan_big_integers_and_surrogates_pass() -> None:
     assert worker.only()["data"] == [None, None, 2**70, "\ud800"]
 
 
-def test_case_42_trace_context_and_baggage_travel() -> None:
+def test_wire_case_42_trace_context_and_baggage_travel() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -323,7 +323,7 @@ def test_a_wrong_traceparent_starts_a_new_trace() -> None:
     assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
 
 
-def test_case_44_too_large_for_the_receiver() -> None:
+def test_wire_case_44_too_large_for_the_receiver() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     worker.session.max_message = caller.session.max_message = 300
@@ -336,7 +336,7 @@ def test_case_44_too_large_for_the_receiver() -> None:
     assert "300" in error["message"]
 
 
-def test_case_45_a_worker_that_does_not_read_is_not_sent_more() -> None:
+def test_wire_case_45_a_worker_that_does_not_read_is_not_sent_more() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
     data = "x" * 1_000_000
@@ -366,14 +366,14 @@ def test_too_many_unanswered_calls_pause_the_caller() -> None:
     assert not caller.session.paused
 
 
-def test_case_46_a_worker_may_call_itself() -> None:
+def test_wire_case_46_a_worker_may_call_itself() -> None:
     worker = Bus().peer("a::b")
     worker.ask("a::b", 1)
     worker.answer(worker.only(), result=2)
     assert worker.only()["result"] == 2
 
 
-def test_case_51_reattach_retires_the_old_connection() -> None:
+def test_wire_case_51_reattach_retires_the_old_connection() -> None:
     bus = Bus()
     old, new, wrong = bus.peer("a::b"), bus.peer(), bus.peer()
     wrong.tell("reattach", previous_worker_id=old.id, reattach_token="wrong")

@@ -30,7 +30,7 @@ def guest(bus: Bus, hook: Peer) -> Peer:
     return bus.guarded(RULES, GRANT)
 
 
-def test_case_78_a_function_hook_sees_and_changes(bus: Bus, hook: Peer, guest: Peer) -> None:
+def test_wire_case_78_a_function_hook_sees_and_changes(bus: Bus, hook: Peer, guest: Peer) -> None:
     guest.tell("registerfunction", id="f", description="d", metadata={"m": 1})
     question = hook.only()
     assert question["data"] == {
@@ -49,7 +49,7 @@ def test_case_78_a_function_hook_sees_and_changes(bus: Bus, hook: Peer, guest: P
     assert guest.only()["function_id"] == "f"  # as its worker knows it
 
 
-def test_case_78_null_leaves_a_field_as_it_was(bus: Bus, hook: Peer, guest: Peer) -> None:
+def test_wire_case_78_null_leaves_a_field_as_it_was(bus: Bus, hook: Peer, guest: Peer) -> None:
     guest.tell("registerfunction", id="f", description="d", metadata={"m": 1})
     nulls = {"function_id": None, "description": None, "metadata": None}
     hook.answer(hook.only(), result=nulls)
@@ -70,7 +70,7 @@ def test_case_78_null_leaves_a_field_as_it_was(bus: Bus, hook: Peer, guest: Peer
     assert (trigger.type, trigger.function_id, bytes(trigger.config)) == ("t", "f", b'{"c": 1}')
 
 
-def test_case_78_a_trigger_hook_sees_and_changes(bus: Bus, hook: Peer, guest: Peer) -> None:
+def test_wire_case_78_a_trigger_hook_sees_and_changes(bus: Bus, hook: Peer, guest: Peer) -> None:
     guest.offer("f")
     hook.answer(hook.only(), result={})
     fields = {"trigger_type": "t", "function_id": "x", "config": {"c": 1}, "metadata": {"m": 1}}
@@ -89,7 +89,7 @@ def test_case_78_a_trigger_hook_sees_and_changes(bus: Bus, hook: Peer, guest: Pe
     assert bus.engine.triggers.get("j") is None
 
 
-def test_case_78_a_type_hook_sees_and_changes(bus: Bus, hook: Peer, guest: Peer) -> None:
+def test_wire_case_78_a_type_hook_sees_and_changes(bus: Bus, hook: Peer, guest: Peer) -> None:
     guest.tell("registertriggertype", id="t", description="d")
     question = hook.only()
     context = {"user_id": "u1"}
@@ -117,7 +117,7 @@ DENIALS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("answer", DENIALS)
-def test_case_78_errors_and_other_answers_deny(
+def test_wire_case_78_errors_and_other_answers_deny(
     bus: Bus, hook: Peer, guest: Peer, answer: dict[str, Any]
 ) -> None:
     guest.offer("f")

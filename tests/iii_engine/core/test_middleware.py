@@ -31,7 +31,7 @@ def house() -> House:
     return House()
 
 
-def test_case_72_calls_are_answered_by_the_middleware(house: House) -> None:
+def test_wire_case_72_calls_are_answered_by_the_middleware(house: House) -> None:
     caller = house.caller()
     trace = f"00-{'a' * 32}-{'b' * 16}-01"
     call = caller.ask(
@@ -93,7 +93,7 @@ def test_without_a_provider_calls_fail(house: House) -> None:
     assert house.worker.inbox() == []
 
 
-def test_case_76_the_engines_own_functions_are_not_intercepted(house: House) -> None:
+def test_wire_case_76_the_engines_own_functions_are_not_intercepted(house: House) -> None:
     caller = house.caller()
     caller.ask("engine::baggage::get_all")
     assert caller.only()["error"]["message"] == "Function engine::baggage::get_all not found"

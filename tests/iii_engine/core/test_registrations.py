@@ -191,7 +191,7 @@ def test_an_empty_id_is_refused(bus: Bus) -> None:
     assert guest.session.functions == {}
 
 
-def test_case_77_prefixed_functions(bus: Bus) -> None:
+def test_wire_case_77_prefixed_functions(bus: Bus) -> None:
     guest, caller = bus.guarded(PLAIN, Grant(prefix="p")), bus.peer()
     guest.offer("f")
     caller.ask("f")

@@ -17,7 +17,7 @@ def calls_served(bus: Bus, function_id: str, count: int, *workers: Peer) -> Coun
     return Counter(w.id for w in workers for _ in w.inbox())
 
 
-def test_case_47_instances_of_one_program_share_the_calls() -> None:
+def test_wire_case_47_instances_of_one_program_share_the_calls() -> None:
     bus = Bus()
     one, two = bus.peer("x"), bus.peer("x")
     for worker in (one, two):
@@ -40,7 +40,7 @@ def test_equally_idle_members_take_turns() -> None:
     assert Counter(served) == {one.id: 2, two.id: 2}
 
 
-def test_cases_48_and_49_the_newest_group_leads_and_the_older_stands_by() -> None:
+def test_wire_cases_48_and_49_the_newest_group_leads_and_the_older_stands_by() -> None:
     bus = Bus()
     old, new = bus.peer(), bus.peer()
     old.describe(name="a", pid=1)

@@ -39,7 +39,7 @@ class Source:
         self.bound[trigger.id] = trigger
 
 
-def test_case_54_absent_config_is_null() -> None:
+def test_wire_case_54_absent_config_is_null() -> None:
     bus = Bus()
     owner, registrant = bus.peer(), bus.peer()
     own(owner)
@@ -49,7 +49,7 @@ def test_case_54_absent_config_is_null() -> None:
     assert "metadata" not in message
 
 
-def test_case_55_owner_decides_and_registrant_is_told() -> None:
+def test_wire_case_55_owner_decides_and_registrant_is_told() -> None:
     bus = Bus()
     owner, registrant = bus.peer(), bus.peer()
     own(owner)
@@ -89,7 +89,7 @@ def test_an_accepted_trigger_is_confirmed_once() -> None:
     }
 
 
-def test_case_56_a_trigger_waits_for_its_type() -> None:
+def test_wire_case_56_a_trigger_waits_for_its_type() -> None:
     bus = Bus()
     owner, registrant = bus.peer(), bus.peer()
     bind(registrant)
@@ -100,7 +100,7 @@ def test_case_56_a_trigger_waits_for_its_type() -> None:
     assert trigger.bound
 
 
-def test_case_57_a_returning_owner_gets_its_triggers_again() -> None:
+def test_wire_case_57_a_returning_owner_gets_its_triggers_again() -> None:
     bus = Bus()
     owner, registrant = bus.peer(), bus.peer()
     own(owner)
@@ -115,7 +115,7 @@ def test_case_57_a_returning_owner_gets_its_triggers_again() -> None:
     assert [m["id"] for m in back.inbox()] == ["t1", "t2"]
 
 
-def test_case_58_only_the_owner_unregisters_a_type() -> None:
+def test_wire_case_58_only_the_owner_unregisters_a_type() -> None:
     bus = Bus()
     owner, other = bus.peer(), bus.peer()
     own(owner)
@@ -128,7 +128,7 @@ def test_case_58_only_the_owner_unregisters_a_type() -> None:
     assert not trigger.bound
 
 
-def test_case_59_unregistering_reaches_the_type() -> None:
+def test_wire_case_59_unregistering_reaches_the_type() -> None:
     bus = Bus()
     owner, registrant = bus.peer(), bus.peer()
     source = Source(bus)
@@ -151,7 +151,7 @@ def test_case_59_unregistering_reaches_the_type() -> None:
     assert source.bound == {}
 
 
-def test_case_60_a_gone_registrant_takes_its_triggers_along() -> None:
+def test_wire_case_60_a_gone_registrant_takes_its_triggers_along() -> None:
     bus = Bus()
     owner, registrant = bus.peer(), bus.peer()
     own(owner)
@@ -165,7 +165,7 @@ def test_case_60_a_gone_registrant_takes_its_triggers_along() -> None:
     ]
 
 
-def test_case_61_the_same_id_replaces() -> None:
+def test_wire_case_61_the_same_id_replaces() -> None:
     bus = Bus()
     source = Source(bus)
     one, two = bus.peer(), bus.peer()

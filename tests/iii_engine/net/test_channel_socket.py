@@ -92,7 +92,7 @@ async def test_unknown_channel(place: Place) -> None:
     assert refused.value.response.status_code == 404
 
 
-async def test_case_66_frames_pass_one_to_one(place: Place) -> None:
+async def test_wire_case_66_frames_pass_one_to_one(place: Place) -> None:
     channel = place.channels.create()
     reader, writer = await place.reader(channel), await place.writer(channel)
     frames = ["text", b"x" * 65536, "täxt"]
@@ -104,7 +104,7 @@ async def test_case_66_frames_pass_one_to_one(place: Place) -> None:
     assert len(place.channels) == 0
 
 
-async def test_case_67_writer_finishes_first(place: Place) -> None:
+async def test_wire_case_67_writer_finishes_first(place: Place) -> None:
     channel = place.channels.create()
     writer = await place.writer(channel)
     await writer.send(b"a")
@@ -114,7 +114,7 @@ async def test_case_67_writer_finishes_first(place: Place) -> None:
     assert await asyncio.wait_for(collect(reader), 5) == [b"a", "b"]
 
 
-async def test_case_68_writer_blocks_until_the_reader_comes(place: Place) -> None:
+async def test_wire_case_68_writer_blocks_until_the_reader_comes(place: Place) -> None:
     channel = place.channels.create(buffer_size=4)
     writer = await place.writer(channel)
     frames = [bytes([number % 256]) * 65536 for number in range(1000)]
@@ -132,7 +132,7 @@ async def test_case_68_writer_blocks_until_the_reader_comes(place: Place) -> Non
     await sending
 
 
-async def test_case_69_second_reader_and_leaving_reader(place: Place) -> None:
+async def test_wire_case_69_second_reader_and_leaving_reader(place: Place) -> None:
     channel = place.channels.create()
     reader, writer = await place.reader(channel), await place.writer(channel)
     assert await closed_with(await place.reader(channel)) == 1008
@@ -188,7 +188,7 @@ async def test_the_engine_tells_a_dropped_writer_from_one_that_closed(
         assert reader.frames == [b"a"]
 
 
-async def test_case_70_a_megabyte_arrives_whole(place: Place) -> None:
+async def test_wire_case_70_a_megabyte_arrives_whole(place: Place) -> None:
     channel = place.channels.create()
     reader, writer = await place.reader(channel), await place.writer(channel)
     data = bytes(range(256)) * 4096

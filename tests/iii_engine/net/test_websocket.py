@@ -61,7 +61,7 @@ async def closed(ws: ClientConnection) -> int:
     return ws.close_code or 0
 
 
-async def test_case_2_telemetry_sockets_are_no_workers(server: Server) -> None:
+async def test_wire_case_2_telemetry_sockets_are_no_workers(server: Server) -> None:
     async with connect(server.url + "/otel") as ws:
         await ws.send(b'OTLP{"resourceSpans":[]}')
         await ws.send("ignored")
@@ -71,7 +71,7 @@ async def test_case_2_telemetry_sockets_are_no_workers(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nope", "/ws/channels/x"])
-async def test_case_3_unknown_paths_are_404(server: Server, path: str) -> None:
+async def test_wire_case_3_unknown_paths_are_404(server: Server, path: str) -> None:
     with pytest.raises(websockets.InvalidStatus) as raised:
         await connect(server.url + path)
     assert raised.value.response.status_code == 404
@@ -90,7 +90,7 @@ async def test_health_and_missing_upgrade(server: Server) -> None:
     assert (await asyncio.to_thread(get, "/"))[0] in (400, 426)
 
 
-async def test_case_4_malformed_messages_keep_the_connection(server: Server) -> None:
+async def test_wire_case_4_malformed_messages_keep_the_connection(server: Server) -> None:
     ws = await server.worker()
     for frame in ("", " ", "not json", "[]", '{"type":"bogus"}'):
         await ws.send(frame)
@@ -98,7 +98,7 @@ async def test_case_4_malformed_messages_keep_the_connection(server: Server) -> 
     await ws.close()
 
 
-async def test_case_5_a_binary_frame_is_a_message_too(server: Server) -> None:
+async def test_wire_case_5_a_binary_frame_is_a_message_too(server: Server) -> None:
     ws = await server.worker()
     assert await ask(ws, b'{"type":"ping"}') == {"type": "pong"}
     await ws.send(b'LOGS{"resourceLogs":[]}')
@@ -106,7 +106,7 @@ async def test_case_5_a_binary_frame_is_a_message_too(server: Server) -> None:
     await ws.close()
 
 
-async def test_case_7_sizes(server: Server) -> None:
+async def test_wire_case_7_sizes(server: Server) -> None:
     ws = await server.worker()
     await ws.send(["x" * 1024 * 1024 for _ in range(20)])
     assert await ask(ws, {"type": "ping"}) == {"type": "pong"}
@@ -115,13 +115,13 @@ async def test_case_7_sizes(server: Server) -> None:
     assert await closed(ws) == 1009
 
 
-async def test_case_9_compression_is_declined(server: Server) -> None:
+async def test_wire_case_9_compression_is_declined(server: Server) -> None:
     ws = await server.worker(compression="deflate")
     assert "Sec-WebSocket-Extensions" not in (ws.response.headers if ws.response else {})
     await ws.close()
 
 
-async def test_case_10_shutdown_says_1012(server: Server) -> None:
+async def test_wire_case_10_shutdown_says_1012(server: Server) -> None:
     ws = await server.worker()
     await server.listener.close()
     assert await closed(ws) == 1012
@@ -249,7 +249,7 @@ async def test_silent_workers_are_closed() -> None:
     await server.listener.close()
 
 
-async def test_case_45_a_worker_that_stops_reading_is_closed(server: Server) -> None:
+async def test_wire_case_45_a_worker_that_stops_reading_is_closed(server: Server) -> None:
     reading = await server.worker(max_queue=None)
     slow = socket.create_connection(("127.0.0.1", server.port))
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -28,7 +28,7 @@ async def opened(file: Path, **options: bool) -> EmbeddedStore:
     return store
 
 
-async def test_case_16_what_was_written_is_there_after_a_restart(file: Path) -> None:
+async def test_modules_case_16_what_was_written_is_there_after_a_restart(file: Path) -> None:
     store = await opened(file)
     await put(store, "state/s", "b", "a")
     await store.close()
@@ -37,7 +37,7 @@ async def test_case_16_what_was_written_is_there_after_a_restart(file: Path) -> 
     await again.close()
 
 
-async def test_case_16_closing_waits_for_what_was_submitted(file: Path) -> None:
+async def test_modules_case_16_closing_waits_for_what_was_submitted(file: Path) -> None:
     store = await opened(file)
     answers = [
         submit(store, lambda t, n=n: t.put("s", str(n), b"1")) for n in range(MAX_BATCH * 2 + 5)
@@ -49,7 +49,7 @@ async def test_case_16_closing_waits_for_what_was_submitted(file: Path) -> None:
     await again.close()
 
 
-async def test_case_17_a_second_engine_is_refused(file: Path) -> None:
+async def test_modules_case_17_a_second_engine_is_refused(file: Path) -> None:
     store = await opened(file)
     with pytest.raises(StoreError, match="in use by another engine") as caught:
         await opened(file)
@@ -95,7 +95,7 @@ async def filled(file: Path) -> None:
     await store.close()
 
 
-async def test_case_18_what_can_be_read_of_a_corrupt_file_is_kept(
+async def test_modules_case_18_what_can_be_read_of_a_corrupt_file_is_kept(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     await filled(file)
@@ -113,7 +113,7 @@ async def test_case_18_what_can_be_read_of_a_corrupt_file_is_kept(
     await again.close()
 
 
-async def test_case_18_a_file_that_is_no_database_is_renamed(file: Path) -> None:
+async def test_modules_case_18_a_file_that_is_no_database_is_renamed(file: Path) -> None:
     await filled(file)
     damage(file, 0)
     garbage = content(file)

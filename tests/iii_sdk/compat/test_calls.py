@@ -35,7 +35,7 @@ def echo(iii):
     return "calls::echo"
 
 
-def test_case_86_awaited_in_a_program_of_its_own_loop(iii, echo):
+def test_wire_case_86_awaited_in_a_program_of_its_own_loop(iii, echo):
     async def main():
         first, second = await asyncio.gather(iii.trigger(echo, [1]), iii.trigger(echo, [2]))
         waited = await asyncio.wait_for(iii.trigger(echo, "x"), 5)
@@ -46,7 +46,7 @@ def test_case_86_awaited_in_a_program_of_its_own_loop(iii, echo):
     assert asyncio.run(main()) == ([1], [2], "x", "y", "z")
 
 
-def test_case_86_awaited_inside_a_handler(iii, echo):
+def test_wire_case_86_awaited_inside_a_handler(iii, echo):
     @iii.function("calls::nested")
     async def nested(data):
         return [
@@ -58,7 +58,7 @@ def test_case_86_awaited_inside_a_handler(iii, echo):
     assert iii.trigger("calls::nested").result(5) == [1, 2, 3]
 
 
-def test_case_86_dict_form_from_a_plain_thread(iii, echo):
+def test_wire_case_86_dict_form_from_a_plain_thread(iii, echo):
     answers = []
 
     def ask():
@@ -71,7 +71,7 @@ def test_case_86_dict_form_from_a_plain_thread(iii, echo):
     assert answers == [1, 5]
 
 
-def test_case_46_a_plain_handler_calls_its_own_worker(iii, echo):
+def test_wire_case_46_a_plain_handler_calls_its_own_worker(iii, echo):
     @iii.function("calls::blocking")
     def blocking(data):
         return iii.trigger({"function_id": echo, "payload": data["n"]})
@@ -79,7 +79,7 @@ def test_case_46_a_plain_handler_calls_its_own_worker(iii, echo):
     assert iii.trigger({"function_id": "calls::blocking", "payload": {"n": 3}}) == 3
 
 
-def test_case_43_a_call_times_out(iii, echo):
+def test_wire_case_43_a_call_times_out(iii, echo):
     release = threading.Event()
 
     @iii.function("calls::slow")
@@ -141,7 +141,7 @@ def test_an_unknown_function(iii):
     assert str(error.value) == "function_not_found: Function calls::nobody not found"
 
 
-def test_case_27_forbidden_is_its_own_class():
+def test_wire_case_27_forbidden_is_its_own_class():
     error = Forbidden("no", code="FORBIDDEN")
     assert type(published(error, "f")) is IIIForbiddenError
     assert type(published(Forbidden("no"))) is IIIInvocationError
@@ -201,7 +201,7 @@ def test_a_payload_that_is_no_json(iii):
     assert error.value.code == "serialization_error"
 
 
-def test_case_87_shutdown_in_both_forms(url):
+def test_wire_case_87_shutdown_in_both_forms(url):
     iii = III(url)
     assert iii.wait_connected(10)
     never = threading.Event()
@@ -226,7 +226,7 @@ def test_case_87_shutdown_in_both_forms(url):
 
 
 @pytest.mark.parametrize("form", ["plain", "async"])
-def test_case_87_shutdown_inside_a_handler(url, form):
+def test_wire_case_87_shutdown_inside_a_handler(url, form):
     iii = III(url)
     if form == "async":
 

@@ -41,7 +41,7 @@ def test_lists(iii):
 
 
 @pytest.mark.parametrize("form", ["plain", "async"])
-def test_case_20_functions_that_appear(iii, make, url, form):
+def test_wire_case_20_functions_that_appear(iii, make, url, form):
     news = queue.Queue()
 
     async def later(functions):
@@ -58,7 +58,7 @@ def test_case_20_functions_that_appear(iii, make, url, form):
     unsubscribe()
 
 
-def test_case_55_the_owner_of_a_type_binds_its_triggers(iii, make, url):
+def test_wire_case_55_the_owner_of_a_type_binds_its_triggers(iii, make, url):
     owner = Owner()
     kind = iii.register_trigger_type(
         {"id": "lists::hook", "description": "d", "trigger_request_format": str}, owner

@@ -35,7 +35,7 @@ def ask(iii, function_id: str, payload: Any = None) -> Any:
     return iii.trigger({"function_id": function_id, "payload": payload, "timeout_ms": 10_000})
 
 
-def test_case_88_a_pydantic_model_arrives_as_an_instance(iii):
+def test_wire_case_88_a_pydantic_model_arrives_as_an_instance(iii):
     seen = []
 
     @iii.function("handlers::pydantic")
@@ -54,7 +54,7 @@ def test_case_88_a_pydantic_model_arrives_as_an_instance(iii):
     assert "many" not in error.value.message
 
 
-def test_case_88_inside_of_other_types_too(iii):
+def test_wire_case_88_inside_of_other_types_too(iii):
     iii.register_function("handlers::optional", _optional)
     iii.register_function("handlers::listed", _listed)
     assert ask(iii, "handlers::optional") == "none"
@@ -72,7 +72,7 @@ def _listed(orders: list[Order]) -> list[int]:
     return [len(order.items) for order in orders]
 
 
-def test_case_88_dataclasses_and_structs(iii):
+def test_wire_case_88_dataclasses_and_structs(iii):
     @iii.function("handlers::order")
     def order(data: Order) -> Order:
         return dataclasses.replace(data, note="seen")

@@ -109,7 +109,7 @@ threading.Thread(target=tell, daemon=True).start()
 """
 
 
-def test_case_85_the_documented_program_runs(engine_process, make, run, answered):
+def test_wire_case_85_the_documented_program_runs(engine_process, make, run, answered):
     program = run(EMBEDDING.replace("ws://localhost:49134", engine_process.url), "")
     assert program.line() == "embedding worker started"
     caller = make(engine_process.url)
@@ -127,7 +127,7 @@ def test_case_85_the_documented_program_runs(engine_process, make, run, answered
     program.end(signal.SIGINT)
 
 
-def test_case_85_ctrl_c_ends_a_program_whose_engine_is_down(engine_process, run):
+def test_wire_case_85_ctrl_c_ends_a_program_whose_engine_is_down(engine_process, run):
     engine_process.kill()
     program = run(EMBEDDING.replace("ws://localhost:49134", engine_process.url), "")
     assert program.line() == "embedding worker started"

@@ -15,7 +15,7 @@ from iii_sdk.compat.options import LimitedBackoff
 QUICK = ReconnectionConfig(initial_delay_ms=20, max_delay_ms=100)
 
 
-def test_case_52_registered_while_the_engine_is_down(engine_process, make, answered):
+def test_wire_case_52_registered_while_the_engine_is_down(engine_process, make, answered):
     engine_process.kill()
     start = time.monotonic()
     worker = make(engine_process.url, reconnection_config=QUICK)
@@ -34,7 +34,7 @@ def test_case_52_registered_while_the_engine_is_down(engine_process, make, answe
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, None])
-async def test_case_90_every_end_of_the_socket_leads_to_a_new_one(engine, code):
+async def test_wire_case_90_every_end_of_the_socket_leads_to_a_new_one(engine, code):
     iii = III(engine.url, reconnection_config=QUICK)
     states = []
     iii.on_connection_state(states.append)
@@ -54,7 +54,7 @@ async def test_case_90_every_end_of_the_socket_leads_to_a_new_one(engine, code):
         await asyncio.to_thread(iii.shutdown)
 
 
-async def test_case_89_a_handler_that_blocks_its_loop(engine, monkeypatch):
+async def test_wire_case_89_a_handler_that_blocks_its_loop(engine, monkeypatch):
     """The signs of life are asked for every 50 ms here: the handler blocks for 30 of them, as 90
     seconds are more than three of the usual 20."""
     monkeypatch.setattr("iii_sdk.connection.PING_SECONDS", 0.05)

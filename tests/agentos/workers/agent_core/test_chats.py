@@ -13,7 +13,7 @@ from agentos.workers.agent_core.settings import Settings
 from iii_sdk import BusError, Timeout, UpstreamError
 
 
-async def test_case_14_rate_limited_and_no_slot_is_given_back() -> None:
+async def test_agent_core_case_14_rate_limited_and_no_slot_is_given_back() -> None:
     house = ChatHouse()
     house.offer(
         {

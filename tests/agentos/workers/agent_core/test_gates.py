@@ -37,7 +37,7 @@ async def check(
         ("::", ""),
     ],
 )
-def test_case_13_capability_text(function_id: str, capability: str) -> None:
+def test_agent_core_case_13_capability_text(function_id: str, capability: str) -> None:
     assert capability_of(function_id) == capability
 
 

@@ -37,7 +37,7 @@ def offered(ids: list[str], functions: list[str] | None, **agent: Any) -> list[s
     return [f.function_id for f in offered_functions(infos, config)]
 
 
-def test_case_10_prefixes() -> None:
+def test_agent_core_case_10_prefixes() -> None:
     assert offered(FIVE, ["tool::"]) == ["tool::a", "tool::b", "tool::c"]
     assert offered(FIVE, []) == []
     assert offered(["file::read"], ["File::"]) == []
@@ -46,7 +46,7 @@ def test_case_10_prefixes() -> None:
     assert offered(["file::read"], ["", "  "]) == []
 
 
-async def test_case_10_over_the_bus() -> None:
+async def test_agent_core_case_10_over_the_bus() -> None:
     house = ChatHouse()
     house.fake.functions = dict.fromkeys(FIVE)
     house.agent("a", capabilities={"functions": ["tool::"]})

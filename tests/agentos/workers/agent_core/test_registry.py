@@ -16,7 +16,7 @@ def house() -> ChatHouse:
     return made
 
 
-async def test_case_11_create() -> None:
+async def test_agent_core_case_11_create() -> None:
     made = house()
     created = await made.run("agent::create", {"id": "my-agent", "name": "My Agent", "own": 1})
     assert created == {"agentId": "my-agent"}
@@ -27,7 +27,7 @@ async def test_case_11_create() -> None:
     assert made.fake.of("a2a::generate_card") == [{"agentId": "my-agent"}]
 
 
-async def test_case_11_create_without_id() -> None:
+async def test_agent_core_case_11_create_without_id() -> None:
     created = await house().run("agent::create", {"name": "x"})
     assert uuid.UUID(created["agentId"]).version == 4
     assert created["agentId"].count("-") == 4
@@ -141,7 +141,7 @@ async def test_a_stored_record_that_cannot_be_read_is_named() -> None:
     assert not isinstance(caught.value, InvalidInput)
 
 
-async def test_case_12_delete() -> None:
+async def test_agent_core_case_12_delete() -> None:
     made = house()
     with pytest.raises(InvalidInput, match="missing or empty agentId"):
         await made.run("agent::delete", {"agentId": ""})
@@ -158,7 +158,7 @@ async def test_case_12_delete() -> None:
     assert made.fake.of("context_cache::invalidate") == [{"agentId": "to-delete"}] * 2
 
 
-async def test_case_15_list_by_division() -> None:
+async def test_agent_core_case_15_list_by_division() -> None:
     made = house()
     made.agent("d", persona={"division": "design"})
     made.agent("e", persona={"division": "engineering"})

@@ -23,7 +23,7 @@ def house_with_tool(*answers: Any, **gates: Any) -> ChatHouse:
     return house
 
 
-async def test_case_1_a_plain_answer_and_everything_around_it() -> None:
+async def test_agent_core_case_1_a_plain_answer_and_everything_around_it() -> None:
     house = ChatHouse()
     response = await house.chat("Hello", sessionId="s1")
 
@@ -51,7 +51,7 @@ async def test_case_1_a_plain_answer_and_everything_around_it() -> None:
 
 
 @pytest.mark.parametrize("scan", [{"riskScore": 0.5}, {}, {"riskScore": "not_a_number"}])
-async def test_case_2_scores_that_pass(scan: Any) -> None:
+async def test_agent_core_case_2_scores_that_pass(scan: Any) -> None:
     house = ChatHouse()
     house.offer({"security::scan_injection": scan})
     assert (await house.chat())["content"] == "LLM response"
@@ -60,7 +60,7 @@ async def test_case_2_scores_that_pass(scan: Any) -> None:
 @pytest.mark.parametrize(
     "scan", [{"riskScore": 0.9}, {"riskScore": 0.500001}, {"block": True}, BusError("broken"), None]
 )
-async def test_case_2_scores_that_are_refused(scan: Any) -> None:
+async def test_agent_core_case_2_scores_that_are_refused(scan: Any) -> None:
     house = ChatHouse()
     house.offer({"security::scan_injection": scan})
     response = await house.chat()
@@ -71,7 +71,7 @@ async def test_case_2_scores_that_are_refused(scan: Any) -> None:
     assert house.fake.of("memory::store") == []
 
 
-async def test_case_2_the_risk_is_told_with_two_decimals() -> None:
+async def test_agent_core_case_2_the_risk_is_told_with_two_decimals() -> None:
     house = ChatHouse()
     house.offer({"security::scan_injection": {"riskScore": 0.9}})
     assert "0.90" in (await house.chat())["content"]
@@ -83,7 +83,7 @@ async def test_a_missing_scanner_refuses() -> None:
     assert (await house.chat())["error"]["code"] == "injection_rejected"
 
 
-async def test_case_3_a_tool_round() -> None:
+async def test_agent_core_case_3_a_tool_round() -> None:
     house = house_with_tool(SEARCH, says("Final answer"))
     response = await house.chat()
     assert (response["content"], response["iterations"]) == ("Final answer", 1)
@@ -114,7 +114,7 @@ def _payload(fired: Any) -> Any:
     return fired["payload"]
 
 
-async def test_case_4_a_function_that_was_not_offered() -> None:
+async def test_agent_core_case_4_a_function_that_was_not_offered() -> None:
     house = ChatHouse(asks(("c", "tool::shell_exec", {})), says("ok"))
     house.offer({**OPEN_GATES, "tool::file_read": "x", "tool::shell_exec": "no"})
     house.agent("default", capabilities={"functions": ["tool::file_read"]})
@@ -136,7 +136,7 @@ async def test_case_4_a_function_that_was_not_offered() -> None:
         ),
     ],
 )
-async def test_case_5_gates_that_refuse(gate: str, answer: Any, text: str) -> None:
+async def test_agent_core_case_5_gates_that_refuse(gate: str, answer: Any, text: str) -> None:
     house = house_with_tool(SEARCH, says("ok"), **{gate: answer})
     response = await house.chat()
     assert response["iterations"] == 1
@@ -144,7 +144,7 @@ async def test_case_5_gates_that_refuse(gate: str, answer: Any, text: str) -> No
     assert text in house.tool_messages()[0]["content"]
 
 
-async def test_case_6_capability_denied_and_the_loop_goes_on() -> None:
+async def test_agent_core_case_6_capability_denied_and_the_loop_goes_on() -> None:
     house = house_with_tool(
         SEARCH, says("ok"), **{"security::check_capability": BusError("no", code="forbidden")}
     )
@@ -153,7 +153,7 @@ async def test_case_6_capability_denied_and_the_loop_goes_on() -> None:
     assert json.loads(house.tool_messages()[0]["content"]) == {"error": "capability denied"}
 
 
-async def test_case_7_the_cap_ends_with_a_call_without_functions() -> None:
+async def test_agent_core_case_7_the_cap_ends_with_a_call_without_functions() -> None:
     house = house_with_tool(SEARCH)
     response = await house.chat()
     assert response["iterations"] == 50
@@ -163,7 +163,7 @@ async def test_case_7_the_cap_ends_with_a_call_without_functions() -> None:
     assert house.prompts[-1]["functions"] == []
 
 
-async def test_case_8_the_default_session() -> None:
+async def test_agent_core_case_8_the_default_session() -> None:
     house = ChatHouse()
     response = await house.chat(agent="agent-42")
     assert response["sessionId"] == "default:agent-42"

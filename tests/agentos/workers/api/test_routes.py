@@ -18,7 +18,7 @@ def assert_secured(answer: httpx2.Response) -> None:
     assert {n: answer.headers.get(n) for n in SECURITY_HEADERS} == SECURITY_HEADERS
 
 
-async def test_case_1_a_completion(face: Face) -> None:
+async def test_api_case_1_a_completion(face: Face) -> None:
     answer = await face.complete("Hello", model="claude-sonnet-4-6")
     assert answer.status_code == 200
     body = answer.json()
@@ -32,7 +32,7 @@ async def test_case_1_a_completion(face: Face) -> None:
     assert_secured(answer)
 
 
-async def test_case_2_the_last_message_is_the_message(face: Face) -> None:
+async def test_api_case_2_the_last_message_is_the_message(face: Face) -> None:
     await face.complete("first", "reply", "second", user="Ada L.")
     (asked,) = face.chats
     assert asked["message"] == "second"
@@ -48,7 +48,7 @@ async def test_case_2_the_last_message_is_the_message(face: Face) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "/v1/chat/completions"), ("GET", "/v1/models")]
 )
-async def test_case_3_v1_without_key(
+async def test_api_case_3_v1_without_key(
     face: Face, method: str, path: str, header: dict[str, str]
 ) -> None:
     face.web.headers.pop("authorization")
@@ -61,7 +61,7 @@ async def test_case_3_v1_without_key(
     assert_secured(answer)
 
 
-async def test_case_3_rest_without_key(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_api_case_3_rest_without_key(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     face.web.headers.pop("authorization")
     answer = await face.web.get("/api/agents")
     assert (answer.status_code, answer.json()) == (401, {"error": "Unauthorized"})
@@ -72,7 +72,7 @@ async def test_case_3_rest_without_key(face: Face, monkeypatch: pytest.MonkeyPat
     assert answer.json() == {"error": "AGENTOS_API_KEY not configured"}
 
 
-async def test_case_4_too_many_requests(face: Face) -> None:
+async def test_api_case_4_too_many_requests(face: Face) -> None:
     face.behind.answers["rate::check"] = {"allowed": False, "retryAfter": 60}
     answer = await face.web.get("/api/agents")
     assert answer.status_code == 429
@@ -86,19 +86,19 @@ async def test_case_4_too_many_requests(face: Face) -> None:
     assert (await face.web.post("/v1/chat/completions", json={})).status_code == 429
 
 
-async def test_case_4_a_failing_limiter_lets_through(face: Face) -> None:
+async def test_api_case_4_a_failing_limiter_lets_through(face: Face) -> None:
     face.behind.answers["rate::check"] = BusError("broken")
     assert (await face.complete("Hello")).status_code == 200
     operations = [asked["operation"] for asked in face.behind.asked("rate::check")]
     assert operations == ["message"]
 
 
-async def test_case_5_headers_on_404_too(face: Face) -> None:
+async def test_api_case_5_headers_on_404_too(face: Face) -> None:
     assert_secured(await face.web.get("/api/agents/nobody"))
     assert_secured(await face.web.post("/v1/chat/completions", json={"messages": []}))
 
 
-async def test_case_6_a_message_for_an_agent(face: Face) -> None:
+async def test_api_case_6_a_message_for_an_agent(face: Face) -> None:
     body = {"message": "Hello", "sessionId": "sess-1"}
     answer = await face.web.post("/api/agents/my-agent/message", json=body)
     assert face.chats == [{"agentId": "my-agent", "message": "Hello", "sessionId": "sess-1"}]
@@ -119,7 +119,7 @@ async def test_the_alias_v1_chat(face: Face) -> None:
     assert [asked["agentId"] for asked in face.chats] == ["default", "b"]
 
 
-async def test_case_7_create_and_list(face: Face) -> None:
+async def test_api_case_7_create_and_list(face: Face) -> None:
     await face.bus.state.set("agents", "a", {"id": "a", "name": "A", "createdAt": 5})
     answer = await face.web.post("/api/agents", json={"name": "a"})
     assert answer.status_code == 201
@@ -128,7 +128,7 @@ async def test_case_7_create_and_list(face: Face) -> None:
     assert (answer.status_code, answer.json()) == (200, [{"id": "a"}])
 
 
-async def test_case_7_errors_of_create_keep_their_status(face: Face) -> None:
+async def test_api_case_7_errors_of_create_keep_their_status(face: Face) -> None:
     face.behind.answers["agent::create"] = BusError("Agent already exists: a", code="conflict")
     assert (await face.web.post("/api/agents", json={"name": "a"})).status_code == 409
     face.behind.answers["agent::create"] = InvalidInput("$.name: missing")
@@ -136,7 +136,7 @@ async def test_case_7_errors_of_create_keep_their_status(face: Face) -> None:
     assert (answer.status_code, answer.json()["error"]) == (400, "$.name: missing")
 
 
-async def test_case_8_get_an_agent(face: Face) -> None:
+async def test_api_case_8_get_an_agent(face: Face) -> None:
     answer = await face.web.get("/api/agents/nonexistent")
     assert answer.status_code == 404
     assert answer.json()["error"] == "Agent not found"
@@ -145,20 +145,20 @@ async def test_case_8_get_an_agent(face: Face) -> None:
     assert (answer.status_code, answer.json()) == (200, {"id": "a", "own": [1]})
 
 
-async def test_case_9_delete(face: Face) -> None:
+async def test_api_case_9_delete(face: Face) -> None:
     answer = await face.web.delete("/api/agents/x")
     assert (answer.status_code, answer.content) == (204, b"")
     assert face.behind.asked("agent::delete") == [{"agentId": "x"}]
 
 
-async def test_case_10_sessions(face: Face) -> None:
+async def test_api_case_10_sessions(face: Face) -> None:
     await face.bus.state.set("sessions:agent1", "s1", {"sessionId": "s1"})
     answer = await face.web.get("/api/agents/agent1/sessions")
     assert answer.json() == [{"sessionId": "s1"}]
 
 
 @pytest.mark.parametrize("path", ["/api/health", "/health"])
-async def test_case_11_health(face: Face, path: str) -> None:
+async def test_api_case_11_health(face: Face, path: str) -> None:
     body = (await face.web.get(path)).json()
     assert body["status"] == "healthy"
     assert body["workers"] >= 2
@@ -169,7 +169,7 @@ async def test_case_11_health(face: Face, path: str) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "healthy"})
 
 
-async def test_case_11_health_during_shutdown(face: Face) -> None:
+async def test_api_case_11_health_during_shutdown(face: Face) -> None:
     face.web.headers.pop("authorization")
     with face.worker.drain.counted():
         face.worker.drain.closing = True
@@ -187,7 +187,7 @@ async def test_case_11_health_during_shutdown(face: Face) -> None:
         ({"totalCostNanos": 1_500_000_000}, 1.5),
     ],
 )
-async def test_case_12_costs(face: Face, record: Any, total: float) -> None:
+async def test_api_case_12_costs(face: Face, record: Any, total: float) -> None:
     if record is not None:
         await face.bus.state.set("costs", f"{datetime.now(UTC):%Y-%m-%d}", record)
     assert (await face.web.get("/api/costs")).json()["totalCost"] == total
@@ -203,7 +203,9 @@ async def test_case_12_costs(face: Face, record: Any, total: float) -> None:
         ("?limit=-4", None, ("", 1)),
     ],
 )
-async def test_case_13_memory(face: Face, query: str, body: Any, expected: tuple[str, int]) -> None:
+async def test_api_case_13_memory(
+    face: Face, query: str, body: Any, expected: tuple[str, int]
+) -> None:
     answer = await face.web.post(f"/api/agents/agent1/memory{query}", json=body)
     assert (answer.status_code, answer.json()) == (200, [{"content": "m"}])
     (asked,) = face.behind.asked("memory::recall")
@@ -229,7 +231,7 @@ async def test_case_13_memory(face: Face, query: str, body: Any, expected: tuple
         ({"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}, "max_tokens"),
     ],
 )
-async def test_case_14_bad_requests_name_the_field(face: Face, body: Any, param: str) -> None:
+async def test_api_case_14_bad_requests_name_the_field(face: Face, body: Any, param: str) -> None:
     answer = await face.web.post("/v1/chat/completions", json=body)
     assert answer.status_code == 400
     error = answer.json()["error"]
@@ -245,7 +247,7 @@ async def test_unknown_fields_are_ignored(face: Face) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/chat/completions/stream"])
-async def test_case_15_streamed(face: Face, path: str) -> None:
+async def test_api_case_15_streamed(face: Face, path: str) -> None:
     async def talk(asked: Any) -> Any:
         writer = await face.bus.open_writer(_ref(asked["stream"]))
         await writer.send_text('{"type":"text","delta":"Hi"}\n{"type":"text","delta":" there"}\n')

@@ -26,7 +26,7 @@ def test_every_alias_leads_to_a_model_and_every_model_to_a_provider():
     assert {model.provider for model in BOOK.models.values()} <= set(BOOK.providers)
 
 
-def test_case_13_filters():
+def test_llm_router_case_13_filters():
     assert len(BOOK.select(provider="anthropic")) == 3
     assert [m.id for m in BOOK.select(tier="smart", provider="anthropic")] == ["claude-sonnet-4-6"]
     assert BOOK.select(provider="nonexistent") == []
@@ -50,16 +50,16 @@ def test_case_13_filters():
         ("google/gemini-2.5-pro", "gemini-2.5-pro"),
     ],
 )
-def test_case_14_resolve(name, model):
+def test_llm_router_case_14_resolve(name, model):
     assert BOOK.resolve(name).id == model
 
 
-def test_case_14_unknown_model():
+def test_llm_router_case_14_unknown_model():
     with pytest.raises(NotFound, match="Unknown model: nonexistent-model-xyz"):
         BOOK.resolve("nonexistent-model-xyz")
 
 
-def test_case_15_provider_rows():
+def test_llm_router_case_15_provider_rows():
     assert len(BOOK.of_provider("anthropic")) == 3
     assert BOOK.providers["ollama"].local
     assert not BOOK.providers["ollama"].required

@@ -24,12 +24,12 @@ HAIKU = {"provider": "anthropic", "model": "claude-haiku-4-5", "maxTokens": 1000
 GPT = {"provider": "openai", "model": "gpt-4o", "maxTokens": 1000}
 
 
-async def test_case_6_unknown_provider(desk):
+async def test_llm_router_case_6_unknown_provider(desk):
     with pytest.raises(InvalidInput, match="Unknown provider: unknown"):
         await desk.complete(model={"provider": "unknown", "model": "x", "maxTokens": 1000})
 
 
-async def test_case_7_object_form_against_anthropic(desk, anthropic):
+async def test_llm_router_case_7_object_form_against_anthropic(desk, anthropic):
     anthropic.then_send({"type": "text", "text": "mock response"})
     answer = await desk.complete(model=HAIKU, systemPrompt="be brief")
     assert answer.content == "mock response"
@@ -54,14 +54,14 @@ async def test_case_7_object_form_against_anthropic(desk, anthropic):
     assert (row.requests, row.input_tokens, row.output_tokens) == (1, 100, 200)
 
 
-async def test_case_8_text_of_an_openai_answer(desk, openai):
+async def test_llm_router_case_8_text_of_an_openai_answer(desk, openai):
     openai.then_say("that text")
     answer = await desk.complete(model=GPT)
     assert answer.content == "that text"
     assert openai.requests[0].headers["authorization"] == f"Bearer {KEY}"
 
 
-async def test_case_9_function_ids_come_back(desk, openai):
+async def test_llm_router_case_9_function_ids_come_back(desk, openai):
     openai.then_call(("t1", "memory__user_profile__get", {"agentId": "a"}))
     answer = await desk.complete(
         model=GPT, functions=[{"function_id": "memory::user_profile::get", "description": "d"}]
@@ -72,7 +72,7 @@ async def test_case_9_function_ids_come_back(desk, openai):
     assert answer.stop_reason == "tool_calls"
 
 
-async def test_case_10_flat_form_counts(desk, anthropic):
+async def test_llm_router_case_10_flat_form_counts(desk, anthropic):
     anthropic.then_send({"type": "text", "text": "READY"})
     answer = await desk.complete(
         provider="anthropic",
@@ -87,7 +87,7 @@ async def test_case_10_flat_form_counts(desk, anthropic):
     assert desk.bus.updates("costs")  # dated ids have the price of their row
 
 
-async def test_case_12_429_twice_then_success(desk, openai):
+async def test_llm_router_case_12_429_twice_then_success(desk, openai):
     openai.then_fail(429)
     openai.then_fail(429)
     openai.then_say("at last")
@@ -95,7 +95,7 @@ async def test_case_12_429_twice_then_success(desk, openai):
     assert desk.slept == [1.0, 2.0]
 
 
-async def test_case_12_429_three_times(desk, openai):
+async def test_llm_router_case_12_429_three_times(desk, openai):
     for _ in range(3):
         openai.then_fail(429, retry_after="3")
     with pytest.raises(RateLimited, match="openai API error 429") as caught:
@@ -105,7 +105,7 @@ async def test_case_12_429_three_times(desk, openai):
     assert desk.slept == [3.0, 3.0]
 
 
-async def test_case_12_400_once(desk, anthropic):
+async def test_llm_router_case_12_400_once(desk, anthropic):
     anthropic.then_fail(400, "messages: too long")
     with pytest.raises(UpstreamError, match=r"anthropic API error 400: .*too long"):
         await desk.complete(model=HAIKU)

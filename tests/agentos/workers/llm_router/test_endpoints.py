@@ -49,7 +49,7 @@ async def test_a_missing_key_fails_at_once():
 
 
 @pytest.mark.parametrize("name", ["unknown", "openai@", "openai@a b", "openai@../x", ""])
-def test_case_6_unknown_provider(name):
+def test_llm_router_case_6_unknown_provider(name):
     with pytest.raises(InvalidInput, match="Unknown provider"):
         provider_name(name, BOOK)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agentos.workers.llm_router.names import NameMap
 
 
-def test_case_9_an_id_with_underscores_survives():
+def test_llm_router_case_9_an_id_with_underscores_survives():
     names = NameMap()
     name = names.name("memory::user_profile::get")
     assert name == "memory__user_profile__get"

@@ -16,7 +16,7 @@ async def route(desk, **payload):
     return msgspec.to_builtins(choice)
 
 
-async def test_case_1_with_a_key(desk):
+async def test_llm_router_case_1_with_a_key(desk):
     desk.environ["ANTHROPIC_API_KEY"] = "k"
     assert await route(desk, messages=[{"role": "user", "content": "hi"}], tools=[]) == {
         "provider": "anthropic",
@@ -26,7 +26,7 @@ async def test_case_1_with_a_key(desk):
     }
 
 
-async def test_case_5_exactly_those_three(desk):
+async def test_llm_router_case_5_exactly_those_three(desk):
     desk.environ.update(OPENAI_API_KEY="k", ANTHROPIC_API_KEY="k")
     config = {"provider": "openai", "model": "gpt-4o", "maxTokens": 16384}
     assert await route(desk, message="anything", config=config) == config

@@ -40,13 +40,13 @@ def refused(status):
     return ProviderRefused("no", status, None)
 
 
-async def test_case_12_two_429_then_success():
+async def test_llm_router_case_12_two_429_then_success():
     attempts = Attempts(busy(), busy())
     assert await attempts.run() == "done"
     assert attempts.slept == [1.0, 2.0]
 
 
-async def test_case_12_three_429():
+async def test_llm_router_case_12_three_429():
     attempts = Attempts(busy(), busy(), busy())
     with pytest.raises(ProviderBusy) as caught:
         await attempts.run()
@@ -55,7 +55,7 @@ async def test_case_12_three_429():
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
-async def test_case_12_other_4xx_once(status):
+async def test_llm_router_case_12_other_4xx_once(status):
     attempts = Attempts(refused(status))
     with pytest.raises(ProviderRefused) as caught:
         await attempts.run()

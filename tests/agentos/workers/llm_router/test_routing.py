@@ -31,7 +31,7 @@ def form_t(text, tools=0, tier=None, preference=None, **wish):
     return route_text(text, tools, ModelWish(**wish), preference, tier, BOOK, {})
 
 
-def test_case_1_short_message_goes_to_haiku():
+def test_llm_router_case_1_short_message_goes_to_haiku():
     choice = form_m("hi")
     assert (choice.provider, choice.model) == ("anthropic", "claude-haiku-4-5-20251001")
     assert choice.complexity == 0
@@ -52,11 +52,11 @@ def test_case_1_short_message_goes_to_haiku():
         ("ä" * 50, 0, 1),
     ],
 )
-def test_case_2_scores(text, tools, score):
+def test_llm_router_case_2_scores(text, tools, score):
     assert score_messages(said(text), tools) == score
 
 
-def test_case_2_many_messages():
+def test_llm_router_case_2_many_messages():
     assert score_messages(said(*["x"] * 10), 0) == 0
     assert score_messages(said(*["x"] * 11), 0) >= 10
     assert score_messages([], 0) == 0
@@ -65,7 +65,7 @@ def test_case_2_many_messages():
 @pytest.mark.parametrize(
     ("score", "kind"), [(0, "fast"), (10, "fast"), (11, "smart"), (40, "smart"), (41, "frontier")]
 )
-def test_case_3_bands(score, kind):
+def test_llm_router_case_3_bands(score, kind):
     assert class_of_messages(score) == kind
 
 
@@ -86,7 +86,7 @@ def test_case_3_bands(score, kind):
         ("offline", "", "offline", "offline"),
     ],
 )
-def test_case_3_preferences(preference, text, provider, model):
+def test_llm_router_case_3_preferences(preference, text, provider, model):
     choice = form_m(text, preference=preference)
     assert (choice.provider, choice.model) == (provider, model)
 
@@ -119,13 +119,13 @@ LONG = f"Please analyze and refactor this complex module\n{FENCE}\n{'x' * 2500}\
         (STEPS, 0, "premium", "claude-opus-4-6", 0.5),
     ],
 )
-def test_case_4_text_scores(text, tools, tier, model, score):
+def test_llm_router_case_4_text_scores(text, tools, tier, model, score):
     choice = form_t(text, tools, tier)
     assert (choice.provider, choice.model, choice.score) == ("anthropic", model, score)
     assert choice.complexity == round(score * 100)
 
 
-def test_case_4_limits():
+def test_llm_router_case_4_limits():
     assert form_t("hi").max_tokens == 2048
     assert form_t(LONG, 15).max_tokens == 8192
 
@@ -134,7 +134,7 @@ def test_scores_are_round():
     assert score_text("tell me about the sea", 0) == 0.3
 
 
-def test_case_5_configured_model_is_taken_as_it_is():
+def test_llm_router_case_5_configured_model_is_taken_as_it_is():
     choice = form_t("anything", provider="openai", model="gpt-4o", max_tokens=16384)
     assert (choice.provider, choice.model, choice.max_tokens) == ("openai", "gpt-4o", 16384)
     choice = form_t("anything", model="custom-model")

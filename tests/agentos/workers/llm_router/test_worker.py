@@ -126,7 +126,7 @@ def _row(report):
     return rows[0]["requests"] if rows else 0
 
 
-async def test_case_11_providers(bus, monkeypatch):
+async def test_llm_router_case_11_providers(bus, monkeypatch):
     listed = (await bus.call("llm::providers", {}))["providers"]
     rows = {row["name"]: row for row in listed}
     assert len(rows) >= 10
@@ -140,7 +140,7 @@ async def test_case_11_providers(bus, monkeypatch):
     assert rows["openai"]["configured"]
 
 
-async def test_case_13_models(bus):
+async def test_llm_router_case_13_models(bus):
     assert len(await bus.call("catalog::models", {})) == 47
     ours = {"tier": "smart", "provider": "anthropic"}
     (sonnet,) = await bus.call("catalog::models", ours)
@@ -148,7 +148,7 @@ async def test_case_13_models(bus):
     assert sonnet["cacheReadPrice"] == 0.3
 
 
-async def test_case_15_providers_of_the_catalogue(bus):
+async def test_llm_router_case_15_providers_of_the_catalogue(bus):
     rows = {row["id"]: row for row in await bus.call("catalog::providers", {})}
     assert len(rows) == 27
     assert rows["anthropic"]["modelCount"] == 3

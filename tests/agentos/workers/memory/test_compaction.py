@@ -16,7 +16,7 @@ async def fill(memory: Any, count: int) -> list[str]:
     ]
 
 
-async def test_case_11_below_threshold(memory: Any) -> None:
+async def test_memory_case_11_below_threshold(memory: Any) -> None:
     await fill(memory, 29)
     answer = await memory("session::compact", sessionId="s")
     assert answer == {"compacted": False, "reason": "below_threshold"}
@@ -24,7 +24,7 @@ async def test_case_11_below_threshold(memory: Any) -> None:
     assert answer == {"compacted": False, "reason": "below_threshold"}
 
 
-async def test_case_11_compacts(memory: Any, others: StandIn, clock: Any) -> None:
+async def test_memory_case_11_compacts(memory: Any, others: StandIn, clock: Any) -> None:
     ids = await fill(memory, 30)
     answer = await memory("session::compact", sessionId="s")
     summary_id = answer.pop("summaryId")
@@ -43,7 +43,9 @@ async def test_case_11_compacts(memory: Any, others: StandIn, clock: Any) -> Non
     assert "message 20" not in text
 
 
-async def test_case_11_a_model_that_fails_changes_nothing(memory: Any, others: StandIn) -> None:
+async def test_memory_case_11_a_model_that_fails_changes_nothing(
+    memory: Any, others: StandIn
+) -> None:
     await fill(memory, 30)
     before, keys = await memory.session("s"), await memory.keys()
     offline = {"content": "no model is configured", "provider": "offline"}

@@ -15,7 +15,7 @@ from agentos.workers.memory.worker import create
 from iii_sdk import BusError, InvalidInput, TooLarge
 
 
-async def test_case_1_stored_once_per_agent(memory: Any) -> None:
+async def test_memory_case_1_stored_once_per_agent(memory: Any) -> None:
     first = await memory.store("Hello world", role="user")
     assert first["stored"] is True
     assert len(first["id"]) == 36
@@ -46,7 +46,7 @@ async def test_the_stored_record(memory: Any, clock: Any) -> None:
     assert await memory.entry(content_hash("Hello")) == pointer
 
 
-async def test_case_4_sessions(memory: Any, clock: Any) -> None:
+async def test_memory_case_4_sessions(memory: Any, clock: Any) -> None:
     ids = []
     for content in ("one", "two", "three"):
         clock.now += 1
@@ -112,7 +112,7 @@ async def test_refused_contents_change_nothing(memory: Any) -> None:
         await memory("store")
 
 
-async def test_case_5_recall(memory: Any) -> None:
+async def test_memory_case_5_recall(memory: Any) -> None:
     assert await memory("recall", query="x") == []
     for i in range(15):
         await memory.store(f"entry number {i}")
@@ -124,7 +124,7 @@ async def test_case_5_recall(memory: Any) -> None:
     assert len(await memory("recall", limit=9999)) == 15
 
 
-async def test_case_6_and_7_scores(memory: Any, clock: Any) -> None:
+async def test_memory_cases_6_and_7_scores(memory: Any, clock: Any) -> None:
     await memory.put(
         "half", content="React code", importance=0.6, timestamp=clock.now - 168 * 3_600_000
     )
@@ -231,7 +231,7 @@ async def test_forget(memory: Any) -> None:
         await memory("forget")
 
 
-async def test_case_18_embed(memory: Any) -> None:
+async def test_memory_case_18_embed(memory: Any) -> None:
     assert await memory("embed", text="hello world") == hash_embed("hello world")
     assert await memory("embed") == [0.0] * 128
 

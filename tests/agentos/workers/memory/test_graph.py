@@ -23,7 +23,7 @@ async def stored(memory: Any, entity_id: str) -> Any:
     return await memory.bus.state.get("kg:a1", entity_id)
 
 
-async def test_case_8_inverse_relations(memory: Any) -> None:
+async def test_memory_case_8_inverse_relations(memory: Any) -> None:
     await add(memory, "target-1")
     for _ in range(2):
         answer = await add(memory, "source-1", ("target-1", "depends_on"), ("nowhere", "x"))
@@ -38,7 +38,7 @@ async def test_case_8_inverse_relations(memory: Any) -> None:
         await memory("kg::add")
 
 
-async def test_case_8_query(memory: Any) -> None:
+async def test_memory_case_8_query(memory: Any) -> None:
     for entity_id, target in (("a", "b"), ("b", "c"), ("c", "d"), ("c1", "c2"), ("c2", "c1")):
         await add(memory, entity_id, (target, "next"))
     await add(memory, "d")

@@ -12,7 +12,7 @@ from agentos.workers.memory.hashing import content_hash, hash_embed, word_hash
 from agentos.workers.memory.scoring import cosine
 
 
-def test_case_2_content_hashes() -> None:
+def test_memory_case_2_content_hashes() -> None:
     assert content_hash("test content") == (
         "6ae8a75555209fd6c44157c0aed8016e763ff435a19cf186f76863140143ff72"
     )
@@ -20,7 +20,7 @@ def test_case_2_content_hashes() -> None:
     assert content_hash("").endswith("b855")
 
 
-def test_case_18_known_vector() -> None:
+def test_memory_case_18_known_vector() -> None:
     vector = hash_embed("hello world")
     assert len(vector) == 128
     assert math.hypot(*vector) == pytest.approx(1, abs=1e-9)
@@ -29,7 +29,7 @@ def test_case_18_known_vector() -> None:
     assert cosine(vector, again) == pytest.approx(0.8146, abs=1e-4)
 
 
-def test_case_18_the_same_in_another_process() -> None:
+def test_memory_case_18_the_same_in_another_process() -> None:
     code = "from agentos.workers.memory.hashing import *; print(hash_embed('hello world'))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
     assert output.decode().strip() == str(hash_embed("hello world"))

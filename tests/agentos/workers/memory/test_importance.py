@@ -22,5 +22,5 @@ from agentos.workers.memory.importance import estimate_importance
         ("```error```" + "x" * 500, "assistant", 0.95),
     ],
 )
-def test_case_3(content: str, role: str, importance: float) -> None:
+def test_memory_case_3(content: str, role: str, importance: float) -> None:
     assert estimate_importance(content, role) == importance

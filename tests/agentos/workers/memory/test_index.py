@@ -33,7 +33,7 @@ async def ids(index: AgentIndex, query: str, limit: int = 10, embed: bool = Fals
     return [scored.item.id for scored in await index.search(query, vector, limit, NOW)]
 
 
-async def test_case_7_words_and_freshness() -> None:
+async def test_memory_case_7_words_and_freshness() -> None:
     index = index_of(
         entry("aws", "How to deploy to AWS Lambda"),
         entry("react", "React component lifecycle methods"),
@@ -43,7 +43,7 @@ async def test_case_7_words_and_freshness() -> None:
     assert await ids(index, "text") == ["new", "old"]
 
 
-async def test_case_6_scores() -> None:
+async def test_memory_case_6_scores() -> None:
     (scored,) = await index_of(entry("e", "hello world")).search("hello world", [], 1, NOW)
     assert scored.score == pytest.approx(0.45)
     vector = hash_embed("hello world")

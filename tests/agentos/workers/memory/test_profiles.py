@@ -15,7 +15,7 @@ async def update(memory: Any, **updates: Any) -> Any:
     return await memory("user_profile::update", updates=updates)
 
 
-async def test_case_13(memory: Any, clock: Any) -> None:
+async def test_memory_case_13(memory: Any, clock: Any) -> None:
     assert await memory("user_profile::get") is None
     await update(memory, preferences={"theme": "dark", "lang": "en"}, skills=["typescript"])
     answer = await update(memory, preferences={"theme": "light"}, skills=["rust"], name=None)

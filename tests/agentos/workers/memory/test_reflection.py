@@ -34,7 +34,7 @@ async def curated(memory: Any) -> list[str]:
     return [row["content"] for row in rows if row["content"].startswith("[Curated] ")]
 
 
-async def test_case_15_every_fifth_turn(memory: Any, others: StandIn) -> None:
+async def test_memory_case_15_every_fifth_turn(memory: Any, others: StandIn) -> None:
     await memory.store("something said")
     answers(others, facts(("a fact", 0.9)))
     await memory.bus.state.set("reflect:a1", "default", {"turnCount": 4})
@@ -49,7 +49,7 @@ async def test_case_15_every_fifth_turn(memory: Any, others: StandIn) -> None:
     assert (answer["shouldReflect"], answer["turnCount"]) == (False, 6)
 
 
-async def test_case_15_skills_once_in_five_minutes(
+async def test_memory_case_15_skills_once_in_five_minutes(
     memory: Any, others: StandIn, clock: Any
 ) -> None:
     await memory.store("something said")
@@ -67,7 +67,7 @@ async def test_case_15_skills_once_in_five_minutes(
     await turn("s1", 3)
 
 
-async def test_case_16_curate(memory: Any, others: StandIn) -> None:
+async def test_memory_case_16_curate(memory: Any, others: StandIn) -> None:
     await memory.store("x" * 600, role="assistant")
     answers(others, facts(("use tabs", 0.9), ("trifle", 0.2), profileUpdates={"style": "terse"}))
     answer = await reflect(memory, "curate_memory", sessionId="s")
@@ -84,7 +84,7 @@ async def test_case_16_curate(memory: Any, others: StandIn) -> None:
     assert (await memory("user_profile::get"))["style"] == "terse"
 
 
-async def test_case_16_facts_are_added_to_those_known(memory: Any, others: StandIn) -> None:
+async def test_memory_case_16_facts_are_added_to_those_known(memory: Any, others: StandIn) -> None:
     await memory.store("said")
     answers(others, facts(("first", 0.9)))
     await reflect(memory, "curate_memory", sessionId="s")
@@ -96,7 +96,7 @@ async def test_case_16_facts_are_added_to_those_known(memory: Any, others: Stand
     assert [fact["content"] for fact in summary["facts"]] == ["first", "second"]
 
 
-async def test_case_16_failures(memory: Any, others: StandIn) -> None:
+async def test_memory_case_16_failures(memory: Any, others: StandIn) -> None:
     assert await reflect(memory, "curate_memory") == {"saved": 0}
     await memory.store("said")
     for failure in ("no JSON", facts(("x", 1.0)) | {"facts": 5}):
@@ -117,7 +117,7 @@ async def test_a_fact_that_gives_orders_is_not_kept(memory: Any, others: StandIn
     assert (await reflect(memory, "curate_memory"))["saved"] == 0
 
 
-async def test_case_17_discover(memory: Any, others: StandIn) -> None:
+async def test_memory_case_17_discover(memory: Any, others: StandIn) -> None:
     await memory.store("said")
     answers(others, {"shouldCreate": True, "name": "fix-it", "goal": "fix", "spec": "how"})
     short = await reflect(memory, "discover_skills", iterations=3)

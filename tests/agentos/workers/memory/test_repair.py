@@ -21,7 +21,7 @@ def entry(entry_id: str, role: str, content: str = "c") -> Entry:
     return Entry(id=entry_id, agent_id="a1", content=content, role=role, timestamp=1)
 
 
-async def test_case_12(memory: Any, clock: Any) -> None:
+async def test_memory_case_12(memory: Any, clock: Any) -> None:
     await memory.put("a", role="user")
     await memory.put("b", role="assistant")
     refs = [
@@ -44,7 +44,7 @@ async def test_case_12(memory: Any, clock: Any) -> None:
     assert again == {"repaired": False, "totalFixes": 0, "stats": NONE}
 
 
-async def test_case_12_system_messages_are_not_merged(memory: Any) -> None:
+async def test_memory_case_12_system_messages_are_not_merged(memory: Any) -> None:
     for entry_id in ("a", "b"):
         await memory.put(entry_id, role="system")
     refs = [{"id": i, "role": "system", "timestamp": 1} for i in ("a", "b")]

@@ -22,7 +22,9 @@ HOUR = 3_600_000
     ("meaning", "words", "hours", "importance", "score"),
     [(0, 1, 0, 0.5, 0.45), (1, 1, 0, 0.5, 0.95), (0, 0.5, 168, 0.6, 0.2718)],
 )
-def test_case_6(meaning: float, words: float, hours: int, importance: float, score: float) -> None:
+def test_memory_case_6(
+    meaning: float, words: float, hours: int, importance: float, score: float
+) -> None:
     assert recall_score(
         meaning=meaning, words=words, age_ms=hours * HOUR, importance=importance, confidence=1
     ) == pytest.approx(score, abs=5e-5)

@@ -13,7 +13,7 @@ async def search(memory: Any, **data: Any) -> Any:
     return await memory("session_search", **data)
 
 
-async def test_case_14(memory: Any) -> None:
+async def test_memory_case_14(memory: Any) -> None:
     await memory.store("kubernetes is up", sessionId="s1")
     await memory.store("Kubernetes again: " + "x" * 300, sessionId="s1")
     await memory.store("nothing here", sessionId="s2")
@@ -24,7 +24,7 @@ async def test_case_14(memory: Any) -> None:
     assert len(row["highlights"][1]) == 200
 
 
-async def test_case_14_limit_and_order(memory: Any, clock: Any) -> None:
+async def test_memory_case_14_limit_and_order(memory: Any, clock: Any) -> None:
     for i in range(5):
         clock.now += 3_600_000
         for j in range(4):

@@ -24,7 +24,7 @@ def victims(*entries: Entry, **request: Any) -> list[str]:
     return [victim.id for victim in choose_victims(entries, Evict(**request), NOW)]
 
 
-def test_case_9_rules() -> None:
+def test_memory_case_9_rules() -> None:
     assert victims(entry("a", 40, importance=0.1)) == ["a"]
     assert victims(entry("a", 1, importance=0.1)) == []
     assert victims(entry("a", 40, importance=0.8)) == []
@@ -32,7 +32,7 @@ def test_case_9_rules() -> None:
     assert victims() == []
 
 
-def test_case_9_cap() -> None:
+def test_memory_case_9_cap() -> None:
     entries = [entry(str(i), importance=0.3 + i / 10) for i in (3, 1, 4, 0, 2)]
     assert victims(*entries, cap=3) == ["0", "1"]
     ties = [entry("young", 1), entry("old", 2)]
@@ -40,20 +40,20 @@ def test_case_9_cap() -> None:
     assert victims(entry("x", 40, importance=0.1), entry("y"), cap=1) == ["x"]
 
 
-def test_case_9_low_confidence() -> None:
+def test_memory_case_9_low_confidence() -> None:
     assert victims(entry("a", 40, confidence=0.1)) == ["a"]
     assert victims(entry("a", 40, confidence=0.1, last_accessed=NOW)) == []
     assert victims(entry("a", 1, confidence=0.05)) == ["a"]
 
 
-def test_case_10_decay() -> None:
+def test_memory_case_10_decay() -> None:
     assert decayed(entry("a", 8), 0.05, NOW) == pytest.approx(0.95)
     assert decayed(entry("a", 8, confidence=0.1), 0.05, NOW) is None
     assert decayed(entry("a", 1), 0.05, NOW) is None
     assert decayed(entry("a", 8), 1.0, NOW) == 0.1
 
 
-async def test_case_9_eviction_leaves_nothing_behind(memory: Any, clock: Any) -> None:
+async def test_memory_case_9_eviction_leaves_nothing_behind(memory: Any, clock: Any) -> None:
     await memory.put("old", timestamp=clock.now - 40 * DAY, importance=0.1)
     await memory.put("new", importance=0.1)
     refs = [{"id": i, "role": "user", "timestamp": 1} for i in ("old", "new")]
@@ -73,7 +73,7 @@ async def test_a_pointer_to_another_entry_survives(memory: Any) -> None:
     assert await memory.keys() == {"b", "hash-a"}
 
 
-async def test_case_9_one_agent_or_all(memory: Any) -> None:
+async def test_memory_case_9_one_agent_or_all(memory: Any) -> None:
     await memory.store("one")
     await memory.bus.call("memory::store", {"agentId": "a2", "content": "one"})
     assert await memory("evict", cap=0) == {"evicted": 1}
@@ -82,7 +82,7 @@ async def test_case_9_one_agent_or_all(memory: Any) -> None:
         await memory("evict", cap=-1)
 
 
-async def test_case_10_consolidation(memory: Any, clock: Any) -> None:
+async def test_memory_case_10_consolidation(memory: Any, clock: Any) -> None:
     await memory.put("rested", lastAccessed=clock.now - 8 * DAY, confidence=1.0)
     await memory.put("legacy", timestamp=clock.now - 8 * DAY)  # knows no confidence yet
     await memory.put("used", lastAccessed=clock.now - DAY, confidence=1.0)

@@ -22,7 +22,7 @@ async def verify(bus: Bus) -> Any:
     return await bus.call("security::verify_audit", {})
 
 
-async def test_case_4_entries_are_linked(bus: Bus) -> None:
+async def test_security_case_4_entries_are_linked(bus: Bus) -> None:
     first = await record(bus)
     second = await record(bus, agentId="a1", detail={"n": 1.5, "deep": {"ü": [None]}})
     assert len(first["hash"]) == 64
@@ -36,7 +36,7 @@ async def test_case_4_entries_are_linked(bus: Bus) -> None:
         await bus.call("security::audit", {})
 
 
-async def test_case_6_verify(bus: Bus) -> None:
+async def test_security_case_6_verify(bus: Bus) -> None:
     assert await verify(bus) == {"valid": True, "entries": 0, "violations": []}
     ids = [(await record(bus, detail={"i": i}))["id"] for i in range(20)]
     assert await verify(bus) == {"valid": True, "entries": 20, "violations": []}
@@ -54,7 +54,7 @@ async def test_case_6_verify(bus: Bus) -> None:
     }
 
 
-async def test_case_6_concurrent_appends(bus: Bus) -> None:
+async def test_security_case_6_concurrent_appends(bus: Bus) -> None:
     await asyncio.gather(*(record(bus) for _ in range(100)))
     assert await verify(bus) == {"valid": True, "entries": 100, "violations": []}
 

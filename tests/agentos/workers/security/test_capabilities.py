@@ -80,7 +80,7 @@ async def grant(bus: Bus, agent_id: str, **capabilities: Any) -> Any:
     return await bus.call("security::set_capabilities", data)
 
 
-async def test_case_1_denied_without_record(bus: Bus) -> None:
+async def test_security_case_1_denied_without_record(bus: Bus) -> None:
     with pytest.raises(Forbidden, match="Agent nobody has no capabilities defined"):
         await check(bus, "nobody", "x::y", capability="x")
     (entry,) = await audited(bus, "capability_denied")
@@ -91,7 +91,7 @@ async def test_case_1_denied_without_record(bus: Bus) -> None:
     }
 
 
-async def test_case_1_allowed_and_denied(bus: Bus) -> None:
+async def test_security_case_1_allowed_and_denied(bus: Bus) -> None:
     await grant(bus, "all", tools=["*"])
     assert await check(bus, "all", "x::y") == {"allowed": True}
     await grant(bus, "some", tools=["tool::file"])
@@ -107,7 +107,7 @@ async def test_case_1_allowed_and_denied(bus: Bus) -> None:
         await check(bus, "reader", "")
 
 
-async def test_case_2_quota(engine: RunningEngine) -> None:
+async def test_security_case_2_quota(engine: RunningEngine) -> None:
     async with served(engine, create(clock=lambda: NOW)) as bus:
         key = hour_key("a1", NOW)
         assert key == "a1:2023-11-14T22"
@@ -127,7 +127,7 @@ async def test_case_2_quota(engine: RunningEngine) -> None:
             await check(bus, "a1", "x")
 
 
-async def test_case_3_stored_as_given_and_overwritten(bus: Bus) -> None:
+async def test_security_case_3_stored_as_given_and_overwritten(bus: Bus) -> None:
     given = {
         "tools": ["a", "b", "c", "d"],
         "memoryScopes": ["self.*"],

@@ -39,7 +39,7 @@ def head(entries: list[Entry]) -> Head:
     return Head(entries[-1].hash, entries[-1].id, 1000)
 
 
-def test_case_5_known_hashes() -> None:
+def test_security_case_5_known_hashes() -> None:
     first = Entry("e1", 1700000000000, "test_event", "a1", {"key": "value"})
     first.hash = entry_hash(first, KEY)
     assert first.hash == "9cba27991b988fef266d199134ab5b92537781f6c6477412b0355fa876964862"
@@ -54,19 +54,19 @@ def test_seq_is_part_of_the_hash() -> None:
     assert entry_hash(one, KEY) != entry_hash(two, KEY)
 
 
-def test_case_6_empty_and_whole() -> None:
+def test_security_case_6_empty_and_whole() -> None:
     assert violations([], None) == []
     entries = chain(20)
     assert violations(links(entries), head(entries)) == []
 
 
-def test_case_6_changed_detail() -> None:
+def test_security_case_6_changed_detail() -> None:
     entries = chain(3)
     entries[1].detail = {"i": 99}
     assert violations(links(entries), head(entries)) == ["Tampered entry e2: hash mismatch"]
 
 
-def test_case_6_changed_link() -> None:
+def test_security_case_6_changed_link() -> None:
     entries = chain(3)
     true, entries[2].prev_hash = entries[2].prev_hash, "f" * 64
     found = violations(links(entries), head(entries))

@@ -35,13 +35,13 @@ def test_workspace_and_environment(tmp_path: Path) -> None:
     assert [args[i + 1] for i, arg in enumerate(args) if arg == "-e"] == ["A=1", "B=x=y"]
 
 
-def test_case_14_command() -> None:
+def test_security_case_14_command() -> None:
     with pytest.raises(InvalidInput, match="command must not be empty"):
         arguments(command=[])
 
 
 @pytest.mark.parametrize("image", ["alpine:latest", "ubuntu:latest", "ubuntu", "x/ubuntu:22.04"])
-def test_case_14_image(image: str) -> None:
+def test_security_case_14_image(image: str) -> None:
     with pytest.raises(Forbidden, match=f"Docker image not allowed: {image}. Allowed: .agentos"):
         arguments(image=image)
 
@@ -49,7 +49,7 @@ def test_case_14_image(image: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/etc/passwd", "/", "/home/u/../../etc", "//", "/var", "relative", "/srv/../srv/a"]
 )
-def test_case_14_workspace(path: str) -> None:
+def test_security_case_14_workspace(path: str) -> None:
     with pytest.raises(Forbidden, match="Blocked workspace path"):
         arguments(Path("/"), workspace_path=path)
 
@@ -65,12 +65,12 @@ def test_a_workspace_elsewhere_or_behind_a_link_is_blocked(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("item", ["docker_host=x", "HOME=/root", "path=1", "AWS_KEY=1", "=x"])
-def test_case_14_blocked_environment(item: str) -> None:
+def test_security_case_14_blocked_environment(item: str) -> None:
     with pytest.raises(Forbidden, match="Blocked env var"):
         arguments(env=[item])
 
 
-def test_case_14_environment_without_value() -> None:
+def test_security_case_14_environment_without_value() -> None:
     with pytest.raises(InvalidInput, match="Env var must contain '=': SAFE_VAR"):
         arguments(env=["SAFE_VAR"])
 

@@ -28,7 +28,7 @@ from agentos.workers.security.globs import glob_match
         ("file::[a]", "file::a", False),
     ],
 )
-def test_case_12_globs(pattern: str, text: str, matches: bool) -> None:
+def test_security_case_12_globs(pattern: str, text: str, matches: bool) -> None:
     assert glob_match(pattern, text) is matches
 
 

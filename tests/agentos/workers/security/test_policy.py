@@ -23,13 +23,13 @@ def allowed(tool: str, agent: PolicyConfig | None, everyone: PolicyConfig | None
     return decision.allowed
 
 
-def test_case_12_first_match_decides() -> None:
+def test_security_case_12_first_match_decides() -> None:
     agent = PolicyConfig([Rule("file::delete", "Deny"), Rule("file::*", "Allow")])
     assert not allowed("file::delete", agent, None)
     assert allowed("file::read", agent, None)
 
 
-def test_case_12_agent_beats_global_and_nothing_denies() -> None:
+def test_security_case_12_agent_beats_global_and_nothing_denies() -> None:
     agent = PolicyConfig([Rule("file::read", "Allow")])
     everyone = PolicyConfig([Rule("file::*", "Deny"), Rule("web::*", "Allow")])
     assert allowed("file::read", agent, everyone)
@@ -49,7 +49,7 @@ async def check(bus: Bus, **fields: Any) -> Any:
     return await bus.call("policy::check", fields)
 
 
-async def test_case_13_limits(bus: Bus) -> None:
+async def test_security_case_13_limits(bus: Bus) -> None:
     assert await check(bus, agentId="a1", tool="tool::x", subagentDepth=6) == {
         "allowed": False,
         "reason": "subagent_depth_exceeded",
@@ -65,7 +65,7 @@ async def test_case_13_limits(bus: Bus) -> None:
     }
 
 
-async def test_case_12_rules_on_the_bus(bus: Bus) -> None:
+async def test_security_case_12_rules_on_the_bus(bus: Bus) -> None:
     assert await check(bus, agentId="a1", resource="memory::recall") == {
         "allowed": True,
         "action": "Allow",

@@ -37,7 +37,7 @@ async def test_without_client_or_daemon_the_cause_is_named(
         await bus.call("security::docker_exec", {"command": ["true"]})
 
 
-async def test_case_14_over_the_bus(bus: Bus) -> None:
+async def test_security_case_14_over_the_bus(bus: Bus) -> None:
     for request, message in (
         ({"command": []}, "command must not be empty"),
         ({"command": ["x"], "image": "alpine:latest"}, "not allowed"),

@@ -20,7 +20,7 @@ SIGNATURE = (
 )
 
 
-async def test_case_11_known_signature(bus: Bus) -> None:
+async def test_security_case_11_known_signature(bus: Bus) -> None:
     signed = await bus.call(
         "security::sign_manifest", {"manifest": MANIFEST, "privateKey": PRIVATE}
     )
@@ -30,7 +30,7 @@ async def test_case_11_known_signature(bus: Bus) -> None:
     assert answer == {"valid": True, "digest": DIGEST}
 
 
-def test_case_11_what_does_not_verify() -> None:
+def test_security_case_11_what_does_not_verify() -> None:
     other = sign(MANIFEST, bytes(32).hex()).signature
     flipped = "86" + SIGNATURE[2:]
     assert not verify({**MANIFEST, "version": "2.0.0"}, SIGNATURE, PUBLIC).valid
@@ -47,7 +47,7 @@ def test_case_11_what_does_not_verify() -> None:
         ("zz" * 32, "privateKey is not valid hex"),
     ],
 )
-def test_case_11_bad_keys(key: str, message: str) -> None:
+def test_security_case_11_bad_keys(key: str, message: str) -> None:
     with pytest.raises(InvalidInput, match=message) as caught:
         sign({}, key)
     assert not key or key not in str(caught.value)

@@ -24,12 +24,12 @@ async def check(bus: Bus, labels: list[str], sink: str) -> Any:
         (["ExternalNetwork", "UserInput"], set()),
     ],
 )
-async def test_case_9_sinks(bus: Bus, labels: list[str], blocked: set[str]) -> None:
+async def test_security_case_9_sinks(bus: Bus, labels: list[str], blocked: set[str]) -> None:
     verdicts = {sink: await check(bus, labels, sink) for sink in SINKS}
     assert {sink for sink, verdict in verdicts.items() if not verdict["allowed"]} == blocked
 
 
-async def test_case_9_labels(bus: Bus) -> None:
+async def test_security_case_9_labels(bus: Bus) -> None:
     answer = await bus.call("taint::label", {"value": 42, "labels": ["Secret", "bogus"]})
     assert answer == {"value": 42, "taints": {"labels": ["Secret"]}}
     verdict = await check(bus, ["UserInput", "Secret"], "NetworkSend")
@@ -40,7 +40,7 @@ async def test_case_9_labels(bus: Bus) -> None:
         await check(bus, ["bogus"], "LogOutput")
 
 
-async def test_case_10_declassify(bus: Bus) -> None:
+async def test_security_case_10_declassify(bus: Bus) -> None:
     answer = await bus.call(
         "taint::declassify",
         {"value": [1], "taints": {"labels": ["Secret", "Pii"]}, "remove": ["Pii"]},

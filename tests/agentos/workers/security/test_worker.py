@@ -59,7 +59,7 @@ def test_the_worker_file_agrees_with_the_code() -> None:
     assert all(f.metadata == {"category": "security"} for f in worker.functions.values())
 
 
-async def test_case_15_verify_over_http(engine: RunningEngine, bus: Bus) -> None:
+async def test_security_case_15_verify_over_http(engine: RunningEngine, bus: Bus) -> None:
     for path in ("/api/security/audit/verify", "/security/audit/verify"):
         async with client(engine, key="") as stranger:
             assert (await stranger.get(path)).status_code == 401
@@ -69,7 +69,7 @@ async def test_case_15_verify_over_http(engine: RunningEngine, bus: Bus) -> None
         assert answer.json() == {"valid": True, "entries": 0, "violations": []}
 
 
-async def test_case_8_scan_over_http_and_bus(engine: RunningEngine, bus: Bus) -> None:
+async def test_security_case_8_scan_over_http_and_bus(engine: RunningEngine, bus: Bus) -> None:
     by_text = await bus.call("security::scan_injection", {"text": "jailbreak"})
     assert await bus.call("security::scan_injection", {"content": "jailbreak"}) == by_text
     assert (await bus.call("security::scan_injection", {}))["safe"]

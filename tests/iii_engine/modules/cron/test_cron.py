@@ -22,7 +22,7 @@ def scheduled(desk: Desk, function_id: str = "job") -> list[str]:
     return [payload["scheduled_time"][:19] for payload in desk.payloads(function_id)]
 
 
-def test_case_105_once_per_second_with_its_payload(desk: Desk) -> None:
+def test_modules_case_105_once_per_second_with_its_payload(desk: Desk) -> None:
     desk.handler("job")
     desk.bind("t", "job", {"expression": "*/1 * * * * *"})
     desk.advance(3.5)
@@ -35,7 +35,7 @@ def test_case_105_once_per_second_with_its_payload(desk: Desk) -> None:
     }
 
 
-async def test_case_105_the_seconds_of_a_real_clock(engine: RunningEngine) -> None:
+async def test_modules_case_105_the_seconds_of_a_real_clock(engine: RunningEngine) -> None:
     async with RawWorker(engine.url) as worker:
         await worker.register("tick")
         await worker.register_trigger("cron", "tick", {"expression": "*/1 * * * * *"}, id="t")
@@ -52,7 +52,7 @@ async def test_case_105_the_seconds_of_a_real_clock(engine: RunningEngine) -> No
         assert times[0].microsecond == 0
 
 
-def test_case_106_five_fields_mean_second_0(desk: Desk) -> None:
+def test_modules_case_106_five_fields_mean_second_0(desk: Desk) -> None:
     desk.handler("job")
     assert desk.bind("t", "job", {"expression": "*/2 * * * *"}) is None
     desk.advance(300)
@@ -77,7 +77,7 @@ def test_case_106_five_fields_mean_second_0(desk: Desk) -> None:
         ({"cron": "@daily", "missed": "all"}, "$.missed"),
     ],
 )
-def test_cases_106_and_107_what_is_refused(desk: Desk, config: object, reason: str) -> None:
+def test_modules_cases_106_and_107_what_is_refused(desk: Desk, config: object, reason: str) -> None:
     refused = desk.bind("t", "job", config)
     assert refused is not None
     assert reason in refused.message
@@ -86,7 +86,7 @@ def test_cases_106_and_107_what_is_refused(desk: Desk, config: object, reason: s
 
 
 @pytest.mark.parametrize("name", ["expression", "schedule", "cron"])
-def test_case_107_other_names_of_the_expression(desk: Desk, name: str) -> None:
+def test_modules_case_107_other_names_of_the_expression(desk: Desk, name: str) -> None:
     desk.handler("job")
     assert desk.bind("t", "job", {name: "0 0 * * * *"}) is None
     desk.advance(HOUR)
@@ -94,14 +94,14 @@ def test_case_107_other_names_of_the_expression(desk: Desk, name: str) -> None:
 
 
 @pytest.mark.parametrize("expression", ["0 0 0 * * 1", "0 0 * * 0"])
-def test_case_108_sundays(desk: Desk, expression: str) -> None:
+def test_modules_case_108_sundays(desk: Desk, expression: str) -> None:
     desk.handler("job")
     desk.bind("t", "job", {"expression": expression})
     desk.advance(14 * 24 * HOUR)
     assert scheduled(desk) == ["2023-11-19T00:00:00", "2023-11-26T00:00:00"]
 
 
-def test_case_109_runs_never_overlap(desk: Desk) -> None:
+def test_modules_case_109_runs_never_overlap(desk: Desk) -> None:
     running: list[str] = []
     most: list[int] = []
 

@@ -16,7 +16,7 @@ def on_state(**fields: Any) -> dict[str, Any]:
     return {"trigger_type": "state", "function_id": "f", "config": {"scope": "s"}, **fields}
 
 
-async def test_case_27_registered_once_and_removed_once(worker: RawWorker) -> None:
+async def test_modules_case_27_registered_once_and_removed_once(worker: RawWorker) -> None:
     await worker.register("f")
     id = (await worker.call(REGISTER, on_state()))["id"]
     await worker.call("state::set", {"scope": "s", "key": "k", "value": 1})

@@ -99,7 +99,7 @@ async def test_a_broken_store_is_degraded_health(
     }
 
 
-async def test_case_24_both_ends_share_the_channel(worker: RawWorker) -> None:
+async def test_modules_case_24_both_ends_share_the_channel(worker: RawWorker) -> None:
     """The keys differ on purpose: each opens its own end only."""
     pair = await worker.call("engine::channels::create", {})
     assert pair["writer"]["channel_id"] == pair["reader"]["channel_id"]

@@ -6,7 +6,9 @@ from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
 
 
-async def test_case_26_functions_available(engine: RunningEngine, worker: RawWorker) -> None:
+async def test_modules_case_26_functions_available(
+    engine: RunningEngine, worker: RawWorker
+) -> None:
     await worker.register("listener")
     await worker.register_trigger("engine::functions-available", "listener", metadata={"m": 1})
     async with RawWorker(engine.url) as other:

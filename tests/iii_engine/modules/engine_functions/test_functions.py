@@ -13,14 +13,16 @@ async def ids(asking: RawWorker, /, **query: Any) -> list[str]:
     return [row["function_id"] for row in answer["functions"]]
 
 
-async def test_case_19_an_unknown_function(worker: RawWorker) -> None:
+async def test_modules_case_19_an_unknown_function(worker: RawWorker) -> None:
     with pytest.raises(CallFailed) as caught:
         await worker.call("nope", {})
     assert caught.value.code == "function_not_found"
     assert caught.value.message == "Function nope not found"
 
 
-async def test_case_23_functions_of_the_engine_are_hidden_by_default(worker: RawWorker) -> None:
+async def test_modules_case_23_functions_of_the_engine_are_hidden_by_default(
+    worker: RawWorker,
+) -> None:
     assert not [id for id in await ids(worker) if id.startswith("engine::")]
     assert "state::get" in await ids(worker)
     everything = await ids(worker, include_internal=True)

@@ -17,7 +17,7 @@ async def rows(worker: RawWorker, **query: Any) -> list[dict[str, Any]]:
     return found
 
 
-async def test_case_25_modules_are_workers_of_the_engine(worker: RawWorker) -> None:
+async def test_modules_case_25_modules_are_workers_of_the_engine(worker: RawWorker) -> None:
     listed = await rows(worker)
     names = [row["name"] for row in listed]
     assert names == sorted(names)

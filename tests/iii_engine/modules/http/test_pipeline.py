@@ -9,7 +9,7 @@ import pytest
 from tests.support.waiting import until
 
 
-async def test_case_41_condition_not_met(site: Any) -> None:
+async def test_modules_case_41_condition_not_met(site: Any) -> None:
     site.function("h", 1)
     site.function("never", False)
     site.route("/a", "h", "POST", condition_function_id="never")
@@ -24,14 +24,14 @@ async def test_case_41_condition_not_met(site: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [0, None, "", {}])
-async def test_case_21_only_false_stops(site: Any, value: object) -> None:
+async def test_modules_case_21_only_false_stops(site: Any, value: object) -> None:
     site.function("h", 1)
     site.function("c", value)
     site.route("/a", "h", _condition_path="c")
     assert (await site.client.get("/a")).json() == 1
 
 
-async def test_case_22_missing_condition_function(site: Any) -> None:
+async def test_modules_case_22_missing_condition_function(site: Any) -> None:
     site.function("h", 1)
     site.route("/a", "h", condition_function_id="nobody")
     answer = await site.client.get("/a")
@@ -40,7 +40,7 @@ async def test_case_22_missing_condition_function(site: Any) -> None:
     assert site.seen["h"] == []
 
 
-async def test_case_42_order_of_middleware(make_site: Any) -> None:
+async def test_modules_case_42_order_of_middleware(make_site: Any) -> None:
     site = await make_site(
         middleware=[
             {"function_id": "ten", "priority": 10},
@@ -75,7 +75,7 @@ async def test_case_42_order_of_middleware(make_site: Any) -> None:
     assert site.seen["h"][0]["context"] == {"a": 10, "b": 1}
 
 
-async def test_case_43_middleware_responds(make_site: Any) -> None:
+async def test_modules_case_43_middleware_responds(make_site: Any) -> None:
     site = await make_site(middleware=[{"function_id": "auth"}])
     response = {"status_code": 401, "headers": {"www-authenticate": "Bearer"}, "body": {"no": 1}}
     site.function("auth", {"action": "respond", "response": response})
@@ -89,7 +89,9 @@ async def test_case_43_middleware_responds(make_site: Any) -> None:
 
 
 @pytest.mark.parametrize("result", [{}, None, {"action": "stop"}, [], "continue"])
-async def test_case_44_invalid_middleware_result_fails_closed(site: Any, result: object) -> None:
+async def test_modules_case_44_invalid_middleware_result_fails_closed(
+    site: Any, result: object
+) -> None:
     site.function("h", 1)
     site.function("m", result)
     site.route("/a", "h", middleware_function_ids=["m"])
@@ -100,7 +102,7 @@ async def test_case_44_invalid_middleware_result_fails_closed(site: Any, result:
     assert site.seen["h"] == []
 
 
-async def test_case_44_crashing_middleware_fails_closed(site: Any) -> None:
+async def test_modules_case_44_crashing_middleware_fails_closed(site: Any) -> None:
     site.function("h", 1)
     site.function("m", error=("boom", "no"))
     site.route("/a", "h", middleware_function_ids=["m"])
@@ -109,7 +111,7 @@ async def test_case_44_crashing_middleware_fails_closed(site: Any) -> None:
     assert site.seen["h"] == []
 
 
-async def test_case_45_slow_middleware(make_site: Any) -> None:
+async def test_modules_case_45_slow_middleware(make_site: Any) -> None:
     site = await make_site(default_timeout=100)
     site.slow("m")
     site.function("h", 1)
@@ -119,7 +121,7 @@ async def test_case_45_slow_middleware(make_site: Any) -> None:
     assert answer.json() == {"error": "Middleware timeout"}
 
 
-async def test_case_49_cors(make_site: Any) -> None:
+async def test_modules_case_49_cors(make_site: Any) -> None:
     preflight = {
         "origin": "http://a",
         "access-control-request-method": "PUT",
@@ -151,7 +153,7 @@ async def test_case_49_cors(make_site: Any) -> None:
     assert answer.headers["access-control-allow-methods"] == "GET"
 
 
-async def test_case_56_requests_above_the_limit_wait_in_order(make_site: Any) -> None:
+async def test_modules_case_56_requests_above_the_limit_wait_in_order(make_site: Any) -> None:
     site = await make_site(concurrency_request_limit=1)
     calls = site.slow("h")
     site.route("/a", "h")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 
-async def test_case_28_payload_of_a_json_request(site: Any) -> None:
+async def test_modules_case_28_payload_of_a_json_request(site: Any) -> None:
     site.function("h")
     site.route("/users/:id", "h", "POST")
     await site.client.post("/users/42?a=1&a=2&b=x+y%21", json={"x": 1})
@@ -33,7 +33,7 @@ async def test_case_28_payload_of_a_json_request(site: Any) -> None:
     assert payload["request_body"]["access_key"] != payload["response"]["access_key"]
 
 
-async def test_case_29_status_headers_and_body(site: Any) -> None:
+async def test_modules_case_29_status_headers_and_body(site: Any) -> None:
     site.function("h", {"status_code": 201, "headers": {"X-A": "b"}, "body": {"ok": True}})
     site.route("/a", "h")
     answer = await site.client.get("/a")
@@ -43,7 +43,7 @@ async def test_case_29_status_headers_and_body(site: Any) -> None:
     assert answer.text == '{"ok":true}'
 
 
-async def test_case_30_a_list_of_headers_may_repeat_a_name(site: Any) -> None:
+async def test_modules_case_30_a_list_of_headers_may_repeat_a_name(site: Any) -> None:
     site.function("h", {"headers": ["Set-Cookie: a=1", "Set-Cookie: b=2"]})
     site.route("/a", "h")
     answer = await site.client.get("/a")
@@ -59,7 +59,7 @@ async def test_case_30_a_list_of_headers_may_repeat_a_name(site: Any) -> None:
         pytest.param("text/plain", 'ä\n"', 'ä\n"', id="escapes"),
     ],
 )
-async def test_case_31_and_32_body_with_a_content_type(
+async def test_modules_cases_31_and_32_body_with_a_content_type(
     site: Any, content_type: str, body: object, text: str
 ) -> None:
     site.function("h", {"headers": {"content-type": content_type}, "body": body})
@@ -81,7 +81,7 @@ async def test_case_31_and_32_body_with_a_content_type(
         ({"body_base64": "aGk="}, 200, "hi"),
     ],
 )
-async def test_case_33_and_34_bare_results(
+async def test_modules_cases_33_and_34_bare_results(
     site: Any, result: object, status: int, text: str
 ) -> None:
     site.function("h", result)
@@ -90,7 +90,7 @@ async def test_case_33_and_34_bare_results(
     assert (answer.status_code, answer.text) == (status, text)
 
 
-async def test_case_35_handler_fails_with_a_code(site: Any) -> None:
+async def test_modules_case_35_handler_fails_with_a_code(site: Any) -> None:
     site.function("h", error=("boom", "no luck"))
     site.route("/a", "h")
     answer = await site.client.get("/a")
@@ -105,14 +105,14 @@ async def test_a_crash_does_not_leak_its_message(site: Any) -> None:
     assert (await site.client.get("/a")).json()["error"] == "internal server error"
 
 
-async def test_case_36_no_such_function(site: Any) -> None:
+async def test_modules_case_36_no_such_function(site: Any) -> None:
     site.route("/a", "nobody")
     answer = await site.client.get("/a")
     assert answer.status_code == 500
     assert answer.json()["error"] == "Function nobody not found"
 
 
-async def test_case_37_unknown_path_and_unknown_method(site: Any) -> None:
+async def test_modules_case_37_unknown_path_and_unknown_method(site: Any) -> None:
     site.function("h")
     site.route("/users/:id", "h", "POST")
     missing = await site.client.get("/nothing?q=1")
@@ -124,7 +124,7 @@ async def test_case_37_unknown_path_and_unknown_method(site: Any) -> None:
     assert refused.json() == {"error": "Method Not Allowed"}
 
 
-async def test_case_38_head_falls_back_to_get(site: Any) -> None:
+async def test_modules_case_38_head_falls_back_to_get(site: Any) -> None:
     site.function("h", {"body": {"a": 1}})
     site.route("/a", "h")
     answer = await site.client.head("/a")
@@ -133,7 +133,7 @@ async def test_case_38_head_falls_back_to_get(site: Any) -> None:
     assert site.seen["h"][0]["method"] == "HEAD"
 
 
-async def test_case_39_malformed_empty_and_large_json(site: Any) -> None:
+async def test_modules_case_39_malformed_empty_and_large_json(site: Any) -> None:
     site.function("h")
     site.route("/a", "h", "POST")
     headers = {"content-type": "application/json"}
@@ -182,7 +182,7 @@ async def test_chunked_json_over_the_limit_is_refused(make_site: Any) -> None:
     assert b"connection: close" in answer
 
 
-async def test_case_46_slow_handler(make_site: Any) -> None:
+async def test_modules_case_46_slow_handler(make_site: Any) -> None:
     site = await make_site(default_timeout=200)
     site.slow("h")
     site.route("/a", "h")
@@ -191,7 +191,7 @@ async def test_case_46_slow_handler(make_site: Any) -> None:
     assert answer.json() == {"error": "Gateway Timeout"}
 
 
-async def test_case_50_parameters_of_different_names(site: Any) -> None:
+async def test_modules_case_50_parameters_of_different_names(site: Any) -> None:
     site.function("g")
     site.function("p")
     site.route("/a/:x", "g", "GET")
@@ -202,7 +202,7 @@ async def test_case_50_parameters_of_different_names(site: Any) -> None:
     assert site.seen["p"][0]["path_params"] == {"y": "2"}
 
 
-async def test_case_51_newest_route_wins_until_it_goes(site: Any) -> None:
+async def test_modules_case_51_newest_route_wins_until_it_goes(site: Any) -> None:
     site.function("one", 1)
     site.function("two", 2)
     site.route("/a", "one")
@@ -212,14 +212,14 @@ async def test_case_51_newest_route_wins_until_it_goes(site: Any) -> None:
     assert (await site.client.get("/a")).json() == 1
 
 
-async def test_case_52_path_without_a_slash(site: Any) -> None:
+async def test_modules_case_52_path_without_a_slash(site: Any) -> None:
     site.function("h", 1)
     site.route("users", "h")
     assert (await site.client.get("/users")).json() == 1
     assert site.seen["h"][0]["path"] == "users"
 
 
-async def test_case_53_raw_body(site: Any) -> None:
+async def test_modules_case_53_raw_body(site: Any) -> None:
     site.function("h")
     site.route("/a", "h", "POST", raw_body=True)
     text = '{ "a" :  1.0,"b":"\\u00e9é" }'
@@ -231,7 +231,7 @@ async def test_case_53_raw_body(site: Any) -> None:
     assert site.seen["h"][1]["raw_body_base64"] == "/wA="
 
 
-async def test_case_54_flat_input(site: Any) -> None:
+async def test_modules_case_54_flat_input(site: Any) -> None:
     site.function("h", {"done": True})
     site.function("bad", error=("realm_not_found", "no realm"))
     site.route("/r/:id", "h", "POST", input="flat")
@@ -261,7 +261,7 @@ async def test_no_request_of_a_flat_route_is_from_a_worker(site: Any, name: str)
         assert set(payload) == {"a", "_http"}
 
 
-async def test_case_55_encoded_path_parameters(site: Any) -> None:
+async def test_modules_case_55_encoded_path_parameters(site: Any) -> None:
     site.function("h")
     site.route("/a/:x/b", "h")
     await site.client.get("/a/1%2F2%203/b")

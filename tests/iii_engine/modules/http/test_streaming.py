@@ -58,7 +58,7 @@ async def read_until(reader: asyncio.StreamReader, mark: bytes) -> bytes:
 GET = b"GET /s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-async def test_case_40_body_that_is_not_json_comes_through_the_channel(site: Any) -> None:
+async def test_modules_case_40_body_that_is_not_json_comes_through_the_channel(site: Any) -> None:
     calls = site.slow("h")
     site.route("/s", "h", "POST")
     task = asyncio.ensure_future(
@@ -106,7 +106,7 @@ async def test_large_upload_waits_for_its_reader(site: Any) -> None:
     assert (await task).status_code == 200
 
 
-async def test_case_47_streamed_answer(site: Any) -> None:
+async def test_modules_case_47_streamed_answer(site: Any) -> None:
     calls = site.slow("h")
     site.route("/s", "h")
     reader, _writer = await site.connect(GET)
@@ -136,7 +136,7 @@ async def test_case_47_streamed_answer(site: Any) -> None:
     assert len(site.engine.channels) == 0
 
 
-async def test_case_48_impossible_status_is_ignored(site: Any) -> None:
+async def test_modules_case_48_impossible_status_is_ignored(site: Any) -> None:
     calls = site.slow("h")
     site.route("/s", "h")
     task = asyncio.ensure_future(site.client.get("/s"))

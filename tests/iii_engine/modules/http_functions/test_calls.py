@@ -27,7 +27,7 @@ async def failure(worker: RawWorker, function_id: str, data: Any = None) -> tupl
     return caught.value.code, caught.value.message
 
 
-async def test_case_81_a_call_becomes_a_signed_request(
+async def test_wire_case_81_a_call_becomes_a_signed_request(
     worker: RawWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_SIGNING_KEY", "k-1")
@@ -50,7 +50,7 @@ async def test_case_81_a_call_becomes_a_signed_request(
     assert headers["x-iii-signature"] == f"sha256={signature('k-1', stamp, request.body)}"
 
 
-async def test_case_81_the_invocation_id_is_the_callers(worker: RawWorker) -> None:
+async def test_wire_case_81_the_invocation_id_is_the_callers(worker: RawWorker) -> None:
     call = "1f0c9a52-6a0b-4a3e-9c0e-0d7a3b1b2f11"
     async with Endpoint(always(answering())) as endpoint:
         await worker.register("ext::f", invocation={"url": endpoint.url})
@@ -81,7 +81,7 @@ async def test_case_81_the_invocation_id_is_the_callers(worker: RawWorker) -> No
     ],
     ids=range(10),
 )
-async def test_case_81_results(worker: RawWorker, answer: bytes, result: Any) -> None:
+async def test_wire_case_81_results(worker: RawWorker, answer: bytes, result: Any) -> None:
     async with Endpoint(always(answer)) as endpoint:
         await worker.register("ext::f", invocation={"url": endpoint.url})
         assert await worker.call("ext::f") == result
@@ -114,7 +114,9 @@ async def test_case_81_results(worker: RawWorker, answer: bytes, result: Any) ->
     ],
     ids=range(11),
 )
-async def test_case_81_failures(worker: RawWorker, answer: bytes, code: str, message: str) -> None:
+async def test_wire_case_81_failures(
+    worker: RawWorker, answer: bytes, code: str, message: str
+) -> None:
     async with Endpoint(always(answer)) as endpoint:
         await worker.register("ext::f", invocation={"url": endpoint.url})
         assert await failure(worker, "ext::f") == (code, message)
@@ -273,7 +275,7 @@ async def test_stopping_the_engine_ends_calls_under_way() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])
-async def test_case_82_private_addresses_are_never_connected_to(
+async def test_wire_case_82_private_addresses_are_never_connected_to(
     strict: RunningEngine, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with (
@@ -293,7 +295,7 @@ async def test_case_82_private_addresses_are_never_connected_to(
     assert "hidden" not in caplog.text
 
 
-async def test_case_82_a_name_is_judged_by_all_its_addresses_at_every_call(
+async def test_wire_case_82_a_name_is_judged_by_all_its_addresses_at_every_call(
     strict: RunningEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [["93.184.216.34"], ["93.184.216.34", "10.0.0.1"]]

@@ -18,7 +18,7 @@ def entry(index: str = "a1", key: str = "k", **more: object) -> dict[str, object
     return {"index": index, "key": key, **more}
 
 
-def test_case_75_set_answers_old_and_new_and_indexes_have_names(desk: Desk) -> None:
+def test_modules_case_75_set_answers_old_and_new_and_indexes_have_names(desk: Desk) -> None:
     first = desk.ask("kv_server::set", entry(value={"n": 1}))
     assert first == {"old_value": None, "new_value": {"n": 1}}
     assert desk.ask("kv_server::set", entry(value=2)) == {"old_value": {"n": 1}, "new_value": 2}

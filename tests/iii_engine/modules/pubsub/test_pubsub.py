@@ -19,7 +19,7 @@ def publish(desk: Desk, topic: str, data: object = None, **context: str) -> obje
     return desk.ask("publish", {"topic": topic, "data": data}, **context)
 
 
-def test_case_103_each_subscriber_gets_the_data_once(desk: Desk) -> None:
+def test_modules_case_103_each_subscriber_gets_the_data_once(desk: Desk) -> None:
     desk.handler("one")
     desk.handler("two")
     desk.bind("t1", "one", {"topic": "news"})
@@ -29,11 +29,11 @@ def test_case_103_each_subscriber_gets_the_data_once(desk: Desk) -> None:
     assert desk.payloads("one") == desk.payloads("two") == [{"n": [1, None]}]
 
 
-def test_case_103_without_a_subscriber_the_answer_is_null(desk: Desk) -> None:
+def test_modules_case_103_without_a_subscriber_the_answer_is_null(desk: Desk) -> None:
     assert publish(desk, "nobody") is None
 
 
-def test_case_104_who_leaves_takes_nobody_along(desk: Desk) -> None:
+def test_modules_case_104_who_leaves_takes_nobody_along(desk: Desk) -> None:
     desk.handler("one")
     desk.handler("two")
     desk.bind("t1", "one", {"topic": "news"})

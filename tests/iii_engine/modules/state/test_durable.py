@@ -48,7 +48,7 @@ class House:
         return answer
 
 
-async def test_case_16_state_survives_a_restart(tmp_path: Path) -> None:
+async def test_modules_case_16_state_survives_a_restart(tmp_path: Path) -> None:
     record = {"scope": "s", "key": "k"}
     house = House(tmp_path)
     await house.start()
@@ -62,7 +62,7 @@ async def test_case_16_state_survives_a_restart(tmp_path: Path) -> None:
     await house.stop()
 
 
-async def test_case_71_a_hundred_increments_at_once(tmp_path: Path) -> None:
+async def test_modules_case_71_a_hundred_increments_at_once(tmp_path: Path) -> None:
     house = House(tmp_path)
     await house.start()
     seen: list[int] = []

@@ -29,7 +29,7 @@ def event(kind: str, old: object, new: object, scope: str = "users") -> dict[str
     }
 
 
-def test_case_73_a_scope_tells_of_its_changes(desk: Desk) -> None:
+def test_modules_case_73_a_scope_tells_of_its_changes(desk: Desk) -> None:
     desk.handler("seen")
     desk.bind("t", "seen", {"scope": "users"})
     put(desk, "users", "u1", {"n": 1})
@@ -43,7 +43,7 @@ def test_case_73_a_scope_tells_of_its_changes(desk: Desk) -> None:
     ]
 
 
-def test_case_74_a_key_hears_of_itself_only(desk: Desk) -> None:
+def test_modules_case_74_a_key_hears_of_itself_only(desk: Desk) -> None:
     desk.handler("of_key")
     desk.handler("of_any_scope")
     desk.bind("t1", "of_key", {"scope": "users", "key": "u1"})
@@ -55,7 +55,7 @@ def test_case_74_a_key_hears_of_itself_only(desk: Desk) -> None:
     assert len(desk.payloads("of_any_scope")) == 2
 
 
-def test_case_74_a_slow_handler_delays_nobody(desk: Desk) -> None:
+def test_modules_case_74_a_slow_handler_delays_nobody(desk: Desk) -> None:
     slow = desk.handler("slow", answer=None)
     desk.handler("fast")
     desk.bind("t1", "slow")

@@ -10,7 +10,7 @@ def fill(desk: Desk, scope: str, *keys: str) -> None:
         desk.ask("state::set", {"scope": scope, "key": key, "value": number})
 
 
-def test_case_60_list_keeps_the_order_of_insertion(desk: Desk) -> None:
+def test_modules_case_60_list_keeps_the_order_of_insertion(desk: Desk) -> None:
     fill(desk, "s", "b", "a", "c")
     desk.ask("state::set", {"scope": "s", "key": "b", "value": 9})
     assert desk.ask("state::list", {"scope": "s"}) == [9, 1, 2]
@@ -22,7 +22,7 @@ def test_case_60_list_keeps_the_order_of_insertion(desk: Desk) -> None:
     assert desk.ask("state::list", {"scope": "nowhere"}) == []
 
 
-def test_case_61_list_groups_is_sorted(desk: Desk) -> None:
+def test_modules_case_61_list_groups_is_sorted(desk: Desk) -> None:
     fill(desk, "z", "1", "2")
     fill(desk, "a", "1")
     assert desk.ask("state::list_groups", {}) == {"groups": ["a", "z"]}

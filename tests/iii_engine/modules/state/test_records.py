@@ -11,12 +11,12 @@ from iii_sdk.errors import BusError
 R = {"scope": "s", "key": "k"}
 
 
-def test_case_57_set_answers_old_and_new(desk: Desk) -> None:
+def test_modules_case_57_set_answers_old_and_new(desk: Desk) -> None:
     assert desk.ask("state::set", R | {"value": 1}) == {"old_value": None, "new_value": 1}
     assert desk.ask("state::set", R | {"value": 2}) == {"old_value": 1, "new_value": 2}
 
 
-def test_case_58_missing_records_are_null(desk: Desk) -> None:
+def test_modules_case_58_missing_records_are_null(desk: Desk) -> None:
     desk.handler("seen")
     desk.bind("t", "seen")
     assert desk.ask("state::get", R) is None
@@ -29,7 +29,7 @@ def test_case_58_missing_records_are_null(desk: Desk) -> None:
     assert len(desk.payloads("seen")) == 2
 
 
-def test_case_59_data_is_another_name_of_value(desk: Desk) -> None:
+def test_modules_case_59_data_is_another_name_of_value(desk: Desk) -> None:
     assert desk.ask("state::set", R | {"data": 1}) == {"old_value": None, "new_value": 1}
     assert desk.ask("state::get", R) == 1
 

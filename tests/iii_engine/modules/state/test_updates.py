@@ -21,12 +21,12 @@ def put(desk: Desk, value: object) -> None:
     desk.ask("state::set", R | {"value": value})
 
 
-def test_case_62_update_creates_a_missing_record(desk: Desk) -> None:
+def test_modules_case_62_update_creates_a_missing_record(desk: Desk) -> None:
     answer = update(desk, {"type": "increment", "path": "n", "by": 2})
     assert answer == {"old_value": None, "new_value": {"n": 2}}
 
 
-def test_case_63_the_root_can_be_a_number(desk: Desk) -> None:
+def test_modules_case_63_the_root_can_be_a_number(desk: Desk) -> None:
     increment = {"type": "increment", "path": "", "by": 5}
     assert update(desk, increment)["new_value"] == 5
     assert update(desk, increment)["new_value"] == 10
@@ -36,7 +36,7 @@ def test_case_63_the_root_can_be_a_number(desk: Desk) -> None:
     assert desk.ask("state::get", R) == 10
 
 
-def test_case_64_other_operations_still_apply(desk: Desk) -> None:
+def test_modules_case_64_other_operations_still_apply(desk: Desk) -> None:
     put(desk, {"a": "s"})
     answer = update(
         desk,
@@ -48,7 +48,7 @@ def test_case_64_other_operations_still_apply(desk: Desk) -> None:
     assert set(answer["errors"][0]) == {"op_index", "code", "message"}
 
 
-def test_case_65_append_to_text(desk: Desk) -> None:
+def test_modules_case_65_append_to_text(desk: Desk) -> None:
     assert update(desk, {"type": "append", "path": "log", "value": "x"})["new_value"] == {
         "log": "x"
     }
@@ -60,13 +60,13 @@ def test_case_65_append_to_text(desk: Desk) -> None:
     ]
 
 
-def test_case_66_append_to_an_array(desk: Desk) -> None:
+def test_modules_case_66_append_to_an_array(desk: Desk) -> None:
     append = {"type": "append", "path": "l", "value": {"a": 1}}
     assert update(desk, append)["new_value"] == {"l": [{"a": 1}]}
     assert update(desk, append)["new_value"] == {"l": [{"a": 1}, {"a": 1}]}
 
 
-def test_case_67_merge_walks_a_list_of_keys(desk: Desk) -> None:
+def test_modules_case_67_merge_walks_a_list_of_keys(desk: Desk) -> None:
     put(desk, {"a": None})
     answer = update(desk, {"type": "merge", "path": ["a", "b"], "value": {"c": 1}})
     assert answer["new_value"] == {"a": {"b": {"c": 1}}}
@@ -74,7 +74,7 @@ def test_case_67_merge_walks_a_list_of_keys(desk: Desk) -> None:
     assert answer["new_value"] == {"a": {"b": {"c": 1}}, "a.b": {"d": 1}}
 
 
-def test_case_68_merge_refuses_what_is_dangerous(desk: Desk) -> None:
+def test_modules_case_68_merge_refuses_what_is_dangerous(desk: Desk) -> None:
     deep: object = 1
     for _ in range(17):
         deep = {"x": deep}
@@ -95,7 +95,7 @@ def test_case_68_merge_refuses_what_is_dangerous(desk: Desk) -> None:
     assert desk.ask("state::list_groups") == {"groups": []}
 
 
-def test_case_69_remove(desk: Desk) -> None:
+def test_modules_case_69_remove(desk: Desk) -> None:
     put(desk, {"a": 1})
     assert update(desk, {"type": "remove", "path": "zz"}) == {
         "old_value": {"a": 1},
@@ -104,18 +104,18 @@ def test_case_69_remove(desk: Desk) -> None:
     assert update(desk, {"type": "remove", "path": ""})["new_value"] is None
 
 
-def test_case_70_set_refuses_prototype_keys(desk: Desk) -> None:
+def test_modules_case_70_set_refuses_prototype_keys(desk: Desk) -> None:
     answer = update(desk, {"type": "set", "path": "constructor", "value": 1})
     assert codes(answer) == [(0, "set.path.proto_polluted")]
 
 
-def test_case_71_increments_add_up(desk: Desk) -> None:
+def test_modules_case_71_increments_add_up(desk: Desk) -> None:
     for _ in range(100):
         update(desk, {"type": "increment", "path": "n", "by": 1})
     assert desk.ask("state::get", R) == {"n": 100}
 
 
-def test_case_72_the_other_dialect(desk: Desk) -> None:
+def test_modules_case_72_the_other_dialect(desk: Desk) -> None:
     answer: Any = desk.ask(
         "state::update", R | {"operations": [{"type": "increment", "path": "cost", "value": 0.5}]}
     )

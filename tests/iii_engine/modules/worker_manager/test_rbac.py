@@ -123,7 +123,7 @@ async def test_what_comes_with_the_handshake_is_kept(site: Site, guard: RawWorke
 
 
 @pytest.mark.parametrize("path", ["/", "/otel"])
-async def test_case_79_a_refusal_is_a_frame_and_a_close(
+async def test_wire_case_79_a_refusal_is_a_frame_and_a_close(
     site: Site, guard: RawWorker, path: str
 ) -> None:
     async with connect(site.url(1) + path) as socket:
@@ -152,7 +152,7 @@ async def test_telemetry_sockets_are_admitted_too(site: Site, guard: RawWorker) 
     assert len(site.app.engine.sessions) == 1
 
 
-async def test_case_80_the_auth_function_may_come_later(site: Site) -> None:
+async def test_wire_case_80_the_auth_function_may_come_later(site: Site) -> None:
     enter = asyncio.create_task(RawWorker(site.url(1)).__aenter__())
     await until(lambda: site.app.engine.timers.next_deadline_ns())
     async with RawWorker(site.url(0)) as guard:

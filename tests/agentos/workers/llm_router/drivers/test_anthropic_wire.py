@@ -27,7 +27,7 @@ def read(blocks, stop="end_turn", usage=None):
     return reply_of(msgspec.convert(message, WireMessage), NameMap())
 
 
-def test_case_16_results_of_a_round_share_one_message():
+def test_llm_router_case_16_results_of_a_round_share_one_message():
     calls = [ToolCall("t1", "memory::recall", {"q": 1}), ToolCall("t2", "memory::recall", {})]
     messages = body_of(
         Turn("user", "go"),
@@ -72,7 +72,7 @@ def test_images():
     assert [block["source"]["type"] for block in blocks[:2]] == ["base64", "url"]
 
 
-def test_case_8_call_before_text():
+def test_llm_router_case_8_call_before_text():
     call = {"type": "tool_use", "id": "t1", "name": "search", "input": {"q": "rust"}}
     text = {"type": "text", "text": "Here is what I found."}
     reply = read([call, text], "tool_use")

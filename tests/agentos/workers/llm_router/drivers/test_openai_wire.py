@@ -102,13 +102,13 @@ def test_images():
     assert content[1]["image_url"]["url"] == "data:image/png;base64,AA"
 
 
-def test_case_8_text_of_the_answer():
+def test_llm_router_case_8_text_of_the_answer():
     reply, _ = reply_to({"choices": [{"message": {"content": "that text"}}]})
     assert (reply.text, reply.calls, reply.stop_reason) == ("that text", [], "end")
     assert reply.model == "asked"
 
 
-def test_case_9_a_call_comes_back_under_its_function_id():
+def test_llm_router_case_9_a_call_comes_back_under_its_function_id():
     names = NameMap()
     name = names.name("memory::user_profile::get")
     call = {"id": "c1", "function": {"name": name, "arguments": '{"agentId":"a"}'}}
