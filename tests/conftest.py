@@ -10,6 +10,7 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 from tests.support.engine import EngineProcess, RunningEngine
+from tests.support.servers import NatsServer, RabbitServer, RedisServer
 
 # A slow machine is no failure, and a failure must come back in the next run.
 settings.register_profile(
@@ -41,3 +42,36 @@ def engine_process(tmp_path: Path) -> Iterator[EngineProcess]:
     process.start()
     yield process
     process.close()
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test alone, running."""
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A NATS server with JetStream of this test alone, running."""
+    server = NatsServer(tmp_path / "nats")
+    server.start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def shared_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitServer]:
+    """The RabbitMQ of this test process; tests take `rabbitmq_server`."""
+    server = RabbitServer(tmp_path_factory.mktemp("rabbitmq"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def rabbitmq_server(shared_rabbitmq: RabbitServer) -> RabbitServer:
+    """A running RabbitMQ with what earlier tests left in it: use names of your own."""
+    shared_rabbitmq.heal()
+    return shared_rabbitmq
