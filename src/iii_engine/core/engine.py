@@ -21,6 +21,7 @@ from iii_engine.core.backlog import Backlog
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.guarded_triggers import drop_stranded
+from iii_engine.core.meters import Meters
 from iii_engine.core.middleware import intercept, middleware_of
 from iii_engine.core.refusals import Refusals
 from iii_engine.core.registrations import Registering, Registrations
@@ -76,6 +77,7 @@ class Engine:
         self.clock = clock
         self.ids = ids
         self.spans = SpanRing(spans)
+        self.meters = Meters()
         self.registry = Registry()
         self.registry.on_provider = self._provided
         self.router = Router(clock, ids, self.spans)
