@@ -52,20 +52,23 @@ class SystemClock:
 class SystemIds:
     """Unguessable where it matters, cheap where it is not.
 
-    Access keys and tokens come from `secrets`, UUIDs from a generator that the operating system
-    seeded. Trace and span ids, two for every call, are a counter spread over 64 bits by an odd
-    factor (so they never repeat), behind digits that are random for each engine.
+    Access keys and tokens come from `secrets`. UUIDs, trace and span ids, several for every call,
+    are a counter spread over their last 60 or 64 bits by an odd factor (so they never repeat),
+    behind digits that are random for each engine.
     """
 
     def __init__(self, seed: int | None = None) -> None:
         self._bits = random.Random(secrets.randbits(256) if seed is None else seed).getrandbits
         self._engine = f"{self._bits(64):016x}"
+        self._head = f"{self._bits(32):08x}-{self._bits(16):04x}-4{self._bits(12):03x}-a"
         self._count = self._bits(64)
         self._pool = ""  # hex digits from `secrets`, fetched for many tokens at once
         self._used = 0
 
     def uuid(self) -> str:
-        return _uuid(f"{self._bits(128):032x}")
+        self._count = count = self._count + 1
+        tail = count * GOLDEN
+        return f"{self._head}{tail >> 48 & 0xFFF:03x}-{tail & 0xFFFFFFFFFFFF:012x}"
 
     def trace_id(self) -> str:
         return self._engine + self.span_id()
@@ -75,7 +78,8 @@ class SystemIds:
         return "%016x" % ((count * GOLDEN & MASK) or 1)
 
     def traceparent(self) -> str:
-        digits = self.span_id()
+        self._count = count = self._count + 1
+        digits = "%016x" % ((count * GOLDEN & MASK) or 1)  # as in `span_id`
         return f"00-{self._engine}{digits}-{digits}-01"
 
     def secret(self) -> str:

@@ -29,7 +29,7 @@ from iii_engine.core.registry import Formats, LocalHandler, Registry
 from iii_engine.core.remote import RemoteFunctions
 from iii_engine.core.router import Call, OnAnswer, Router, result_frame
 from iii_engine.core.services import Services
-from iii_engine.core.sessions import OUTSTANDING_LIMIT, Session, Status
+from iii_engine.core.sessions import MAX_OUTSTANDING, OUTSTANDING_LIMIT, Session, Status
 from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing
 from iii_engine.core.triggers import Trigger, Triggers, TriggerType
@@ -64,6 +64,7 @@ VOID_NS: Final = 600 * 1_000_000_000
 SEARCHED: Final = 4096
 _NAMED_AT_END: Final = re.compile(rb',?\s*"_caller_worker_id"\s*:\s*"[^"\\]*"\s*\}\s*$')
 
+_GONE: Final = Status.GONE
 _OPEN: Final = ord("{")
 _QUOTE: Final = ord('"')
 
@@ -152,7 +153,7 @@ class Engine:
 
     def receive(self, session: Session, frame: bytes) -> None:
         """Apply one message of a worker."""
-        if session.status is Status.GONE:
+        if session.status is _GONE:
             return
         try:
             message = _decode(frame)
@@ -251,7 +252,8 @@ class Engine:
                 now = self.clock.monotonic_ns()
                 call.deadline_ns = now + self.invocation_timeout_ms * 1_000_000
             self.router.dispatch(call, function, call.caller_invocation)
-            session.asked()
+            if session.outstanding >= MAX_OUTSTANDING:
+                session.asked()
 
     def _took(
         self, session: Session, access: Access, call: Call, message: InvokeFunction, frame: bytes

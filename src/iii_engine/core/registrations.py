@@ -119,7 +119,8 @@ class Registrations:
         self._waiting.append(waiting)
         self._size += waiting.size
         if len(self._waiting) >= MAX_WAITING or self._size >= MAX_WAITING_BYTES:
-            self._session.paused = self._session.held = True
+            self._session.held = True
+            self._session.pause()
 
     def _drain(self) -> None:
         """Apply what waits, as far as the next question to a hook."""

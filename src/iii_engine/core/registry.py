@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Raw, json
 
@@ -126,13 +126,12 @@ class Registry:
 
     def __init__(self) -> None:
         self._functions: dict[str, Function] = {}
+        #: The function of an id, or None. Bound here, because every call asks.
+        self.get: Final = self._functions.get
         self.on_change: Callable[[], None] = _ignore
         #: Called with the id of a function that got a provider, or got one anew.
         self.on_provider: Callable[[str], None] = _ignore_provider
         self._awaited: dict[str, list[Callable[[], None]]] = {}
-
-    def get(self, function_id: str) -> Function | None:
-        return self._functions.get(function_id)
 
     def __iter__(self) -> Iterator[Function]:
         return iter(self._functions.values())

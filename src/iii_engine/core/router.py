@@ -112,7 +112,7 @@ class Router:
         self._now = clock.now_ns
         self._monotonic = clock.monotonic_ns
         self._ids = ids
-        self._spans = spans
+        self._record = spans.add
         self.pending: dict[str, Call] = {}
         self.counters = Counters()
         self._deadlines = Deadlines()
@@ -242,13 +242,10 @@ class Router:
         elif (on_answer := call.on_answer) is not None:
             call.on_answer = None
             on_answer(result if isinstance(result, Raw) else Raw(result), error)
-        self._keep(call)
-
-    def _keep(self, call: Call) -> None:
-        """The ring keeps the call as its span: its ids, times and context, not what it carried."""
+        # The ring keeps the call as its span: its ids, times and context, not what it carried.
         call.data, call.metadata, call.stamp = b"", NULL, b""
         call.caller = call.callee = call.caller_invocation = None
-        self._spans.add(call)
+        self._record(call)
 
     def _send_result(
         self, call: Call, caller: Session, result: Raw | bytes, error: ErrorBody | None
@@ -284,21 +281,11 @@ class Router:
         session.outstanding = 0
         for call in mine:
             del self.pending[call.id]
-            if call.caller is session:
-                self._abandon(call)
+            if call.caller is session:  # its callee runs on, and the late result is dropped
+                call.caller = None
+                self.finish(call, NULL, ErrorBody("caller_gone", "The caller is gone"))
             else:
                 self.finish(call, NULL, ErrorBody("invocation_stopped", "Invocation stopped"))
-
-    def _abandon(self, call: Call) -> None:
-        """Nobody waits for the call any more; its callee runs on and its result is dropped."""
-        call.ended_ns = self._now()
-        call.error_code = "caller_gone"
-        if call.deadline_ns:
-            self._deadlines.remove(call.id, call.deadline_ns)
-        if call.callee is not None:
-            call.callee.active -= 1
-        self.counters.total += 1
-        self._keep(call)
 
     def next_deadline_ns(self) -> int | None:
         return self._deadlines.next_ns()

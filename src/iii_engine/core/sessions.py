@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from iii_sdk.protocol import WorkerMetadata
 
@@ -40,6 +40,9 @@ class Status(Enum):
     GONE = "disconnected"
 
 
+_CONNECTED: Final = Status.CONNECTED
+
+
 class Session:
     """One connection.
 
@@ -66,6 +69,7 @@ class Session:
         "ip",
         "max_message",
         "metadata",
+        "on_pause",
         "on_resume",
         "outbox",
         "outbox_bytes",
@@ -114,6 +118,7 @@ class Session:
         self.counted = False  # by the backlog
         self.paused = False  # the engine does not read from it for now
         self.held = False  # its registrations wait for a decision
+        self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
         self.close_code = 0  # set by the core when the transport must close
         self.close_reason = ""
@@ -123,7 +128,7 @@ class Session:
 
     def send(self, frame: bytes) -> None:
         """Queue one whole message."""
-        if self.status is not Status.CONNECTED:
+        if self.status is not _CONNECTED:
             return
         outbox = self.outbox
         if not outbox:
@@ -139,7 +144,7 @@ class Session:
             self.overflow()
             return
         if self.overloaded:
-            self.paused = True
+            self.pause()
         if self.blocked:
             self.wake(self)  # the transport counts what it cannot take
 
@@ -155,7 +160,14 @@ class Session:
     def asked(self) -> None:
         """It has made a call: enough of them unanswered, and the engine stops reading."""
         if self.outstanding >= MAX_OUTSTANDING and self.active == 0:
+            self.pause()
+
+    def pause(self) -> None:
+        """Read nothing more from it for now."""
+        if not self.paused:
             self.paused = True
+            if self.on_pause is not None:
+                self.on_pause()
 
     def consider(self) -> None:
         """Read from it again, if what it was paused for is over."""

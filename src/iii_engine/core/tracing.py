@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from iii_sdk.protocol import parse_traceparent
 
@@ -30,27 +31,19 @@ class SpanRing:
     """The newest `capacity` finished calls; adding is O(1) and never grows."""
 
     def __init__(self, capacity: int = 10_000) -> None:
-        self._slots: list[Call | None] = [None] * capacity
-        self._capacity = capacity
-        self.recorded = 0
-
-    def add(self, call: Call) -> None:
-        self._slots[self.recorded % self._capacity] = call
-        self.recorded += 1
+        self._calls: deque[Call] = deque(maxlen=capacity)
+        #: Adds a finished call. Bound here, because every call of the bus comes through it.
+        self.add: Final = self._calls.append
 
     def __iter__(self) -> Iterator[Span]:
         """Oldest first."""
-        start = self.recorded % self._capacity
-        for call in self._slots[start:] + self._slots[:start]:
-            if call is not None:
-                yield _span(call)
+        return map(_span, tuple(self._calls))
 
     def __len__(self) -> int:
-        return min(self.recorded, self._capacity)
+        return len(self._calls)
 
     def clear(self) -> None:
-        self._slots = [None] * self._capacity
-        self.recorded = 0
+        self._calls.clear()
 
 
 def _span(call: Call) -> Span:

@@ -26,18 +26,14 @@ class Assembler:
     Text is checked as it arrives, so that a wrong byte ends the message at once.
     """
 
-    __slots__ = ("_decoder", "_kind", "_limit", "_message")
+    __slots__ = ("_decoder", "_kind", "_limit", "_message", "idle")
 
     def __init__(self, max_message_bytes: int) -> None:
         self._limit = max_message_bytes
         self._message = bytearray()  # not a list: fragments may be as small as a byte
         self._kind = CONTINUATION  # TEXT or BINARY while a fragmented message is open
+        self.idle = True  # no fragmented message is open
         self._decoder: codecs.IncrementalDecoder | None = None
-
-    @property
-    def idle(self) -> bool:
-        """No fragmented message is open."""
-        return self._kind == CONTINUATION
 
     def feed(self, opcode: int, fin: bool, payload: bytes) -> tuple[int, bytes] | None:
         """Add a frame; returns `(TEXT or BINARY, message)` when it completes one."""
@@ -56,7 +52,7 @@ class Assembler:
         elif self._kind != CONTINUATION:
             raise Violation(1002, "new message inside a fragmented one")
         else:
-            self._kind = opcode
+            self._kind, self.idle = opcode, False
             if opcode == TEXT:
                 self._decoder = codecs.getincrementaldecoder("utf-8")()
         if len(self._message) + len(payload) > self._limit:
@@ -71,6 +67,7 @@ class Assembler:
             return None
         message = self._kind, bytes(self._message)
         self._message, self._kind, self._decoder = bytearray(), CONTINUATION, None
+        self.idle = True
         return message
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -51,6 +53,8 @@ class MessageSocket(WSListener):
         self.ended = False
         self.closed_by_peer = False  # with a Close frame
         self.writable = True  # the peer reads what it is sent
+        #: Takes nearly every message: one that came whole in a frame, and is ASCII text.
+        self.on_ascii: Callable[[bytes], None] = partial(self.on_message, TEXT)
         self.quiet_sweeps = 0  # since the last frame from the peer; whoever sweeps counts
         self._assembler = Assembler(max_message_bytes)
         self._descriptor = -1
@@ -83,7 +87,7 @@ class MessageSocket(WSListener):
             # Nearly every frame: a whole message of ASCII text.
             payload = frame.get_payload_as_bytes()
             if payload.isascii() and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
-                self.on_message(TEXT, payload)
+                self.on_ascii(payload)
                 return
         if self.ended:
             if kind is WSMsgType.CLOSE:

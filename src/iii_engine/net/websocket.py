@@ -11,6 +11,7 @@ import logging
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import picows
@@ -110,8 +111,10 @@ class WorkerSocket(GuardedSocket):
             self._wake, ip=self.who.ip_address, access=access, headers=self.who.headers
         )
         self.session.unsent_bytes = self.transport.underlying_transport.get_write_buffer_size
+        self.session.on_pause = self.transport.underlying_transport.pause_reading
         self.session.on_resume = self.transport.underlying_transport.resume_reading
         self.session.blocked = not self.writable
+        self.on_ascii = partial(self._engine.receive, self.session)
 
     def on_end(self) -> None:
         super().on_end()
@@ -144,8 +147,6 @@ class WorkerSocket(GuardedSocket):
             self._listener.on_telemetry(payload)
             return
         self._engine.receive(session, payload)
-        if session.paused and self.transport is not None:
-            self.transport.underlying_transport.pause_reading()
 
     # -- writing ---------------------------------------------------------------------------------
 
@@ -170,8 +171,6 @@ class WorkerSocket(GuardedSocket):
             self._write(session.take(), transport.underlying_transport.write)
         if session.counted or session.unsent_bytes() >= COUNTED_FROM:
             self._engine.backlog.note(session)
-            if session.paused:
-                transport.underlying_transport.pause_reading()  # its calls would owe it more
         if session.close_code:
             overflowed = session.status is Status.OVERFLOWED
             self.close(session.close_code, session.close_reason)
