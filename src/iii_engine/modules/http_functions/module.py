@@ -14,12 +14,12 @@ from iii_engine.core.remote import Refuse
 from iii_engine.core.router import Call
 from iii_engine.modules.base import Module, fail
 from iii_engine.modules.http_functions.credentials import Credentials
-from iii_engine.modules.http_functions.dialer import Dialer
 from iii_engine.modules.http_functions.options import HttpFunctionsOptions
-from iii_engine.modules.http_functions.pool import Pools
 from iii_engine.modules.http_functions.request import RemoteFunction
 from iii_engine.modules.http_functions.response import result
-from iii_engine.modules.http_functions.target import Origin, UrlRefused, read_target
+from iii_engine.net.client.dialer import Dialer
+from iii_engine.net.client.pool import Pools
+from iii_engine.net.client.target import Origin, UrlRefused, read_target
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody, RegisterFunction
 

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-
-class Security(Struct, forbid_unknown_fields=True):
-    """Where calls may go. `url_allowlist` holds globs (`*`, `?`) that the host must match."""
-
-    url_allowlist: list[str] = field(default_factory=lambda: ["*"])
-    block_private_ips: bool = True
-    require_https: bool = True
+from iii_engine.net.client.security import Security
 
 
 class HttpFunctionsOptions(Struct, forbid_unknown_fields=True):

@@ -12,7 +12,7 @@ from iii_engine.modules.http_functions.headers import (
     custom_headers,
     is_header_value,
 )
-from iii_engine.modules.http_functions.target import Target
+from iii_engine.net.client.target import Target
 from iii_engine.version import VERSION
 from iii_sdk.protocol import HttpInvocation, parse_traceparent
 

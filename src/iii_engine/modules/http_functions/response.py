@@ -7,7 +7,7 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_engine.modules.http_functions.incoming import Response
+from iii_engine.net.client.incoming import Response
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL
 

@@ -9,9 +9,9 @@ from iii_engine.core.clock import SeededIds, SystemClock
 from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call
 from iii_engine.modules.http_functions.credentials import Credentials, signature
-from iii_engine.modules.http_functions.options import Security
 from iii_engine.modules.http_functions.request import RemoteFunction
-from iii_engine.modules.http_functions.target import read_target
+from iii_engine.net.client.security import Security
+from iii_engine.net.client.target import read_target
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import HttpAuth, HttpInvocation
 

@@ -6,10 +6,10 @@ import asyncio
 import socket
 import ssl
 
-from iii_engine.modules.http_functions.connection import Connection
-from iii_engine.modules.http_functions.incoming import RequestFailed
-from iii_engine.modules.http_functions.options import Security
-from iii_engine.modules.http_functions.target import Origin, UrlRefused, check_addresses
+from iii_engine.net.client.connection import Connection
+from iii_engine.net.client.incoming import RequestFailed
+from iii_engine.net.client.security import Security
+from iii_engine.net.client.target import Origin, UrlRefused, check_addresses
 
 
 class Dialer:

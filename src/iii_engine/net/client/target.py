@@ -1,4 +1,4 @@
-"""Where an HTTP-invoked function lives: its URL, taken apart and judged."""
+"""Where an HTTP endpoint lives: its URL, taken apart and judged."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from iii_engine.modules.http_functions.addresses import is_private
-from iii_engine.modules.http_functions.options import Security
+from iii_engine.net.client.addresses import is_private
+from iii_engine.net.client.security import Security
 from iii_sdk.errors import BusError
 
 _PORTS: Final = {"http": 80, "https": 443}

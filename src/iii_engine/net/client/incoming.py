@@ -29,9 +29,12 @@ class ResponseFailed(BusError):
 
 @dataclass
 class Response:
+    """Header names are lower-case; of equal ones the last counts."""
+
     status: int
     reason: str
     body: bytes
+    headers: dict[str, str]
 
 
 class Incoming:
@@ -48,6 +51,7 @@ class Incoming:
     def _clear(self) -> None:
         self._status = 0
         self._reason = b""
+        self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
         self._size = 0
         self._delimited = False
@@ -79,7 +83,8 @@ class Incoming:
         return ResponseFailed(message) if self.in_body else RequestFailed(message)
 
     def response(self) -> Response:
-        return Response(self._status, self._reason.decode("latin-1"), b"".join(self._body))
+        reason, body = self._reason.decode("latin-1"), b"".join(self._body)
+        return Response(self._status, reason, body, self._headers)
 
     # -- what the parser calls -------------------------------------------------------------------
 
@@ -92,8 +97,12 @@ class Incoming:
             self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self.in_body and name.lower() in (b"content-length", b"transfer-encoding"):
-            self._delimited |= name.lower() == b"content-length" or b"chunked" in value.lower()
+        if self.in_body:
+            return
+        name = name.lower()
+        self._headers[name.decode("latin-1")] = value.decode("latin-1")
+        if name in (b"content-length", b"transfer-encoding"):
+            self._delimited |= name == b"content-length" or b"chunked" in value.lower()
 
     def on_headers_complete(self) -> None:
         if not self.complete:

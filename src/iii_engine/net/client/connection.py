@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from iii_engine.modules.http_functions.incoming import Incoming, RequestFailed, Response
+from iii_engine.net.client.incoming import Incoming, RequestFailed, Response
 from iii_sdk.errors import BusError
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from iii_engine.modules.http_functions.options import Security
-from iii_engine.modules.http_functions.target import UrlRefused, read_target
+from iii_engine.net.client.security import Security
+from iii_engine.net.client.target import UrlRefused, read_target
 
 OPEN = Security(block_private_ips=False, require_https=False)
 

@@ -15,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.support.endpoint import Endpoint, answering
 
-from iii_engine.modules.http_functions.dialer import Dialer
-from iii_engine.modules.http_functions.incoming import RequestFailed, Response
-from iii_engine.modules.http_functions.options import Security
-from iii_engine.modules.http_functions.pool import Pools
-from iii_engine.modules.http_functions.target import Origin
+from iii_engine.net.client.dialer import Dialer
+from iii_engine.net.client.incoming import RequestFailed, Response
+from iii_engine.net.client.pool import Pools
+from iii_engine.net.client.security import Security
+from iii_engine.net.client.target import Origin
 
 REQUEST = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
 

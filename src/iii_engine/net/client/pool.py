@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from iii_engine.modules.http_functions.connection import Connection
-from iii_engine.modules.http_functions.dialer import Dialer
-from iii_engine.modules.http_functions.incoming import RequestFailed, Response
-from iii_engine.modules.http_functions.target import Origin
+from iii_engine.net.client.connection import Connection
+from iii_engine.net.client.dialer import Dialer
+from iii_engine.net.client.incoming import RequestFailed, Response
+from iii_engine.net.client.target import Origin
 
 #: Open connections of one origin.
 MAX_CONNECTIONS: Final = 50

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iii_engine.modules.http_functions.addresses import is_private
+from iii_engine.net.client.addresses import is_private
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,19 @@
+"""Where requests may go."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct, field
+
+
+class Security(Struct, forbid_unknown_fields=True):
+    """Where calls may go. `url_allowlist` holds globs (`*`, `?`) that the host must match."""
+
+    url_allowlist: list[str] = field(default_factory=lambda: ["*"])
+    block_private_ips: bool = True
+    require_https: bool = True
+
+
+#: For URLs of the config file: whoever writes that may send the engine anywhere.
+CONFIGURED: Final = Security(block_private_ips=False, require_https=False)
