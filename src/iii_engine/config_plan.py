@@ -13,7 +13,6 @@ from iii_engine.config_options import read_options
 from iii_engine.modules.base import Module
 from iii_engine.modules.catalogue import (
     BUILTINS,
-    OBSERVABILITY,
     TELEMETRY,
     WORKER_MANAGER,
     Builtin,
@@ -59,9 +58,7 @@ def make_plan(config: Config) -> Plan:
                 ) from error
             plan.modules.append(Planned(entry, module, options))
         elif not entry.injected and builtin.name != TELEMETRY:
-            only = " (only its options level and format apply)"
-            hint = only if builtin.name == OBSERVABILITY else ""
-            plan.warnings.append(f"module {entry.name} is not available in this version{hint}")
+            plan.warnings.append(f"module {entry.name} is not available in this version")
     plan.modules.sort(key=lambda planned: planned.entry.kind == WORKER_MANAGER)
     return plan
 

@@ -74,7 +74,6 @@ async def test_modules_case_1_the_seed_config_starts(
     assert [text.split()[1] for text in missing] == [
         "iii-stream",
         "iii-queue",
-        "iii-observability",
     ]
 
 

@@ -18,16 +18,15 @@ def test_worker_listeners_start_last() -> None:
     assert [planned.entry.name for planned in made.modules] == [
         "iii-http",
         "iii-engine-functions",
+        "iii-observability",
         "iii-worker-manager",
     ]
 
 
 def test_what_this_version_lacks_is_a_warning() -> None:
-    made = plan("workers: [{name: iii-sandbox}, {name: iii-telemetry}, {name: iii-observability}]")
+    made = plan("workers: [{name: iii-sandbox}, {name: iii-telemetry}]")
     assert made.warnings == [
         "module iii-sandbox is not available in this version",
-        "module iii-observability is not available in this version "
-        "(only its options level and format apply)",
     ]
 
 

@@ -276,7 +276,8 @@ async def test_a_taken_port_is_reported_and_the_rest_applied(followed: Followed)
 async def test_mandatory_modules_cannot_be_removed(followed: Followed) -> None:
     followed.source._port = 0
     await followed.write(HTTP % 0)
-    assert set(followed.app.modules) == {"iii-http", "iii-engine-functions", "iii-worker-manager"}
+    mandatory = {"iii-engine-functions", "iii-observability", "iii-worker-manager"}
+    assert set(followed.app.modules) == {"iii-http"} | mandatory
     assert (await followed.health())["status"] == "healthy"
 
 

@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call
 from iii_engine.core.triggers import TriggerType
+from iii_engine.modules.component import Component
 from iii_engine.modules.shared_type import SharedType
 from iii_engine.storage.base import LocalStore, StoreError
 from iii_sdk.errors import BusError
@@ -90,6 +91,10 @@ class Module(ABC, Generic[Opts]):
         connections, and those after what is under way on them.
         """
         return False
+
+    def components(self) -> dict[str, Component]:
+        """What `engine::health::check` shows of this module, by name."""
+        return {}
 
     async def drain(self, seconds: float) -> None:
         """Taken out of a running engine: let what is under way here end, then `stop` follows."""

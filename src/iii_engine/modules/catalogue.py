@@ -54,7 +54,13 @@ BUILTINS = (
         default=True,
         mandatory=True,
     ),
-    Builtin(OBSERVABILITY, "observability::OtelModule", default=True, mandatory=True),
+    Builtin(
+        OBSERVABILITY,
+        "observability::OtelModule",
+        "iii_engine.modules.observability:ObservabilityModule",
+        default=True,
+        mandatory=True,
+    ),
     Builtin("iii-http", "api::RestApiModule", "iii_engine.modules.http:HttpModule", default=True),
     Builtin(
         "iii-state", "state::StateModule", "iii_engine.modules.state:StateModule", default=True

@@ -70,7 +70,12 @@ def test_modules_cases_5_to_7_and_11_end_with_1(capsys: Output, text: str, reaso
 def test_check_prints_the_modules_and_what_is_missing(capsys: Output) -> None:
     assert check("workers: [{name: iii-state}, {name: iii-sandbox}]", "start") == 0
     output = capsys.readouterr()
-    assert output.out.split() == ["iii-state", "iii-engine-functions", "iii-worker-manager"]
+    assert output.out.split() == [
+        "iii-state",
+        "iii-engine-functions",
+        "iii-observability",
+        "iii-worker-manager",
+    ]
     assert output.err == "warning: module iii-sandbox is not available in this version\n"
 
 

@@ -5,17 +5,9 @@ from __future__ import annotations
 from msgspec import Struct
 
 from iii_engine.modules.base import Host
+from iii_engine.modules.component import DISABLED, Component
 from iii_engine.storage.base import StoreError
 from iii_engine.version import VERSION
-
-Detail = str | int
-
-
-class Component(Struct):
-    """`status` is `healthy`, `degraded` or `disabled`; a disabled one has no details."""
-
-    status: str
-    details: dict[str, Detail] | None
 
 
 class Health(Struct):
@@ -29,12 +21,10 @@ class Health(Struct):
 
 def check_health(host: Host) -> Health:
     """How the engine is. Parts that are not loaded are `disabled`, which is not a problem."""
-    disabled = Component("disabled", None)
-    components = {
-        "otel": disabled,
-        "metrics": disabled,
-        "logs": disabled,
-        "spans": Component("healthy", {"stored_spans": len(host.engine.spans)}),
+    components = dict.fromkeys(("otel", "metrics", "logs", "spans"), DISABLED)
+    for module in host.modules.values():
+        components |= module.components()
+    components |= {
         "modules": Component("healthy", dict.fromkeys(host.modules, "running")),
         "config": _config(host),
         "storage": _storage(host),

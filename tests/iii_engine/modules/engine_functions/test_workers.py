@@ -29,7 +29,7 @@ async def test_modules_case_25_modules_are_workers_of_the_engine(worker: RawWork
     assert "state::get" in state["functions"]
     assert state["function_count"] == len(state["functions"])
     internal = {row["name"] for row in listed if row["internal"]}
-    assert internal == {"iii-worker-manager", "iii-engine-functions"}
+    assert internal == {"iii-worker-manager", "iii-engine-functions", "iii-observability"}
 
 
 async def test_wire_case_16_metadata_shows_in_the_list(named: RawWorker) -> None:

@@ -1,0 +1,1 @@
+"""Rules over metrics, and what happens when one fires."""

@@ -1,0 +1,1 @@
+"""Log records: those of the engine and those that workers send."""

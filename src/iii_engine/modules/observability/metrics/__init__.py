@@ -1,0 +1,1 @@
+"""Metrics: those of the engine and those that workers send."""

@@ -1,0 +1,69 @@
+"""`iii-observability`: spans, logs and metrics of the engine and its workers."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from iii_engine.modules.base import Host, Module
+from iii_engine.modules.component import DISABLED, Component, Detail
+from iii_engine.modules.observability.options import ObservabilityOptions
+from iii_engine.modules.observability.part import Part
+from iii_engine.modules.observability.settings import resolve
+from iii_engine.modules.observability.telemetry import Telemetry
+from iii_sdk.errors import BusError
+
+#: What the module consists of, in the order of start.
+PARTS: Final[tuple[type[Part], ...]] = ()
+
+
+class ObservabilityModule(Module[ObservabilityOptions]):
+    """Keeps nothing for longer than its retention, and nothing over a restart of the engine."""
+
+    kind = "iii-observability"
+    Options = ObservabilityOptions
+
+    def __init__(self, name: str, options: ObservabilityOptions, host: Host) -> None:
+        super().__init__(name, options, host)
+        self.telemetry = Telemetry(host.engine, resolve(options, os.environ))
+        self._parts = [part(self) for part in PARTS]
+
+    async def start(self) -> None:
+        if any(module.kind == self.kind for module in self.host.modules.values()):
+            raise BusError(f"there can be one {self.kind} only", code="duplicate_module")
+        for part in self._parts:
+            await part.start()
+
+    async def reconfigure(self, options: ObservabilityOptions) -> bool:
+        """In place, but for `enabled`: that decides what is offered at all."""
+        settings = resolve(options, os.environ)
+        if settings.enabled != self.telemetry.settings.enabled:
+            return False
+        self.telemetry.use(settings)
+        for part in self._parts:
+            await part.use(settings)
+        self.options = options
+        return True
+
+    def components(self) -> dict[str, Component]:
+        stored: dict[str, Detail] = {"stored_spans": len(self.telemetry.spans)}
+        found = {"otel": self._otel(), "spans": Component("healthy", stored)}
+        for part in self._parts:
+            found |= part.components()
+        return found
+
+    def _otel(self) -> Component:
+        settings = self.telemetry.settings
+        if not settings.enabled:
+            return DISABLED
+        details: dict[str, Detail] = {
+            "enabled": True,
+            "service_name": settings.service_name,
+            "exporter": settings.exporter,
+        }
+        return Component("healthy", details)
+
+    async def stop(self) -> None:
+        for part in reversed(self._parts):
+            await part.stop()
+        await super().stop()

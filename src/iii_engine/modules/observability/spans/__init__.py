@@ -1,0 +1,1 @@
+"""Spans: those of the engine and those that workers send."""

@@ -1,0 +1,48 @@
+"""The module as a whole: health, hot reload."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from tests.support.desk import running
+
+from iii_engine.app import App
+from iii_engine.config import Config, Entry
+from iii_engine.module_set import StartError
+from iii_engine.modules.observability import ObservabilityModule
+from iii_engine.modules.observability.options import ObservabilityOptions
+
+
+async def test_health_names_service_and_exporter() -> None:
+    async with running(ObservabilityModule, {"service_name": "shop"}) as desk:
+        otel = desk.module.components()["otel"]
+        assert otel.details == {"enabled": True, "service_name": "shop", "exporter": "memory"}
+
+
+async def test_disabled_health() -> None:
+    async with running(ObservabilityModule, {"enabled": False}) as desk:
+        assert desk.module.components()["otel"].status == "disabled"
+
+
+async def test_options_change_in_place() -> None:
+    async with running(ObservabilityModule) as desk:
+        module = desk.module
+        assert await module.reconfigure(
+            msgspec.convert({"service_name": "b"}, ObservabilityOptions)
+        )
+        assert module.telemetry.settings.service_name == "b"
+        assert module.options.service_name == "b"
+
+
+async def test_switching_on_or_off_is_a_restart() -> None:
+    async with running(ObservabilityModule) as desk:
+        off = msgspec.convert({"enabled": False}, ObservabilityOptions)
+        assert not await desk.module.reconfigure(off)
+
+
+async def test_there_is_one_only() -> None:
+    entries = tuple(
+        Entry(name, name.partition("#")[0]) for name in ("iii-observability", "iii-observability#1")
+    )
+    with pytest.raises(StartError, match="one iii-observability only"):
+        await App(Config(entries)).start()
