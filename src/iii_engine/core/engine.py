@@ -98,6 +98,11 @@ class Engine:
         self.on_worker_event: Callable[[str, str], None] = _ignore_event
         self._epoch = 0
 
+    @property
+    def connected(self) -> int:
+        """How many workers ever connected; `sessions` are those that are still there."""
+        return self._epoch
+
     # -- connections -----------------------------------------------------------------------------
 
     def connect(
@@ -281,6 +286,7 @@ class Engine:
             self._answer_at_once(call, ErrorBody("enqueue_error", "QueueModule not loaded"))
         else:
             self.router.accept(call)
+            self.router.counters.deferred += 1
             self.enqueue(call, queue)
 
     def _answer_at_once(self, call: Call, error: ErrorBody) -> None:

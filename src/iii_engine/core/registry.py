@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import Raw, json
 
 from iii_engine.core.sessions import Session
+from iii_engine.core.tally import Tallies, Tally
 from iii_sdk.protocol import NULL, RegisterFunction
 
 if TYPE_CHECKING:
@@ -69,19 +70,17 @@ class Function:
     """
 
     __slots__ = (
-        "calls",
-        "errors",
         "id",
         "id_json",
         "local",
         "module",
         "providers",
-        "seconds",
+        "tally",
         "target",
         "turn",
     )
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, tally: Tally) -> None:
         self.id = id
         self.id_json = json.encode(id)
         self.local: LocalHandler | None = None
@@ -89,9 +88,7 @@ class Function:
         self.providers: dict[Session | None, Provider] = {}
         self.target: Session | None = None
         self.turn = 0
-        self.calls = 0
-        self.errors = 0
-        self.seconds = 0.0
+        self.tally = tally
 
     @property
     def newest(self) -> Provider:
@@ -126,6 +123,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._functions: dict[str, Function] = {}
+        self.tallies = Tallies()
         #: The function of an id, or None. Bound here, because every call asks.
         self.get: Final = self._functions.get
         self.on_change: Callable[[], None] = _ignore
@@ -158,7 +156,9 @@ class Registry:
         function = self._functions.get(message.id)
         fresh = function is None
         if function is None:
-            function = self._functions[message.id] = Function(message.id)
+            function = self._functions[message.id] = Function(
+                message.id, self.tallies.of(message.id)
+            )
         else:
             _warn_of_takeover(function, session)
         function.providers.pop(session, None)
@@ -185,6 +185,7 @@ class Registry:
             function.settle()
         else:
             del self._functions[function_id]
+            self.tallies.depart(function_id)
             self.on_change()
 
     def remove_all(self, session: Session) -> None:
@@ -204,7 +205,7 @@ class Registry:
 
         `formats` may be a function: most are never asked for, and making them takes time.
         """
-        function = Function(function_id)
+        function = Function(function_id, self.tallies.of(function_id))
         function.local = handler
         function.module = module
         function.providers[None] = Provider(None, description, NULL, formats)
@@ -238,6 +239,7 @@ class Registry:
         function = self._functions.get(function_id)
         if function is not None and function.module is not None:
             del self._functions[function_id]
+            self.tallies.depart(function_id)
             self.on_change()
 
 

@@ -95,13 +95,14 @@ class Call:
 
 
 class Counters:
-    """Totals since start; per-function ones live on `Function`."""
+    """Totals since start; those of a function are its `Tally`."""
 
-    __slots__ = ("dropped_events", "dropped_results", "errors", "overloaded", "total")
+    __slots__ = ("deferred", "dropped_events", "dropped_results", "errors", "overloaded", "total")
 
     def __init__(self) -> None:
         self.total = 0
         self.errors = 0
+        self.deferred = 0  # handed to a queue instead of a function
         self.overloaded = 0
         self.dropped_results = 0
         self.dropped_events = 0  # of triggers that did not keep up
@@ -223,13 +224,15 @@ class Router:
             callee.active -= 1
         self.counters.total += 1
         if function is not None:
-            function.calls += 1
-            function.seconds += (ended - call.started_ns) * 1e-9
+            took = ended - call.started_ns
+            tally = function.tally
+            tally.durations[took.bit_length()] += 1
+            tally.nanoseconds += took
         if error is not None:
             call.error_code = error.code
             self.counters.errors += 1
             if function is not None:
-                function.errors += 1
+                function.tally.errors += 1
         caller = call.caller
         if caller is not None:
             if call.caller_invocation is not None:
