@@ -12,6 +12,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools.field_comments import fields_of
+
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 600
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
@@ -80,8 +82,18 @@ def pins() -> Iterator[str]:
             yield f"{name}: names an address or an index option"
 
 
+def options() -> Iterator[str]:
+    """An option that nobody explains is used wrongly. The reference takes its text."""
+    for path in sources("src/iii_engine/modules"):
+        if path.name != "options.py":
+            continue
+        for name, field, meaning in fields_of(path):
+            if not meaning:
+                yield f"{path.relative_to(ROOT)}: say in a #: comment what {name}.{field} does"
+
+
 def main() -> int:
-    breaches = [*sizes_and_names(), *engine_imports(), *pins()]
+    breaches = [*sizes_and_names(), *engine_imports(), *pins(), *options()]
     for breach in breaches:
         print(breach, file=sys.stderr)
     if not breaches:

@@ -5,23 +5,34 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tools.field_comments import Comments
+
 Schema = dict[str, Any]
 
 
-def fields_table(schema: Schema | None, heading: str) -> list[str]:
-    """Tables of an object's fields and of the objects in it; one sentence for anything else."""
+def fields_table(
+    schema: Schema | None, heading: str, comments: Comments | None = None
+) -> list[str]:
+    """Tables of an object's fields and of the objects in it; one sentence for anything else.
+
+    `comments` says what the fields of a class mean.
+    """
     if not schema:
         return []
     definitions: dict[str, Schema] = schema.get("$defs", {})
     top = schema.get("$ref", "").rpartition("/")[2]
-    lines = _table(_resolve(schema, definitions), definitions, heading)
+    meanings = comments or {}
+    lines = _table(_resolve(schema, definitions), definitions, heading, meanings.get(top, {}))
     for name in sorted(set(definitions) - {top}):
         if definitions[name].get("properties"):
-            lines += _table(definitions[name], definitions, f"{name} is an object")
+            heading = f"{name} is an object"
+            lines += _table(definitions[name], definitions, heading, meanings.get(name, {}))
     return lines
 
 
-def _table(shape: Schema, definitions: dict[str, Schema], heading: str) -> list[str]:
+def _table(
+    shape: Schema, definitions: dict[str, Schema], heading: str, meanings: dict[str, str]
+) -> list[str]:
     properties: dict[str, Schema] = shape.get("properties", {})
     if not properties:
         name = _type(shape, definitions)
@@ -30,6 +41,7 @@ def _table(shape: Schema, definitions: dict[str, Schema], heading: str) -> list[
     lines = [f"{heading}:", "", "| field | type | |", "|---|---|---|"]
     for name, field in properties.items():
         told = "required" if name in required else _default(field)
+        told = ". ".join(filter(None, (told, meanings.get(name, ""))))
         lines.append(f"| `{name}` | {_cell(_type(field, definitions))} | {_cell(told)} |")
     return [*lines, ""]
 

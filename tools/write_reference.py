@@ -1,5 +1,5 @@
-"""Write docs/reference from the code: options, functions and trigger types of every module, and
-the functions of every worker with what calls them.
+"""Write docs/reference from the code: options, functions, trigger types and error codes of every
+module, and the functions of every worker with what calls them; and docs/promises.md from the tests.
 
 The modules are started in this process, so what is written is what a running engine offers.
 """
@@ -25,29 +25,44 @@ from iii_engine.modules.catalogue import BUILTINS
 from iii_sdk.bindings import Binding
 from iii_sdk.worker import Function as WorkerFunction
 from iii_sdk.worker import Worker
+from tools.error_codes import ErrorCode, error_codes
+from tools.field_comments import Comments, comments_in
+from tools.promises import promises_page
 from tools.schema_text import fields_table
 
-REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+REFERENCE = DOCS / "reference"
+PROMISES = DOCS / "promises.md"
+ENGINE = Path(inspect.getfile(App)).parent
 LISTENERS = {"iii-worker-manager", "iii-http"}
 NOTICE = "<!-- Written by `make docs` from the code; edit the code. -->"
 
 
 def main() -> None:
+    pages = reference_pages()
+    shutil.rmtree(REFERENCE, ignore_errors=True)
+    for path, text in pages.items():
+        (REFERENCE / path).parent.mkdir(parents=True, exist_ok=True)
+        (REFERENCE / path).write_text(text, encoding="utf-8")
+    PROMISES.write_text(promises_page(), encoding="utf-8")
+    print(f"wrote {len(pages)} pages of docs/reference and docs/promises.md")
+
+
+def reference_pages() -> dict[Path, str]:
+    """The pages by their path below docs/reference."""
     pages = {Path("index.md"): ""}
     index = [NOTICE, "", "# Reference", "", "## Modules of the engine", ""]
     for name, summary, text in asyncio.run(module_pages()):
         pages[Path("engine", f"{name}.md")] = text
         index.append(f"- [{name}](engine/{name}.md): {summary}")
+    index += ["", "[Errors of the bus](errors.md): what any call may end with."]
+    pages[Path("errors.md")] = errors_page()
     index += ["", "## Workers of AgentOS", ""]
     for worker in map(load_worker, worker_names()):
         pages[Path("workers", f"{worker.name}.md")] = worker_page(worker)
         index.append(f"- [{worker.name}](workers/{worker.name}.md): {worker.description}")
     pages[Path("index.md")] = "\n".join(index) + "\n"
-    shutil.rmtree(REFERENCE, ignore_errors=True)
-    for path, text in pages.items():
-        (REFERENCE / path).parent.mkdir(parents=True, exist_ok=True)
-        (REFERENCE / path).write_text(text, encoding="utf-8")
-    print(f"wrote {len(pages)} pages of docs/reference")
+    return pages
 
 
 # -- modules ---------------------------------------------------------------------------------
@@ -73,18 +88,21 @@ def module_page(app: App, module: Module[Any]) -> tuple[str, str, str]:
     summary = " ".join(text.split("\n\n")[0].split()).removeprefix(f"`{module.name}`: ")
     summary = summary[:1].upper() + summary[1:]
     options = msgspec.json.schema(type(module.options), schema_hook=anything)
+    folder = Path(inspect.getfile(type(module))).parent
+    meanings = comments_in(ENGINE) | comments_in(folder)
     lines = [NOTICE, "", f"# {module.name}", "", summary, ""]
-    lines += fields_table(options, "Options") or ["It has no options.", ""]
+    lines += fields_table(options, "Options", meanings) or ["It has no options.", ""]
     functions = [f for f in app.engine.registry if f.module == module.name]
     if functions:
         lines += ["## Functions", ""]
     for function in sorted(functions, key=lambda function: function.id):
-        lines += function_section(function)
+        lines += function_section(function, meanings)
     kinds = [t for t in app.engine.triggers.types() if t.module == module.name]
     if kinds:
         lines += ["## Trigger types", ""]
     for kind in sorted(kinds, key=lambda kind: kind.id):
-        lines += type_section(kind)
+        lines += type_section(kind, meanings)
+    lines += errors_section(error_codes(folder))
     return module.name, summary, "\n".join(lines).rstrip() + "\n"
 
 
@@ -93,18 +111,37 @@ def anything(kind: type) -> dict[str, Any]:
     return {"type": "any"}
 
 
-def function_section(function: Function) -> list[str]:
+def errors_section(codes: list[ErrorCode]) -> list[str]:
+    """A table of codes with what callers read."""
+    if not codes:
+        return []
+    lines = ["## Errors", "", "| code | message |", "|---|---|"]
+    for code, message in codes:
+        told = message or "says what went wrong"
+        lines.append(f"| `{code}` | {told.replace('|', '/')} |")
+    return [*lines, ""]
+
+
+def errors_page() -> str:
+    """The codes that any call may end with."""
+    lines = [NOTICE, "", "# Errors of the bus", ""]
+    lines += ["What any call may end with; modules add codes of their own. `…` is filled in.", ""]
+    lines += errors_section(error_codes(ENGINE / "core", ENGINE / "modules" / "base.py"))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def function_section(function: Function, meanings: Comments) -> list[str]:
     offer = function.newest
     lines = [f"### `{function.id}`", "", offer.description or "", ""]
-    lines += fields_table(json.loads(bytes(offer.request_format)), "Request")
-    lines += fields_table(json.loads(bytes(offer.response_format)), "Result")
+    lines += fields_table(json.loads(bytes(offer.request_format)), "Request", meanings)
+    lines += fields_table(json.loads(bytes(offer.response_format)), "Result", meanings)
     return lines
 
 
-def type_section(kind: TriggerType) -> list[str]:
+def type_section(kind: TriggerType, meanings: Comments) -> list[str]:
     lines = [f"### `{kind.id}`", "", kind.description, ""]
-    lines += fields_table(json.loads(bytes(kind.trigger_request_format)), "Config")
-    lines += fields_table(json.loads(bytes(kind.call_request_format)), "Payload")
+    lines += fields_table(json.loads(bytes(kind.trigger_request_format)), "Config", meanings)
+    lines += fields_table(json.loads(bytes(kind.call_request_format)), "Payload", meanings)
     return lines
 
 

@@ -19,8 +19,11 @@ T = TypeVar("T", bound=Struct)
 class Adapter(Struct, forbid_unknown_fields=True):
     """The option `adapter`. `config` is checked by whoever the name stands for."""
 
+    #: Which one.
     name: str | None = None
+    #: Its older class name.
     class_: str | None = msgspec.field(default=None, name="class")
+    #: What it needs.
     config: dict[str, object] = {}
 
 
@@ -31,8 +34,11 @@ class KvConfig(Struct, forbid_unknown_fields=True):
     `save_interval_ms` is accepted and has no effect. `file_path` is a directory.
     """
 
+    #: `in_memory` or `file_based`.
     store_method: str = "in_memory"
+    #: A directory.
     file_path: str = "kv_store_data.db"
+    #: Accepted, without effect: what was answered is on disk.
     save_interval_ms: int = 5000
 
 

@@ -12,13 +12,16 @@ from iii_engine.modules.adapters import Adapter, KvConfig
 class CronOptions(Struct, forbid_unknown_fields=True):
     """Where the locks of ticks are kept; without an adapter in the engine's own store."""
 
+    #: Where the locks of ticks are.
     adapter: Adapter = field(default_factory=Adapter)
 
 
 class LockConfig(KvConfig, forbid_unknown_fields=True):
     """Config of the adapter `kv`. A tick is locked `lock_ttl_ms` long, and while it runs."""
 
+    #: How long a tick is locked, ms.
     lock_ttl_ms: Annotated[int, Meta(ge=1)] = 30_000
+    #: Name of the set of locks.
     lock_index: str = "cron_locks"
 
 

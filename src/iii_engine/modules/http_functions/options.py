@@ -10,4 +10,5 @@ from iii_engine.net.client.security import Security
 class HttpFunctionsOptions(Struct, forbid_unknown_fields=True):
     """What workers may have the engine request."""
 
+    #: Where calls may go.
     security: Security = field(default_factory=Security)

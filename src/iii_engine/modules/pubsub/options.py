@@ -10,6 +10,7 @@ from iii_engine.modules.adapters import Adapter
 class PubSubOptions(Struct, forbid_unknown_fields=True):
     """How messages travel; without an adapter inside this engine."""
 
+    #: How messages travel.
     adapter: Adapter = field(default_factory=Adapter)
 
 

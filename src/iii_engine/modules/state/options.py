@@ -10,6 +10,7 @@ from iii_engine.modules.adapters import Adapter
 class StateOptions(Struct, forbid_unknown_fields=True):
     """Where records are kept; without an adapter in memory."""
 
+    #: Where records are.
     adapter: Adapter = field(default_factory=Adapter)
 
 

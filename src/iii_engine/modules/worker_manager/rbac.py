@@ -11,6 +11,7 @@ from iii_engine.core.filters import Filter, read_filter
 class ByMetadata(Struct, forbid_unknown_fields=True):
     """Functions whose metadata has all of these; a value may be a text `match("…")`."""
 
+    #: Values, or texts `match("…")`.
     metadata: dict[str, object]
 
 
@@ -18,10 +19,15 @@ class RbacOptions(Struct, forbid_unknown_fields=True):
     """Who may connect and what is exposed. Each entry of `expose_functions` is `match("pattern")`
     on the id, or `{metadata: {key: value}}`."""
 
+    #: Decides about each connection.
     auth_function_id: str | None = None
+    #: `match("pattern")` on the id, or `{metadata: {key: value}}`.
     expose_functions: list[str | ByMetadata] = field(default_factory=list)
+    #: Is asked before a trigger is registered.
     on_trigger_registration_function_id: str | None = None
+    #: Is asked before a trigger type is registered.
     on_trigger_type_registration_function_id: str | None = None
+    #: Is asked before a function is registered.
     on_function_registration_function_id: str | None = None
 
     def __post_init__(self) -> None:

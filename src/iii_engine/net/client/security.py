@@ -10,8 +10,11 @@ from msgspec import Struct, field
 class Security(Struct, forbid_unknown_fields=True):
     """Where calls may go. `url_allowlist` holds globs (`*`, `?`) that the host must match."""
 
+    #: Globs (`*`, `?`) that the host must match one of.
     url_allowlist: list[str] = field(default_factory=lambda: ["*"])
+    #: Refuse addresses of this machine and of private networks.
     block_private_ips: bool = True
+    #: Refuse URLs that are not https.
     require_https: bool = True
 
 

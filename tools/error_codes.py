@@ -1,0 +1,75 @@
+"""The error codes in the code of a package, with the words that callers read."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+
+class ErrorCode(NamedTuple):
+    """A code and one of its messages; `…` stands for what is filled in."""
+
+    code: str
+    message: str
+
+
+def error_codes(*folders: Path) -> list[ErrorCode]:
+    """All codes that the files of the folders raise or answer with, sorted."""
+    found: set[ErrorCode] = set()
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            for node in ast.walk(tree):
+                found.update(_of_node(node))
+    told = {entry.code for entry in found if entry.message}
+    return sorted(entry for entry in found if entry.message or entry.code not in told)
+
+
+def _of_node(node: ast.AST) -> Iterator[ErrorCode]:
+    if isinstance(node, ast.ClassDef):
+        yield from _of_class(node)
+    elif isinstance(node, ast.Call):
+        yield from _of_call(node)
+
+
+def _of_class(node: ast.ClassDef) -> Iterator[ErrorCode]:
+    """An error class with a `code` of its own: its docstring says when."""
+    for statement in node.body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        if isinstance(target, ast.Name) and target.id == "code":
+            value = statement.value if isinstance(statement, ast.Assign) else None
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                summary = (ast.get_docstring(node) or "").split("\n\n")[0]
+                yield ErrorCode(value.value, " ".join(summary.split()))
+
+
+def _of_call(node: ast.Call) -> Iterator[ErrorCode]:
+    """`BusError(message, code=…)`, `ErrorBody(code, message)`, `call.fail(code, message)`,
+    and codes handed on as arguments: `changing("SET_ERROR", …)`."""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else _name(node.func)
+    texts = [_text(argument) for argument in node.args]
+    for keyword in node.keywords:
+        if keyword.arg == "code" and (code := _text(keyword.value)):
+            yield ErrorCode(code, texts[0] or "" if texts else "")
+    if name in ("ErrorBody", "fail") and texts and texts[0]:
+        yield ErrorCode(texts[0], (texts[1] or "") if len(texts) > 1 else "")
+    else:
+        for text in texts:
+            if text and text.endswith("_ERROR") and text.isupper():
+                yield ErrorCode(text, "")
+
+
+def _name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _text(node: ast.expr) -> str | None:
+    """A string literal, or an f-string with `…` for its values."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        parts = [_text(part) if isinstance(part, ast.Constant) else "…" for part in node.values]
+        return "".join(part or "" for part in parts)
+    return None
