@@ -34,7 +34,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 REFERENCE = DOCS / "reference"
 PROMISES = DOCS / "promises.md"
 ENGINE = Path(inspect.getfile(App)).parent
-LISTENERS = {"iii-worker-manager", "iii-http"}
+#: Options to start a module with: a free port, and what has no default.
+NEEDED = {**dict.fromkeys({"iii-worker-manager", "iii-http"}, {"port": 0}), "iii-exec": {"exec": ["true"]}}
 NOTICE = "<!-- Written by `make docs` from the code; edit the code. -->"
 
 
@@ -71,7 +72,7 @@ def reference_pages() -> dict[Path, str]:
 async def module_pages() -> list[tuple[str, str, str]]:
     """Name, summary and page of every module that this version has, started on free ports."""
     entries = [
-        {"name": builtin.name, "config": {"port": 0} if builtin.name in LISTENERS else {}}
+        {"name": builtin.name, "config": NEEDED.get(builtin.name, {})}
         for builtin in BUILTINS
         if builtin.available
     ]

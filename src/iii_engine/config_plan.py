@@ -13,12 +13,16 @@ from iii_engine.config_options import read_options
 from iii_engine.modules.base import Module
 from iii_engine.modules.catalogue import (
     BUILTINS,
+    EXEC,
     TELEMETRY,
     WORKER_MANAGER,
     Builtin,
     find,
 )
 from iii_sdk.errors import BusError
+
+#: Modules that start after the others, in this order.
+_LATE = {WORKER_MANAGER: 1, EXEC: 2}
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,9 @@ class Plan:
 def make_plan(config: Config) -> Plan:
     """Check every entry against its module. Raises `ConfigError`.
 
-    Worker listeners come last, whatever their place in the file: a worker never meets an engine
-    whose other modules are still missing.
+    Worker listeners come late, whatever their place in the file: a worker never meets an engine
+    whose other modules are still missing. Programs that the engine runs come last: they find
+    everything there, and at the end they stop first.
     """
     plan = Plan(warnings=list(config.warnings))
     for entry in config.entries:
@@ -59,7 +64,7 @@ def make_plan(config: Config) -> Plan:
             plan.modules.append(Planned(entry, module, options))
         elif not entry.injected and builtin.name != TELEMETRY:
             plan.warnings.append(f"module {entry.name} is not available in this version")
-    plan.modules.sort(key=lambda planned: planned.entry.kind == WORKER_MANAGER)
+    plan.modules.sort(key=lambda planned: _LATE.get(planned.entry.kind, 0))
     return plan
 
 

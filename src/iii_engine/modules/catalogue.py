@@ -38,6 +38,7 @@ class Builtin:
 TELEMETRY = "iii-telemetry"
 OBSERVABILITY = "iii-observability"
 WORKER_MANAGER = "iii-worker-manager"
+EXEC = "iii-exec"
 
 BUILTINS = (
     Builtin(
@@ -72,7 +73,7 @@ BUILTINS = (
     ),
     Builtin("iii-cron", "cron::CronModule", "iii_engine.modules.cron:CronModule", default=True),
     Builtin("iii-kv", "kv_server::KvServer", "iii_engine.modules.kv:KvModule"),
-    Builtin("iii-exec", "shell::ExecModule"),
+    Builtin(EXEC, "shell::ExecModule", "iii_engine.modules.exec:ExecModule"),
     Builtin("iii-bridge", "bridge_client::BridgeClientModule"),
     Builtin(
         "iii-http-functions",

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from iii_engine.modules.catalogue import BUILTINS, find
@@ -31,13 +32,17 @@ def test_other_spellings_are_unknown(name: str) -> None:
     assert find(name) is None
 
 
+#: The options without which a module cannot be configured.
+REQUIRED = {"iii-exec": {"exec": ["true"]}}
+
+
 @pytest.mark.parametrize("builtin", [b for b in BUILTINS if b.available], ids=lambda b: b.name)
 def test_available_modules_load_and_agree_about_their_kind(builtin: object) -> None:
     found = find(builtin.name)  # type: ignore[attr-defined]
     assert found is not None
     module = found.load()
     assert module.kind == found.name
-    assert module.Options() is not None
+    assert msgspec.convert(REQUIRED.get(found.name, {}), module.Options) is not None
 
 
 def test_modules_are_imported_only_when_loaded() -> None:
