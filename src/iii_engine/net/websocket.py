@@ -387,6 +387,10 @@ class WorkerListener:
             log.warning("refused a connection from the web page origin %r", origin)
             refused = picows.WSUpgradeResponse.create_error_response(403, b"Origin not allowed")
             return picows.WSUpgradeResponseWithListener(refused, None)
+        if not request.headers.get("Sec-WebSocket-Version", "").isascii():
+            # picows would quote it in its answer, and cannot encode it.
+            refused = picows.WSUpgradeResponse.create_error_response(400, b"Unknown version")
+            return picows.WSUpgradeResponseWithListener(refused, None)
         if path == "/":
             return self._worker(self, arrival(request))
         if path == "/otel":

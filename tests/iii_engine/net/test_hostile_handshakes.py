@@ -46,7 +46,11 @@ HEAD = UPGRADE[:-2]
         (UPGRADE.replace(b"GET", b"POST"), 400),
         (UPGRADE.replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
         (UPGRADE.replace(b"Version: 13", b"Version: 12"), 400),
+        (UPGRADE.replace(b"Version: 13", b"Version: \xff13"), 400),
         (UPGRADE.replace(b"Key: dGhl", b"Key: !!!!"), 400),
+        (UPGRADE.replace(b"Key: dGhl", b"Key: \xff\xff\xff\xff"), 400),
+        (UPGRADE.replace(b"Connection: Upgrade", b"Connection: \xff"), 400),
+        (UPGRADE.replace(b"Upgrade: websocket", b"Upgrade: \xff"), 400),
         (UPGRADE.replace(b"Upgrade: websocket\r\n", b""), 400),
         (UPGRADE.replace(b"GET / ", b"GET //[ "), 404),
         (UPGRADE.replace(b"GET / ", b"GET /\xff?\x00 "), 404),
@@ -55,15 +59,20 @@ HEAD = UPGRADE[:-2]
         (b"\x00\xff" * 100 + b"\r\n\r\n", 400),
         (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 2, 200),
     ],
-    ids=range(21),
+    ids=range(25),
 )
 def test_requests_that_are_no_upgrade_get_a_status(
-    engine: ThreadedEngine, healthy: Pair, request_bytes: bytes, status: int
+    engine: ThreadedEngine,
+    healthy: Pair,
+    request_bytes: bytes,
+    status: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with Peer(engine.port, upgrade=False) as peer:
         peer.send(request_bytes)
         assert peer.header().startswith(b"HTTP/1.1 %d " % status)
     assert healthy.works()
+    assert not [r for r in caplog.records if r.name == "asyncio"]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
