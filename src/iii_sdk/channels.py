@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from iii_sdk.errors import BusError, InvalidInput, Unavailable
+from iii_sdk.errors import InvalidInput, Unavailable
 from iii_sdk.protocol import ChannelRef
 from iii_sdk.streams import CHUNK
 
 if TYPE_CHECKING:
     from iii_sdk.transport import Endpoint, Transport
 
-#: Bytes a reader keeps for a slow consumer; the engine limits a channel to 16 MiB as well.
-READER_BYTES: Final = 64 * 1024 * 1024
+#: With this many bytes waiting for a slow consumer a reader stops reading, until half are gone.
+READER_BYTES: Final = 1024 * 1024
 
 
 class ChannelRefs(Struct):
@@ -128,7 +128,10 @@ def _reader_gone() -> Unavailable:
 
 
 class ChannelReader:
-    """The reading end: an asynchronous iterator over frames, `str` or `bytes`."""
+    """The reading end: an asynchronous iterator over frames, `str` or `bytes`.
+
+    What a slow consumer has not taken keeps the writer waiting, through the engine.
+    """
 
     def __init__(self, endpoint: Endpoint, ref: ChannelRef) -> None:
         if ref.direction != "read":
@@ -139,7 +142,7 @@ class ChannelReader:
         self._frames: deque[str | bytes] = deque()
         self._bytes = 0
         self._ended = False
-        self._overflow = False
+        self._paused = False
         self._news = asyncio.Event()
 
     async def open(self) -> None:
@@ -154,17 +157,15 @@ class ChannelReader:
         if self._transport is None:
             await self.open()
         while not self._frames:
-            if self._overflow:
-                raise BusError(
-                    f"more than {READER_BYTES} bytes were waiting to be read",
-                    code="channel_overflow",
-                )
             if self._ended:
                 raise StopAsyncIteration
             self._news.clear()
             await self._news.wait()
         frame = self._frames.popleft()
         self._bytes -= len(frame)
+        if self._paused and self._bytes <= READER_BYTES // 2 and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
         return frame
 
     async def read_all(self) -> bytes:
@@ -181,17 +182,16 @@ class ChannelReader:
     # -- Receiver --------------------------------------------------------------------------------
 
     def opened(self, transport: Transport) -> None:
-        pass
+        self._transport = transport  # the first frames may come before `connect` returns
 
     def received(self, data: bytes, is_text: bool) -> None:
-        self._bytes += len(data)
-        if self._bytes > READER_BYTES:
-            self._overflow = True
-            if self._transport is not None:
-                self._transport.abort()
-        else:
-            self._frames.append(data.decode("utf-8", "replace") if is_text else data)
+        frame = data.decode("utf-8", "replace") if is_text else data
+        self._frames.append(frame)
+        self._bytes += len(frame)
         self._news.set()
+        if self._bytes >= READER_BYTES and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
 
     def flow(self, open: bool) -> None:
         pass

@@ -36,6 +36,12 @@ class Transport(Protocol):
     def send_bytes(self, data: bytes) -> None:
         """Send one binary message."""
 
+    def pause_reading(self) -> None:
+        """Receive nothing more for now; a little that was on its way may still come."""
+
+    def resume_reading(self) -> None:
+        """Receive again."""
+
     def ping(self) -> None:
         """Ask for a sign of life; it arrives as `heard`."""
 

@@ -165,6 +165,14 @@ class Socket(WSListener):
     def send_bytes(self, data: bytes) -> None:
         self._write(frame_header(_BINARY, len(data)) + data)
 
+    def pause_reading(self) -> None:
+        if self._ws is not None:
+            self._ws.underlying_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        if self._ws is not None:
+            self._ws.underlying_transport.resume_reading()
+
     def ping(self) -> None:
         if self._ws is not None:
             self._ws.send_ping()

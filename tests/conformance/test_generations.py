@@ -5,65 +5,19 @@ Numbers are cases of the wire protocol §18; what is new in which generation is 
 
 from __future__ import annotations
 
-import asyncio
 import json
-import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.support.clients import Start, ask, bound, fetch, names
 from tests.support.engine import RunningEngine
-from tests.support.published import CLIENTS, PublishedClient, published_client
+from tests.support.published import CLIENTS
 from tests.support.relay import Relay
 from tests.support.waiting import until
 
 NEWEST = ("py-0.25.0", "js-0.22.1")
 OLDER = ("py-0.11.6", "js-0.11.6", "js-0.11.2")
 
-Start = Callable[..., Awaitable[PublishedClient]]
-
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-async def start(engine: RunningEngine, tmp_path: Path) -> AsyncIterator[Start]:
-    """Start a client by its kind; its functions are there when this returns."""
-    running: list[PublishedClient] = []
-
-    async def start(kind: str, url: str = "") -> PublishedClient:
-        client = published_client(kind, url or engine.url, tmp_path)
-        running.append(client)
-        await until(lambda: f"{kind}::events" in engine.core.registry, "it has registered", 30)
-        await until(lambda: f"{kind}::on-state" in bound(engine), "it has bound its triggers")
-        await until(lambda: names(engine).count(kind) == 1, "it has said who it is")
-        return client
-
-    yield start
-    codes = await asyncio.gather(*(asyncio.to_thread(client.close) for client in running))
-    assert set(codes) <= {0}
-
-
-def bound(engine: RunningEngine) -> set[str]:
-    return {trigger.function_id for trigger in engine.core.triggers}
-
-
-def names(engine: RunningEngine) -> list[str]:
-    return [session.name for session in engine.core.sessions.values()]
-
-
-async def ask(client: PublishedClient, function_id: str, payload: Any = None, **more: Any) -> Any:
-    return await asyncio.to_thread(client.call, function_id, payload, **more)
-
-
-async def fetch(url: str, body: Any = None) -> tuple[int, Any]:
-    def request() -> tuple[int, Any]:
-        data = None if body is None else json.dumps(body).encode()
-        asked = urllib.request.Request(url, data, {"content-type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=10) as response:
-            return response.status, response.read()
-
-    return await asyncio.to_thread(request)
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
@@ -134,12 +88,6 @@ async def test_wire_case_91_clients_come_back_after_a_restart(
     assert answer["result"]["n"] == 1
     status, _ = await fetch(f"{engine.http_url}/{kind}/greet/again", {})
     assert status == 201
-
-
-@pytest.fixture
-async def relay(engine: RunningEngine) -> AsyncIterator[Relay]:
-    async with Relay(*engine.app.address) as relay:
-        yield relay
 
 
 @pytest.mark.parametrize("kind", CLIENTS)

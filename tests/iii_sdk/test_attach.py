@@ -48,6 +48,10 @@ class InProcess:
     def send_bytes(self, data: bytes) -> None:
         raise AssertionError
 
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
     def ping(self) -> None: ...
 
     def close(self, code: int = 1000, reason: str = "") -> None:

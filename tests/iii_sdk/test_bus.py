@@ -133,3 +133,19 @@ async def test_the_log_is_written_here_too(engine, bus, caplog, wait_until):
     assert "careful {'count': 2}" in caplog.text
     assert "detail" in caplog.text
     assert "broken" in caplog.text
+
+
+async def test_wire_case_40_a_thousand_calls_at_once(engine, bus, serve):
+    """Their handlers wait at the same time, and each caller gets the answer to its own call."""
+    worker = Worker("slow")
+
+    @worker.function("slow::echo")
+    async def echo(number: int) -> int:
+        await asyncio.sleep(0.1)
+        return number
+
+    await serve(worker)
+    began = asyncio.get_running_loop().time()
+    answers = await asyncio.gather(*(bus.call("slow::echo", n) for n in range(1000)))
+    assert answers == list(range(1000))
+    assert asyncio.get_running_loop().time() - began < 2

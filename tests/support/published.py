@@ -24,7 +24,7 @@ class PublishedClient:
     ) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("III_", "OTEL_"))}
         environment["III_URL"] = url  # where the Python client sends its telemetry
-        self._log = (folder / f"{name}.log").open("w+")
+        self._log = (folder / f"{name or 'nameless'}.log").open("w+")
         self._process = subprocess.Popen(
             [*command, url, name, *arguments],
             stdin=subprocess.PIPE,
@@ -102,8 +102,11 @@ CLIENTS: Final = {
 }
 
 
-def published_client(kind: str, url: str, folder: Path) -> PublishedClient:
-    """A client of `CLIENTS`; its worker's name and the prefix of its function ids are `kind`."""
+def published_client(kind: str, url: str, folder: Path, name: str | None = None) -> PublishedClient:
+    """A client of `CLIENTS`; `kind` is the prefix of its function ids and its worker's name.
+
+    With an empty `name` the worker takes the client's default.
+    """
     where, version = CLIENTS[kind]
     if where == "python":
         python = sys.executable
@@ -118,4 +121,4 @@ def published_client(kind: str, url: str, folder: Path) -> PublishedClient:
         if os.environ.get("CI"):
             raise AssertionError(f"the client {kind} is missing: run `make setup`")
         pytest.skip(f"the client {kind} is not installed: run `make setup`")
-    return PublishedClient(command, url, kind, folder, kind)
+    return PublishedClient(command, url, kind if name is None else name, folder, kind)

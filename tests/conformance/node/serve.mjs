@@ -1,13 +1,22 @@
 // What the workers of the conformance tests do, with whichever client they are given. Commands come
 // on stdin, answers go to stdout, one JSON value per line.
 // Arguments: address, name of the worker, prefix of its function ids.
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+
+// Bytes that no shift or swap leaves the same.
+function pattern(start, size) {
+  const bytes = Buffer.alloc(size + 4)
+  for (let n = 0; n * 4 < size; n++) bytes.writeUInt32BE(start + n, n * 4)
+  return bytes.subarray(0, size)
+}
 
 export async function serve({ TriggerAction, http, registerWorker }) {
   console.log = console.info = console.debug = console.error // stdout is for answers only
 
   const [url, workerName = 'node-worker', prefix = 'node'] = process.argv.slice(2)
-  const iii = registerWorker(url, { workerName })
+  const iii = registerWorker(url, workerName ? { workerName } : {})
 
   iii.registerFunction(`${prefix}::echo`, async (data) => data)
   iii.registerFunction(`${prefix}::relay`, async ({ function_id, payload }) =>
@@ -15,6 +24,46 @@ export async function serve({ TriggerAction, http, registerWorker }) {
   )
   iii.registerFunction(`${prefix}::fail`, async () => {
     throw new Error('it broke')
+  })
+  // Write so many bytes into the channel, in pieces of 100 kB; their digest.
+  iii.registerFunction(`${prefix}::pour`, async ({ writer, size }) => {
+    const digest = createHash('sha256')
+    for (let start = 0; start < size; start += 100_000) {
+      const piece = pattern(start, Math.min(100_000, size - start))
+      digest.update(piece)
+      if (!writer.stream.write(piece)) await once(writer.stream, 'drain')
+    }
+    writer.stream.end()
+    return digest.digest('hex')
+  })
+  // Read the channel to its end; how many bytes came, and their digest.
+  const drink = async (reader) => {
+    const digest = createHash('sha256')
+    let size = 0
+    for await (const piece of reader.stream) {
+      digest.update(piece)
+      size += piece.length
+    }
+    return { size, sha256: digest.digest('hex') }
+  }
+  iii.registerFunction(`${prefix}::drink`, async ({ reader }) => drink(reader))
+  iii.registerFunction(`${prefix}::upload`, async ({ request_body }) => ({ body: await drink(request_body) }))
+  iii.registerTrigger({
+    type: 'http',
+    function_id: `${prefix}::upload`,
+    config: { api_path: `${prefix}/upload`, http_method: 'POST' },
+  })
+  iii.registerFunction(`${prefix}::download`, async ({ query_params, response }) => {
+    const body = pattern(0, Number(query_params.size))
+    const sha256 = createHash('sha256').update(body).digest('hex')
+    const headers = { 'content-type': 'application/octet-stream', 'x-sha256': sha256 }
+    response.sendMessage(JSON.stringify({ type: 'set_headers', headers }))
+    response.stream.end(body)
+  })
+  iii.registerTrigger({
+    type: 'http',
+    function_id: `${prefix}::download`,
+    config: { api_path: `${prefix}/download`, http_method: 'GET' },
   })
   iii.registerFunction(`${prefix}::greet`, async (request) => ({
     status_code: 201,

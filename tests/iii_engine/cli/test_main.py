@@ -29,7 +29,7 @@ def usage_error(*arguments: str) -> None:
     assert caught.value.code == 2
 
 
-def test_the_version_is_that_of_the_distribution(capsys: Output) -> None:
+def test_modules_case_124_the_version_is_that_of_the_distribution(capsys: Output) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["-v"])
     assert caught.value.code == 0

@@ -112,13 +112,13 @@ def test_events_carry_context_and_metadata(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"0", b"null", b'""', b"{}", b"true", b'"false"'])
-def test_anything_but_false_lets_an_event_pass(desk: Desk, answer: bytes) -> None:
+def test_wire_case_63_anything_but_false_lets_an_event_pass(desk: Desk, answer: bytes) -> None:
     desk.answering("asked", answer)
     desk.deliver("a:1", trigger=desk.bind("c", "f", "asked"))
     assert desk.heard == ["asked a:1", "a:1"]
 
 
-def test_false_holds_an_event_back(desk: Desk) -> None:
+def test_wire_case_63_false_holds_an_event_back(desk: Desk) -> None:
     desk.answering("asked", b" false\n")
     trigger = desk.bind("c", "f", "asked")
     desk.deliver("a:1", "a:2", trigger=trigger)
@@ -126,7 +126,7 @@ def test_false_holds_an_event_back(desk: Desk) -> None:
     assert desk.fanout.waiting(trigger) == 0
 
 
-def test_a_failing_condition_holds_an_event_back(
+def test_wire_case_63_a_failing_condition_holds_an_event_back(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk.answering("asked", None)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 import urllib.request
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,7 +18,13 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
-from iii_engine.net.websocket import STALL_SECONDS, SWEEP_SECONDS, Limits, WorkerListener
+from iii_engine.net.websocket import (
+    PING_SECONDS,
+    STALL_SECONDS,
+    SWEEP_SECONDS,
+    Limits,
+    WorkerListener,
+)
 
 
 class Server:
@@ -247,6 +254,28 @@ async def test_silent_workers_are_closed() -> None:
     peer.sweep(ping=False)
     assert await closed(ws) == 1008
     await server.listener.close()
+
+
+async def test_wire_case_11_the_kernel_notices_a_vanished_host(server: Server) -> None:
+    """Within a minute of the first byte that nobody acknowledges, at the latest that of a ping."""
+    async with await server.worker():
+        (peer,) = server.listener.sockets
+        assert peer.transport is not None
+        sock = peer.transport.underlying_transport.get_extra_info("socket")
+        timeout = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert timeout / 1000 + PING_SECONDS + SWEEP_SECONDS <= 90
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+async def test_wire_case_33_an_unknown_function_at_once(server: Server) -> None:
+    call = {"type": "invokefunction", "invocation_id": "i", "function_id": "no::such"}
+    async with await server.worker() as ws:
+        took = []
+        for _ in range(5):
+            began = time.monotonic()
+            assert (await ask(ws, call))["error"]["code"] == "function_not_found"
+            took.append(time.monotonic() - began)
+    assert min(took) < 0.1
 
 
 async def test_wire_case_45_a_worker_that_stops_reading_is_closed(server: Server) -> None:

@@ -27,7 +27,7 @@ async def failure(worker: RawWorker, function_id: str, data: Any = None) -> tupl
     return caught.value.code, caught.value.message
 
 
-async def test_wire_case_81_a_call_becomes_a_signed_request(
+async def test_wire_case_81_and_modules_case_123_a_call_becomes_a_signed_request(
     worker: RawWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_SIGNING_KEY", "k-1")
@@ -275,7 +275,7 @@ async def test_stopping_the_engine_ends_calls_under_way() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])
-async def test_wire_case_82_private_addresses_are_never_connected_to(
+async def test_wire_case_82_and_modules_case_122_private_addresses_are_never_connected_to(
     strict: RunningEngine, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with (

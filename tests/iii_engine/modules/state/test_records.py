@@ -58,7 +58,7 @@ def test_null_is_a_value(desk: Desk) -> None:
         ("state::transact", {}, "ops"),
     ],
 )
-def test_bad_input_is_refused_by_the_name_of_the_field(
+def test_modules_case_20_bad_input_is_refused_by_the_name_of_the_field(
     desk: Desk, function_id: str, payload: object, field: str
 ) -> None:
     with pytest.raises(BusError) as caught:

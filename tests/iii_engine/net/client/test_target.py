@@ -44,7 +44,7 @@ def test_what_is_no_plain_web_address_is_refused(url: str) -> None:
     assert refusal(url, OPEN) == "Invalid URL"
 
 
-def test_https_is_required_unless_told_otherwise() -> None:
+def test_modules_case_122_https_is_required_unless_told_otherwise() -> None:
     assert refusal("http://example.com/", Security()) == "HTTPS is required"
     assert refusal("ftp://example.com/", Security()) == "HTTPS is required"
     assert read_target("http://example.com/", OPEN).origin.port == 80
