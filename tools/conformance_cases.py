@@ -29,8 +29,6 @@ LATER: Final = {
         *range(86, 103),  # queues
         110,  # cron locks in Redis
         *range(111, 119),  # observability
-        119,  # exec
-        120,
         121,  # bridge
         *range(128, 131),  # projects and managed workers
         *range(131, 137),  # sandbox
