@@ -17,6 +17,10 @@ class StoreError(Exception):
     """The store could not do it: disk full, closed, locked by another engine, corrupt."""
 
 
+class ServerLost(StoreError):
+    """The server behind a store does not answer; what was asked may be asked again."""
+
+
 class Transaction(Protocol):
     """A consistent view with this transaction's own writes; nothing is visible before commit."""
 
@@ -57,6 +61,9 @@ class Store(Protocol):
         `done(None, error)` and leaves nothing behind. When the commit fails, all that shared it
         get that error, for they may have seen each other's writes. `done` runs on the event loop,
         in the order of the writes; a store in memory calls it before `write` returns.
+
+        `work` must be repeatable: a store behind a network runs it again while it fetches what it
+        reads, and once more when another engine was faster.
         """
         ...
 

@@ -33,7 +33,7 @@ async def test_modules_case_16_what_was_written_is_there_after_a_restart(file: P
     await put(store, "state/s", "b", "a")
     await store.close()
     again = await opened(file)
-    assert keys(again, "state/s") == ["b", "a"]
+    assert await keys(again, "state/s") == ["b", "a"]
     await again.close()
 
 
@@ -45,7 +45,7 @@ async def test_modules_case_16_closing_waits_for_what_was_submitted(file: Path) 
     await store.close()
     assert all(answer.done() for answer in answers)
     again = await opened(file)
-    assert len(keys(again, "s")) == len(answers)
+    assert len(await keys(again, "s")) == len(answers)
     await again.close()
 
 
@@ -102,14 +102,14 @@ async def test_modules_case_18_what_can_be_read_of_a_corrupt_file_is_kept(
     damage(file, last_leaf(file))
     with caplog.at_level(logging.ERROR, "iii.storage"):
         store = await opened(file)
-    assert keys(store, "a") == [f"k{n}" for n in range(500)]
-    assert 450 < len(keys(store, "b")) < 500
+    assert await keys(store, "a") == [f"k{n}" for n in range(500)]
+    assert 450 < len(await keys(store, "b")) < 500
     await put(store, "b", "new")
     await store.close()
     (aside,) = file.parent.glob("store.db.corrupt-*[0-9]")
     assert aside.name in caplog.text
     again = await opened(file)
-    assert keys(again, "b")[-1] == "new"
+    assert (await keys(again, "b"))[-1] == "new"
     await again.close()
 
 
@@ -150,11 +150,11 @@ async def test_a_torn_end_of_the_log_loses_nothing_before_it(tmp_path: Path) -> 
     log[end - 2000 :] = os.urandom(3000)
     (copy / "store.db-wal").write_bytes(log)
     torn = await opened(copy / "store.db")
-    assert keys(torn, "s") == [str(number) for number in range(19)]
+    assert await keys(torn, "s") == [str(number) for number in range(19)]
     await put(torn, "s", "next")
     await torn.close()
     again = await opened(copy / "store.db")
-    assert keys(again, "s")[-1] == "next"
+    assert (await keys(again, "s"))[-1] == "next"
     await again.close()
 
 
@@ -172,10 +172,10 @@ async def test_a_full_disk_is_told_to_everybody_and_passes(file: Path) -> None:
     assert isinstance(done[1], StoreError)
     assert "full" in str(done[1])
     kept = [key for key, answer in zip(("small", "big", "after"), done, strict=True) if not answer]
-    assert keys(store, "s") == ["before", *kept]
+    assert await keys(store, "s") == ["before", *kept]
     store._writer.execute("PRAGMA max_page_count = 100000").fetchall()
     await put(store, "s", "later", value=big)
-    assert keys(store, "s") == ["before", *kept, "later"]
+    assert await keys(store, "s") == ["before", *kept, "later"]
     await store.close()
 
 
@@ -194,9 +194,9 @@ async def test_a_commit_that_fails_is_told_to_everybody_in_it(
         done = await asyncio.gather(*answers, return_exceptions=True)
     assert all(isinstance(answer, StoreError) for answer in done)
     assert "the disk is gone" in str(done[0])
-    assert keys(store, "s") == ["before"]
+    assert await keys(store, "s") == ["before"]
     await put(store, "s", "after")
-    assert keys(store, "s") == ["before", "after"]
+    assert await keys(store, "s") == ["before", "after"]
     await store.close()
 
 
@@ -217,7 +217,7 @@ async def test_what_a_work_refused_to_do_after_seeing_what_a_failed_commit_undid
         answers = [submit(store, lambda t: t.put("s", "k", b"1")), submit(store, refuse)]
         done = await asyncio.gather(*answers, return_exceptions=True)
     assert [type(answer) for answer in done] == [StoreError, StoreError]
-    assert keys(store, "s") == []
+    assert await keys(store, "s") == []
     await store.close()
 
 
@@ -235,7 +235,7 @@ async def test_a_name_that_is_no_unicode_fails_alone(file: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         await failed
     await last
-    assert keys(store, "s") == ["first", "last"]
+    assert await keys(store, "s") == ["first", "last"]
     await store.close()
 
 
@@ -288,7 +288,7 @@ async def test_relaxed_does_not_wait_for_the_disk(file: Path) -> None:
     await store.close()
     store = await opened(file)
     assert store._writer.execute("PRAGMA synchronous").get == 2
-    assert keys(store, "s") == ["k"]
+    assert await keys(store, "s") == ["k"]
     await store.close()
 
 

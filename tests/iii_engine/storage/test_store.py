@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.iii_engine.storage.writing import keys, put, submit
+from tests.iii_engine.storage.writing import keys, look, put, submit
 
 from iii_engine.storage.base import Store, StoreError, Transaction
 
@@ -15,16 +15,16 @@ ODD_NAMES = ["", "a/b", "ä", "\x00", "x\x00y", "😀", "\U0010ffff", "'; DROP T
 
 
 async def test_a_missing_key_is_none(store: Store) -> None:
-    assert store.read(lambda t: t.get("s", "k")) is None
-    assert store.read(lambda t: t.count("s")) == 0
-    assert keys(store, "s") == []
+    assert await look(store, lambda t: t.get("s", "k")) is None
+    assert await look(store, lambda t: t.count("s")) == 0
+    assert await keys(store, "s") == []
 
 
 async def test_reads_see_what_was_acknowledged(store: Store) -> None:
     for number in range(5):
         value = b"%d" % number
         await submit(store, lambda t, value=value: t.put("s", "k", value))
-        assert store.read(lambda t: t.get("s", "k")) == value
+        assert await look(store, lambda t: t.get("s", "k")) == value
 
 
 async def test_works_run_in_order_and_see_each_other(store: Store) -> None:
@@ -43,34 +43,38 @@ async def test_works_run_in_order_and_see_each_other(store: Store) -> None:
 async def test_items_keep_the_order_of_insertion(store: Store) -> None:
     await put(store, "s", "b", "a", "c")
     await put(store, "s", "b", value=b"2")
-    assert store.read(lambda t: list(t.items("s"))) == [("b", b"2"), ("a", b"1"), ("c", b"1")]
+    assert await look(store, lambda t: list(t.items("s"))) == [
+        ("b", b"2"),
+        ("a", b"1"),
+        ("c", b"1"),
+    ]
     await submit(store, lambda t: t.delete("s", "b"))
     await put(store, "s", "b")
-    assert keys(store, "s") == ["a", "c", "b"]
+    assert await keys(store, "s") == ["a", "c", "b"]
 
 
 async def test_items_in_pages(store: Store) -> None:
     await put(store, "s", "x1", "y1", "x2", "x3", "y2")
 
-    def page(**which: object) -> list[str]:
-        return store.read(lambda t: [key for key, _ in t.items("s", **which)])  # type: ignore[arg-type]
+    async def page(**which: object) -> list[str]:
+        return await look(store, lambda t: [key for key, _ in t.items("s", **which)])  # type: ignore[arg-type]
 
-    assert page(prefix="x") == ["x1", "x2", "x3"]
-    assert page(prefix="x", limit=1, offset=1) == ["x2"]
-    assert page(offset=3) == ["x3", "y2"]
-    assert page(limit=0) == []
-    assert page(offset=9) == []
+    assert await page(prefix="x") == ["x1", "x2", "x3"]
+    assert await page(prefix="x", limit=1, offset=1) == ["x2"]
+    assert await page(offset=3) == ["x3", "y2"]
+    assert await page(limit=0) == []
+    assert await page(offset=9) == []
 
 
 async def test_spaces_are_those_with_items(store: Store) -> None:
     await put(store, "a/2", "k")
     await put(store, "a/1", "k", "l")
     await put(store, "b", "k")
-    assert store.read(lambda t: t.spaces()) == ["a/1", "a/2", "b"]
-    assert store.read(lambda t: t.spaces("a/")) == ["a/1", "a/2"]
-    assert store.read(lambda t: t.spaces("c")) == []
+    assert await look(store, lambda t: t.spaces()) == ["a/1", "a/2", "b"]
+    assert await look(store, lambda t: t.spaces("a/")) == ["a/1", "a/2"]
+    assert await look(store, lambda t: t.spaces("c")) == []
     await submit(store, lambda t: t.delete("a/2", "k"))
-    assert store.read(lambda t: t.spaces("a/")) == ["a/1"]
+    assert await look(store, lambda t: t.spaces("a/")) == ["a/1"]
 
 
 async def test_delete_says_whether_there_was_one(store: Store) -> None:
@@ -84,24 +88,24 @@ async def test_delete_space(store: Store) -> None:
     await put(store, "t", "a")
     assert await submit(store, lambda t: t.delete_space("s")) == 2
     assert await submit(store, lambda t: t.delete_space("s")) == 0
-    assert store.read(lambda t: t.spaces()) == ["t"]
+    assert await look(store, lambda t: t.spaces()) == ["t"]
 
 
 async def test_any_text_is_a_name(store: Store) -> None:
     for name in ODD_NAMES:
         await put(store, name, *ODD_NAMES)
     for name in ODD_NAMES:
-        assert keys(store, name) == ODD_NAMES
-        assert store.read(lambda t, name=name: t.get(name, name)) == b"1"
-    assert store.read(lambda t: t.spaces()) == sorted(ODD_NAMES)
-    top = store.read(lambda t: [key for key, _ in t.items("", prefix="\U0010ffff")])
+        assert await keys(store, name) == ODD_NAMES
+        assert await look(store, lambda t, name=name: t.get(name, name)) == b"1"
+    assert await look(store, lambda t: t.spaces()) == sorted(ODD_NAMES)
+    top = await look(store, lambda t: [key for key, _ in t.items("", prefix="\U0010ffff")])
     assert top == ["\U0010ffff"]
 
 
 async def test_values_are_any_bytes(store: Store) -> None:
     for value in (b"", b"\x00\xff", b"x" * 3_000_000):
         await put(store, "s", "k", value=value)
-        assert store.read(lambda t: t.get("s", "k")) == value
+        assert await look(store, lambda t: t.get("s", "k")) == value
 
 
 async def test_a_failing_work_undoes_only_itself(store: Store) -> None:
@@ -119,8 +123,8 @@ async def test_a_failing_work_undoes_only_itself(store: Store) -> None:
     with pytest.raises(KeyError):
         await failed
     await last
-    assert keys(store, "s") == ["kept", "last"]
-    assert keys(store, "other") == ["k"]
+    assert await keys(store, "s") == ["kept", "last"]
+    assert await keys(store, "other") == ["k"]
 
 
 async def test_a_work_sees_its_own_writes(store: Store) -> None:
@@ -145,15 +149,19 @@ async def test_a_work_sees_its_own_writes(store: Store) -> None:
         assert t.spaces() == ["gone", "s"]
 
     await submit(store, work)
-    assert store.read(lambda t: list(t.items("s"))) == [("b", b"2"), ("d", b"1"), ("a", b"3")]
-    assert keys(store, "gone") == ["z"]
+    assert await look(store, lambda t: list(t.items("s"))) == [
+        ("b", b"2"),
+        ("d", b"1"),
+        ("a", b"3"),
+    ]
+    assert await keys(store, "gone") == ["z"]
 
 
 async def test_a_closed_store_refuses(store: Store) -> None:
     await put(store, "s", "k")
     await store.close()
     with pytest.raises(StoreError, match="closed"):
-        store.read(lambda t: t.get("s", "k"))
+        await look(store, lambda t: t.get("s", "k"))
     with pytest.raises(StoreError, match="closed"):
         await submit(store, lambda t: t.put("s", "k", b"2"))
 

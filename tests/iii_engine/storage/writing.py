@@ -1,4 +1,4 @@
-"""Waiting for what a store was asked to write."""
+"""Waiting for what a store was asked to write or to read."""
 
 from __future__ import annotations
 
@@ -14,15 +14,25 @@ T = TypeVar("T")
 def submit(store: Store, work: Callable[[Transaction], T]) -> asyncio.Future[T]:
     """What `work` returns or raises, once the store says it is done."""
     answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    store.write(work, _done(answer))
+    return answer
 
+
+def look(store: Store, work: Callable[[Transaction], T]) -> asyncio.Future[T]:
+    """What read-only `work` returns or raises, over what is committed."""
+    answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+    store.query(work, _done(answer))
+    return answer
+
+
+def _done(answer: asyncio.Future[T]) -> Callable[[T | None, BaseException | None], None]:
     def done(result: T | None, error: BaseException | None) -> None:
         if error is not None:
             answer.set_exception(error)
         else:
             answer.set_result(result)  # type: ignore[arg-type]
 
-    store.write(work, done)
-    return answer
+    return done
 
 
 async def put(store: Store, space: str, *keys: str, value: bytes = b"1") -> None:
@@ -35,5 +45,6 @@ async def put(store: Store, space: str, *keys: str, value: bytes = b"1") -> None
     await submit(store, work)
 
 
-def keys(store: Store, space: str) -> list[str]:
-    return store.read(lambda t: [key for key, _ in t.items(space)])
+async def keys(store: Store, space: str) -> list[str]:
+    """The keys of a space in their order."""
+    return await look(store, lambda t: [key for key, _ in t.items(space)])

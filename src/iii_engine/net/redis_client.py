@@ -1,0 +1,69 @@
+"""Connections to Redis, and its failures in our words."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from iii_engine.extras import need
+from iii_engine.net.server_url import CONNECT_SECONDS, masked
+from iii_engine.storage.base import ServerLost, StoreError
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+#: Seconds without an answer after which a connection is given up.
+ANSWER_SECONDS: Final = 5.0
+
+
+def make_redis(url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> Redis:
+    """A client that connects when it is used and never tries again by itself.
+
+    Raises `MissingExtra`, or `StoreError` for an address that is none.
+    """
+    need("redis", "an adapter 'redis'")
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    try:
+        return Redis.from_url(
+            url,
+            protocol=2,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=answer_seconds,
+            socket_connect_timeout=CONNECT_SECONDS,
+        )
+    except ValueError as error:
+        raise StoreError(f"{masked(url)} is no address of a Redis server: {error}") from None
+
+
+async def open_redis(url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> Redis:
+    """A client whose server has answered. Raises as `make_redis`, and `StoreError`."""
+    client = make_redis(url, answer_seconds=answer_seconds)
+    try:
+        with told(url):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await client.ping()
+    except BaseException:
+        await client.aclose()
+        raise
+    return client
+
+
+@contextmanager
+def told(url: str) -> Iterator[None]:
+    """Failures of Redis as `ServerLost` or `StoreError` that name the server."""
+    import redis
+
+    try:
+        yield
+    except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+        raise StoreError(f"Redis at {masked(url)} refuses the login: {error}") from None
+    except (redis.ConnectionError, redis.TimeoutError, TimeoutError, OSError) as error:
+        reason = str(error).strip(" .") or "no answer"
+        raise ServerLost(f"Redis at {masked(url)} cannot be reached: {reason}") from None
+    except redis.RedisError as error:
+        raise StoreError(f"Redis at {masked(url)}: {error}") from None

@@ -1,0 +1,1 @@
+"""Spaces as hashes of a Redis server."""

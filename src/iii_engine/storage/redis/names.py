@@ -1,0 +1,31 @@
+"""Which keys of Redis the spaces are."""
+
+from __future__ import annotations
+
+import re
+
+#: The order of insertion of a hash is in a sorted set of this name and the hash's.
+ORDER = b"iii:order:"
+
+
+class Names:
+    """Spaces that begin with `space` are hashes whose keys begin with `key` instead."""
+
+    def __init__(self, space: str, key: str) -> None:
+        self._space = space
+        self._key = key
+
+    def hash_of(self, space: str) -> bytes:
+        assert space.startswith(self._space)
+        return (self._key + space[len(self._space) :]).encode()
+
+    def order_of(self, space: str) -> bytes:
+        return ORDER + self.hash_of(space)
+
+    def space_of(self, key: bytes) -> str:
+        return self._space + key.decode()[len(self._key) :]
+
+    def pattern(self, prefix: str) -> bytes:
+        """What SCAN takes for the spaces that begin so."""
+        begin = prefix if len(prefix) > len(self._space) else self._space
+        return re.sub(rb"([*?\[\]\\^])", rb"\\\1", self.hash_of(begin)) + b"*"

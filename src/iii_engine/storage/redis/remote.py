@@ -1,0 +1,139 @@
+"""The server side of a store over Redis: one server, or one primary with replicas of its own.
+
+What is acknowledged is as durable as the server was told to keep it (`appendfsync`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+from iii_engine.net.redis_client import open_redis, told
+from iii_engine.net.server_url import masked
+from iii_engine.storage.base import StoreError
+from iii_engine.storage.buffer import Write
+from iii_engine.storage.reads import Count, Found, Item, Page, Read, Spaces, Value
+from iii_engine.storage.redis import scripts
+from iii_engine.storage.redis.names import Names
+
+Argument: TypeAlias = str | bytes | int
+
+#: How long Redis remembers the latest commit of an engine, in seconds.
+TOKEN_SECONDS: Final = 600
+
+
+class RedisRemote:
+    """See `Remote`. Everything is atomic, whatever it spans."""
+
+    joint: Final = True
+
+    def __init__(self, url: str, names: Names) -> None:
+        self._url = url
+        self._names = names
+        self.name = f"Redis at {masked(url)}"
+
+    async def open(self) -> None:
+        self._redis = await open_redis(self._url)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    def check(self, reads: set[Read], writes: list[Write]) -> None:
+        """Nothing is too much."""
+
+    # -- fetching --------------------------------------------------------------------------------
+
+    async def fetch(self, reads: Sequence[Read]) -> list[Found]:
+        """What is no listing of spaces is read at one moment."""
+        with told(self._url):
+            pipeline = self._redis.pipeline(transaction=True)
+            for read in reads:
+                match read:
+                    case Item(space, key):
+                        pipeline.hget(self._names.hash_of(space), key)
+                    case Page():
+                        pipeline.eval(scripts.PAGE, 0, *self._page(read))
+                    case Count(space):
+                        pipeline.hlen(self._names.hash_of(space))
+            answers = iter(await pipeline.execute(raise_on_error=False) if len(pipeline) else ())
+            return [
+                Found(await self._scan(read))
+                if isinstance(read, Spaces)
+                else self._found(read, next(answers))
+                for read in reads
+            ]
+
+    def _found(self, read: Read, answer: Any) -> Found:
+        if isinstance(answer, Exception):
+            return Found(None, refused=StoreError(f"{self.name}: {answer}"))
+        if isinstance(read, Page):
+            return Found([(key.decode(), value) for key, value in _pairs(answer)])
+        return Found(answer)
+
+    async def _scan(self, read: Spaces) -> list[str]:
+        """Redis may name a key twice, and those of other types are not ours."""
+        pattern = self._names.pattern(read.prefix)
+        keys = {key async for key in self._redis.scan_iter(pattern, count=1000, _type="hash")}
+        return sorted(map(self._names.space_of, keys))
+
+    def _page(self, read: Page) -> tuple[bytes, bytes, bytes, int, int]:
+        names, limit = self._names, -1 if read.limit is None else read.limit
+        prefix = read.prefix.encode()
+        return names.hash_of(read.space), names.order_of(read.space), prefix, read.offset, limit
+
+    # -- committing ------------------------------------------------------------------------------
+
+    async def commit(self, token: str, reads: Mapping[Read, Found], writes: list[Write]) -> bool:
+        """One script checks all and writes all."""
+        from redis.exceptions import NoScriptError
+
+        engine, _, number = token.partition(":")
+        arguments: list[Argument] = [f"iii:commit:{engine}", number, TOKEN_SECONDS]
+        for read, found in reads.items():
+            arguments += self._check(read, found.value)
+        for write in writes:
+            arguments += self._write(write)
+        with told(self._url):
+            try:
+                done = await self._redis.evalsha(_COMMIT_SHA, 1, *arguments)
+            except NoScriptError:
+                done = await self._redis.eval(scripts.COMMIT, 1, *arguments)
+        return bool(done == 1)
+
+    def _check(self, read: Read, value: Value) -> tuple[Argument, ...]:
+        match read:
+            case Item(space, key):
+                digest = hashlib.sha1(value).hexdigest() if isinstance(value, bytes) else ""
+                return "item", self._names.hash_of(space), key, digest
+            case Page():
+                items = cast("list[tuple[str, bytes]]", value)
+                return "page", *self._page(read), _digest(items)
+            case Count(space):
+                return "count", self._names.hash_of(space), cast("int", value)
+            case Spaces(prefix):
+                hashes = [self._names.hash_of(space) for space in cast("list[str]", value)]
+                return "hashes", self._names.pattern(prefix), len(hashes), *hashes
+
+    def _write(self, write: Write) -> tuple[Argument, ...]:
+        space, key, value = write
+        names = self._names.hash_of(space), self._names.order_of(space)
+        if key is None:
+            return "drop", *names
+        return ("delete", *names, key) if value is None else ("put", *names, key, value)
+
+
+def _pairs(flat: list[bytes]) -> zip[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _digest(items: list[tuple[str, bytes]]) -> str:
+    """As the script makes it: each part behind its length in bytes."""
+    made = hashlib.sha1()
+    for key, value in items:
+        for part in (key.encode(), value):
+            made.update(b"%d:" % len(part) + part)
+    return made.hexdigest()
+
+
+_COMMIT_SHA: Final = hashlib.sha1(scripts.COMMIT.encode()).hexdigest()

@@ -1,0 +1,270 @@
+"""A store behind a network, by optimistic transactions.
+
+Works are pure functions over a `Transaction`. They run here, over what was fetched from the
+server; then one request applies what they wrote, provided that what they read is unchanged. If it
+is not, everything is fetched anew and the works run again. What one server has to bring for that
+is a `Remote`: fetch and commit.
+
+All works that come while one commit is under way share the next, in order, so a hot key costs no
+conflicts within an engine, and the trip to the server is paid once for many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import count
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
+
+from iii_engine.storage.base import ServerLost, StoreError, Transaction
+from iii_engine.storage.buffer import Write
+from iii_engine.storage.goes import Go, Job, Part, look, run
+from iii_engine.storage.pump import Pump
+from iii_engine.storage.reads import Found, Read, Record
+
+log = logging.getLogger("iii.storage")
+
+T = TypeVar("T")
+Done: TypeAlias = Callable[[T | None, BaseException | None], None]
+
+#: Seconds that a call waits for a server that is away before it fails.
+PATIENCE: Final = 5.0
+#: Goes at a batch, at least, before other engines are said to change too much.
+GOES: Final = 10
+#: Rounds of fetching for one go; a work that reads what it has just read takes one each.
+MAX_ROUNDS: Final = 300
+
+
+class Remote(Protocol):
+    """The server side of a store. Methods raise `ServerLost` when they may be tried again."""
+
+    #: For messages: which server, without a password.
+    name: str
+    #: Whether one commit can span records. If not, each record that was written is one commit.
+    joint: bool
+
+    async def open(self) -> None:
+        """Raises `StoreError` when the server cannot be used."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def fetch(self, reads: Sequence[Read]) -> list[Found]: ...
+
+    async def commit(self, token: str, reads: Mapping[Read, Found], writes: list[Write]) -> bool:
+        """Write if what was read is unchanged; False when something is not.
+
+        A commit with a token that was committed already is True and does nothing. Raises
+        `StoreError` for what the server refuses; nothing was written then.
+        """
+        ...
+
+    def check(self, reads: set[Read], writes: list[Write]) -> None:
+        """Raises `BusError` for a work that this server cannot do whole. Only if not `joint`."""
+        ...
+
+
+class RemoteStore:
+    """A `Store` over a `Remote`."""
+
+    def __init__(self, remote: Remote, *, patience: float = PATIENCE) -> None:
+        self._remote = remote
+        self._patience = patience
+        self._open = False
+        self._instance = uuid.uuid4().hex
+        self._commits = count(1)
+        self._writes: Pump[Job] = Pump(self._settle)
+        self._queries: Pump[Job] = Pump(self._answer)
+
+    @property
+    def name(self) -> str:
+        return self._remote.name
+
+    async def open(self) -> None:
+        """Raises `StoreError` that names the server."""
+        await self._remote.open()
+        self._open = True
+
+    async def close(self) -> None:
+        """What was submitted is committed, or fails within the patience there is."""
+        if self._open:
+            self._open = False
+            await self._writes.drained()
+            await self._queries.drained()
+            await self._remote.close()
+
+    def write(self, work: Callable[[Transaction], T], done: Done[T]) -> None:
+        """See `Store.write`."""
+        self._submit(self._writes, work, done)
+
+    def query(self, work: Callable[[Transaction], T], done: Done[T]) -> None:
+        """See `Store.query`."""
+        self._submit(self._queries, work, done)
+
+    def _submit(self, pump: Pump[Job], work: Callable[[Transaction], Any], done: Done[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        problem = "the store is closed"
+        if self._open:
+            if pump.put(Job(work, done, loop.time() + self._patience)):
+                return
+            problem = f"too much waits for {self.name}"
+        loop.call_soon(done, None, StoreError(problem))
+
+    # -- queries ---------------------------------------------------------------------------------
+
+    async def _answer(self, jobs: list[Job]) -> int:
+        try:
+            await self._query(jobs, jobs[0].deadline)
+        except Exception as error:  # noqa: BLE001  (whoever asked gets it)
+            for job in jobs:
+                job.fail(error)
+        _tell(jobs)
+        return len(jobs)
+
+    async def _query(self, jobs: list[Job], deadline: float) -> None:
+        for number in count(1):
+            found: dict[Read, Found] = {}
+            rounds = 0
+            while (go := look(jobs, found)).missing:
+                rounds += 1
+                await self._fetch(go, found, rounds, deadline)
+            if rounds <= 1 or not self._remote.joint:
+                return  # what came with one request belongs together
+            if await self._commit(Part(go.used, []), deadline):
+                return
+            await self._give_way(number, deadline)
+
+    # -- writes ----------------------------------------------------------------------------------
+
+    async def _settle(self, jobs: list[Job]) -> int:
+        """Commit the works; where the server refuses that of several, of the first of them."""
+        while True:
+            try:
+                await self._write(jobs, jobs[0].deadline)
+            except Exception as error:  # noqa: BLE001  (whoever asked gets it)
+                open_ = [job for job in jobs if not job.settled]
+                if len(open_) > 1 and not isinstance(error, ServerLost):
+                    # One of them is to blame, and the others shall not suffer for it.
+                    jobs = jobs[: len(jobs) - (len(open_) + 1) // 2]
+                    continue
+                for job in open_:
+                    job.fail(error)
+            _tell(jobs)
+            return len(jobs)
+
+    async def _write(self, jobs: list[Job], deadline: float) -> None:
+        """Settle all these works."""
+        check = None if self._remote.joint else self._remote.check
+        rest = [job for job in jobs if not job.settled]
+        conflicts = 0
+        while rest:
+            found: dict[Read, Found] = {}
+            rounds = 0
+            while (go := run(rest, found, check)).missing:
+                rounds += 1
+                await self._fetch(go, found, rounds, deadline)
+            ran = rest[: go.ran]
+            if self._remote.joint:
+                again = await self._commit_whole(go, ran, deadline)
+            else:
+                again = await self._commit_apart(go, ran, deadline)
+            rest = again + rest[go.ran :]
+            if again:
+                conflicts += 1
+                await self._give_way(conflicts, deadline)
+
+    async def _commit_whole(self, go: Go, jobs: list[Job], deadline: float) -> list[Job]:
+        """The works that must run again: all or none."""
+        (part,) = go.whole()
+        if not await self._commit(part, deadline):
+            return jobs
+        for job in jobs:
+            job.settled = True
+        return []
+
+    async def _commit_apart(self, go: Go, jobs: list[Job], deadline: float) -> list[Job]:
+        """The works that must run again: those on records that another engine has changed."""
+        parts = go.by_record()
+        outcomes = await asyncio.gather(
+            *(self._commit(part, deadline) for part in parts), return_exceptions=True
+        )
+        changed: set[Record | None] = set()
+        failed: dict[Record | None, BaseException] = {}
+        for part, outcome in zip(parts, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                failed[part.record] = outcome
+            elif not outcome:
+                changed.add(part.record)
+        again = []
+        for job in jobs:
+            problem = next((failed[record] for record in job.records if record in failed), None)
+            if problem is not None:
+                job.fail(problem)
+            elif job.records & changed:
+                again.append(job)
+            else:
+                job.settled = True
+        return again
+
+    # -- the server ------------------------------------------------------------------------------
+
+    async def _fetch(self, go: Go, found: dict[Read, Found], rounds: int, deadline: float) -> None:
+        """Add what was missing to `found`."""
+        if rounds > MAX_ROUNDS:
+            raise StoreError(f"a transaction reads too much, step by step, for {self.name}")
+
+        def fetch() -> Awaitable[list[Found]]:
+            return self._remote.fetch(go.missing)
+
+        found.update(zip(go.missing, await self._patiently(fetch, deadline), strict=True))
+
+    async def _commit(self, part: Part, deadline: float) -> bool:
+        """False when something was changed by another. Trying again does nothing twice."""
+        if not part.writes and len(part.reads) <= 1:
+            return True
+        token = f"{self._instance}:{next(self._commits)}"
+
+        def commit() -> Awaitable[bool]:
+            return self._remote.commit(token, part.reads, part.writes)
+
+        try:
+            return await self._patiently(commit, deadline)
+        except ServerLost as error:
+            if not part.writes:
+                raise
+            raise ServerLost(f"{error}; it is not known whether the change was made") from error
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """Ask until there is an answer, at least once, and in growing distances."""
+        loop = asyncio.get_running_loop()
+        number = 0
+        while True:
+            try:
+                return await ask()
+            except ServerLost:
+                number += 1
+                if loop.time() >= deadline:
+                    raise
+                await _pause(number, at_most=0.5)
+
+    async def _give_way(self, conflicts: int, deadline: float) -> None:
+        """Let others finish. Raises `StoreError` when that was tried long enough."""
+        if conflicts >= GOES and asyncio.get_running_loop().time() >= deadline:
+            raise StoreError(f"others keep changing the same records of {self.name}")
+        await _pause(conflicts, at_most=0.05)
+
+
+async def _pause(number: int, at_most: float) -> None:
+    """Before trying again: longer each time, and by chance. In seconds."""
+    await asyncio.sleep(min(at_most, 0.001 * 2 ** min(number, 10)) * random.random())
+
+
+def _tell(jobs: Iterable[Job]) -> None:
+    for job in jobs:
+        try:
+            job.done(job.result, job.error)
+        except Exception:
+            log.exception("a listener to the store failed")
