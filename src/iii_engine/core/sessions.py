@@ -6,6 +6,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from iii_engine.core.vitals import Vitals
 from iii_sdk.protocol import WorkerMetadata
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Session:
         "registrations",
         "status",
         "unsent_bytes",
+        "vitals",
         "wake",
         "warned",
     )
@@ -106,6 +108,7 @@ class Session:
         self.wake = wake
         self.status = Status.CONNECTED
         self.metadata = WorkerMetadata()
+        self.vitals: Vitals | None = None  # what it reports about its process, if anything
         self._group: tuple[str, ...] | None = None
         self.max_message = LARGE_MESSAGE
         self.functions: dict[str, None] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from iii_engine.core.sessions import LARGE_MESSAGE, SMALL_MESSAGE, Session
+from iii_engine.core.vitals import Vitals
 from iii_engine.modules.base import Host
 from iii_engine.modules.catalogue import find
 from iii_engine.modules.engine_functions.functions import FunctionRow, function_row, visible
@@ -46,7 +47,7 @@ class WorkerRow(Struct):
     function_count: int
     functions: list[str]
     active_invocations: int
-    latest_metrics: None
+    latest_metrics: Vitals | None
     pid: int | None
     isolation: str | None
     description: str | None = None
@@ -141,11 +142,12 @@ class Workers:
         if worker_id is not None:
             session = self._engine.sessions.get(worker_id)
             if session is not None:
-                return [_session_row(session)]
+                return [_session_row(session, self._now_ms())]
             return [self._module_row(worker_id)] if worker_id in self._modules else []
+        now_ms = self._now_ms()
         rows = [self._module_row(name) for name in self._modules]
         rows += [
-            _session_row(session)
+            _session_row(session, now_ms)
             for session in self._engine.sessions.values()
             if hidden or session.metadata.pid is not None
         ]
@@ -174,8 +176,9 @@ class Workers:
         )
 
 
-def _session_row(session: Session) -> WorkerRow:
+def _session_row(session: Session, now_ms: int) -> WorkerRow:
     meta = session.metadata
+    vitals = session.vitals
     functions = sorted(session.functions)
     return WorkerRow(
         id=session.id,
@@ -190,7 +193,7 @@ def _session_row(session: Session) -> WorkerRow:
         function_count=len(functions),
         functions=functions,
         active_invocations=session.active,
-        latest_metrics=None,
+        latest_metrics=vitals if vitals is not None and vitals.recent(now_ms) else None,
         pid=meta.pid,
         isolation=meta.isolation,
         description=meta.description,

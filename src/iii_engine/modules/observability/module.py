@@ -7,6 +7,7 @@ from typing import Final
 
 from iii_engine.modules.base import Host, Module
 from iii_engine.modules.component import DISABLED, Component, Detail
+from iii_engine.modules.observability.metrics.part import MetricsPart
 from iii_engine.modules.observability.options import ObservabilityOptions
 from iii_engine.modules.observability.part import Part
 from iii_engine.modules.observability.settings import resolve
@@ -14,7 +15,7 @@ from iii_engine.modules.observability.telemetry import Telemetry
 from iii_sdk.errors import BusError
 
 #: What the module consists of, in the order of start.
-PARTS: Final[tuple[type[Part], ...]] = ()
+PARTS: Final[tuple[type[Part], ...]] = (MetricsPart,)
 
 
 class ObservabilityModule(Module[ObservabilityOptions]):

@@ -45,3 +45,10 @@ class Metric(Struct, omit_defaults=True):
     timestamp_unix_nano: int
     instrumentation_scope_name: str | None = None
     instrumentation_scope_version: str | None = None
+
+
+class Cumulative(Metric):
+    """A counter or histogram whose points are totals since its worker began, as OTLP says.
+
+    The points of other metrics tell what came since the report before. Both look the same.
+    """
