@@ -28,10 +28,11 @@ from iii_engine.core.registrations import Registering, Registrations
 from iii_engine.core.registry import Formats, LocalHandler, Registry
 from iii_engine.core.remote import RemoteFunctions
 from iii_engine.core.router import Call, OnAnswer, Router, result_frame
+from iii_engine.core.sampling import Sampler
 from iii_engine.core.services import Services
 from iii_engine.core.sessions import MAX_OUTSTANDING, OUTSTANDING_LIMIT, Session, Status
 from iii_engine.core.timers import Timers
-from iii_engine.core.tracing import SpanRing
+from iii_engine.core.tracing import SpanRing, Tracing
 from iii_engine.core.triggers import Trigger, Triggers, TriggerType
 from iii_sdk import protocol
 from iii_sdk.protocol import (
@@ -81,6 +82,7 @@ class Engine:
         self.meters = Meters()
         self.registry = Registry()
         self.registry.on_provider = self._provided
+        self.tracing = Tracing(clock, ids, self.spans)
         self.router = Router(clock, ids, self.spans)
         self.triggers = Triggers(clock.monotonic_ns)
         self.services = Services(self.registry)
@@ -364,6 +366,18 @@ class Engine:
 
     def remove_trigger_type(self, type_id: str) -> None:
         self.triggers.remove_type(type_id)
+
+    # -- tracing ---------------------------------------------------------------------------------
+
+    def trace(self, sampler: Sampler | None, *, enabled: bool = True) -> None:
+        """Record the traces that `sampler` picks (None: all), or none at all."""
+        self.tracing.sampler, self.tracing.enabled = sampler, enabled
+        self.router.trace = None if self.tracing.plain else self.tracing.begin
+
+    def keep_spans(self, capacity: int, spare: int = 0) -> None:
+        """Keep that many spans, and `spare` more records for who follows the ring."""
+        self.spans.resize(capacity, spare)
+        self.router.record = self.spans.add
 
     # -- time ------------------------------------------------------------------------------------
 

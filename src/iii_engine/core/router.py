@@ -18,7 +18,8 @@ from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.deadlines import Deadlines
 from iii_engine.core.registry import Function
 from iii_engine.core.sessions import SLOW_BYTES, Session
-from iii_engine.core.tracing import SpanRing
+from iii_engine.core.spans import Span
+from iii_engine.core.tracing import UNSAMPLED, SpanRing, call_spans
 from iii_sdk.protocol import (
     NULL,
     ErrorBody,
@@ -63,6 +64,8 @@ class Call:
     ended_ns: int = 0
     deadline_ns: int = 0
     error_code: str | None = None
+    #: Whether its trace is recorded.
+    recorded: bool = True
 
     def __init__(self, router: Router, function_id: str, data: Raw | bytes) -> None:
         self.router = router
@@ -87,6 +90,10 @@ class Call:
         """Answer with what another call was answered with. A second answer is ignored."""
         if self.router.pending.pop(self.id, None) is not None:
             self.router.finish(self, result, error)
+
+    def spans(self) -> tuple[Span, ...]:
+        """What it is in traces, once it has ended."""
+        return call_spans(self)
 
     def cancel(self) -> None:
         """Nobody waits any more: the late result is dropped."""
@@ -113,7 +120,10 @@ class Router:
         self._now = clock.now_ns
         self._monotonic = clock.monotonic_ns
         self._ids = ids
-        self._record = spans.add
+        #: Takes finished calls.
+        self.record = spans.add
+        #: Gives calls their trace context where that takes more than the next id.
+        self.trace: Callable[[Call], str] | None = None
         self.pending: dict[str, Call] = {}
         self.counters = Counters()
         self._deadlines = Deadlines()
@@ -129,10 +139,12 @@ class Router:
             call_id = self._ids.uuid()
         call.id = call_id
         call.function = function
-        if call.caller_trace is None:
+        if self.trace is not None:
+            traceparent = self.trace(call)
+        elif call.caller_trace is None:
             traceparent = self._ids.traceparent()
         else:
-            traceparent = self._below(call.caller_trace)
+            traceparent = self._below(call, call.caller_trace)
         call.traceparent = traceparent
         call.started_ns = self._now()
         pending[call_id] = call
@@ -150,7 +162,7 @@ class Router:
         id_json = function.id_json
         if callee.access is not None:
             id_json = callee.access.names.sent(function.id) or id_json
-        if call.baggage is None and call.metadata is NULL and call.stamp:
+        if call.baggage is None and call.metadata is NULL and call.stamp and traceparent:
             # What nearly every call between workers is: joined here, without another call.
             frame = b"".join(
                 (
@@ -182,17 +194,23 @@ class Router:
     def accept(self, call: Call) -> None:
         """Take a call that something other than a provider will answer."""
         call.id = self._ids.uuid()
-        call.traceparent = self._below(call.caller_trace)
+        if self.trace is not None:
+            call.traceparent = self.trace(call)
+        elif call.caller_trace is None:
+            call.traceparent = self._ids.traceparent()
+        else:
+            call.traceparent = self._below(call, call.caller_trace)
         call.started_ns = self._now()
         self.pending[call.id] = call
         if call.caller_invocation is not None and call.caller is not None:
             call.caller.outstanding += 1
 
-    def _below(self, parent: str | None) -> str:
-        """A new span below a valid parent, or the first of a new trace."""
-        if parent is None:
-            return self._ids.traceparent()
-        return f"00-{parent[3:35]}-{self._ids.span_id()}-01"
+    def _below(self, call: Call, parent: str) -> str:
+        """A new span below a valid parent, which is recorded if that one is."""
+        if parent[54] in UNSAMPLED:
+            call.recorded = False
+            return f"{parent[:36]}{self._ids.span_id()}-00"
+        return f"{parent[:36]}{self._ids.span_id()}-01"
 
     # -- inward ----------------------------------------------------------------------------------
 
@@ -248,13 +266,14 @@ class Router:
         # The ring keeps the call as its span: its ids, times and context, not what it carried.
         call.data, call.metadata, call.stamp = b"", NULL, b""
         call.caller = call.callee = call.caller_invocation = None
-        self._record(call)
+        if call.recorded:
+            self.record(call)
 
     def _send_result(
         self, call: Call, caller: Session, result: Raw | bytes, error: ErrorBody | None
     ) -> None:
         wanted = call.caller_invocation or ""
-        if wanted is call.id and error is None and call.baggage is None:
+        if wanted is call.id and error is None and call.baggage is None and call.traceparent:
             # A UUID and no baggage: nothing in the head needs escaping.
             head = (
                 f'{{"type":"invocationresult","invocation_id":"{wanted}","traceparent":'
@@ -267,11 +286,12 @@ class Router:
                 frame = b"".join((head, id_json, b',"result":', result, b"}"))
         else:
             # What no function answered is not a span of its own to the caller.
-            trace = call.caller_trace if call.function is None else call.traceparent
+            trace = call.caller_trace if call.function is None else call.traceparent or None
             frame = result_frame(wanted, call.function_id, result, error, trace, call.baggage)
         if len(frame) > caller.max_message:
             too_large = ErrorBody("payload_too_large", _too_large(len(frame), caller))
-            frame = result_frame(wanted, call.function_id, NULL, too_large, call.traceparent)
+            trace = call.traceparent or None
+            frame = result_frame(wanted, call.function_id, NULL, too_large, trace)
         caller.send(frame)
 
     # -- ends without an answer ------------------------------------------------------------------
@@ -304,9 +324,9 @@ class Router:
 
 
 def _invocation_frame(call: Call, id_json: bytes) -> bytes:
+    trace = f'"traceparent":"{call.traceparent}",' if call.traceparent else ""
     parts: list[Raw | bytes | memoryview] = [
-        f'{{"type":"invokefunction","invocation_id":"{call.id}",'
-        f'"traceparent":"{call.traceparent}","function_id":'.encode(),
+        f'{{"type":"invokefunction","invocation_id":"{call.id}",{trace}"function_id":'.encode(),
         id_json,
     ]
     if call.baggage is not None:

@@ -311,9 +311,10 @@ def test_wire_case_42_trace_context_and_baggage_travel() -> None:
     answer = caller.only()
     assert answer["traceparent"] == invocation["traceparent"]
     assert answer["baggage"] == "tenant=acme"
-    (span,) = bus.engine.spans
-    assert (span.trace_id, span.parent_id) == (trace, "00f067aa0ba902b7")
-    assert (span.caller, span.callee, span.error) == (caller.id, worker.id, None)
+    handled, called = bus.engine.spans
+    assert (handled.trace_id, handled.parent_span_id) == (trace, "00f067aa0ba902b7")
+    assert (called.trace_id, called.parent_span_id) == (trace, handled.span_id)
+    assert called.span_id == invocation["traceparent"].split("-")[2]
 
 
 def test_a_wrong_traceparent_starts_a_new_trace() -> None:

@@ -1,20 +1,9 @@
-"""Whose records these are: the resource of OpenTelemetry."""
+"""Whose records the engine's own are: its resource, as OpenTelemetry calls it."""
 
 from __future__ import annotations
 
-from msgspec import Struct
-
+from iii_engine.core.spans import AttributeValue, Resource
 from iii_engine.modules.observability.settings import Settings
-
-#: An attribute's value, as OTLP has it; lists and maps are JSON text.
-AttributeValue = str | bool | int | float
-
-
-class Resource(Struct, frozen=True):
-    """Shared by all records of one source."""
-
-    service_name: str
-    attributes: dict[str, AttributeValue]
 
 
 def engine_resource(settings: Settings, instance_id: str) -> Resource:

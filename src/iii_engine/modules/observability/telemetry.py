@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from iii_engine.core.engine import Engine
+from iii_engine.core.spans import Resource
 from iii_engine.modules.observability.logs.store import LogStore
 from iii_engine.modules.observability.metrics.store import MetricStore
-from iii_engine.modules.observability.resource import Resource, engine_resource
+from iii_engine.modules.observability.resource import engine_resource
 from iii_engine.modules.observability.settings import Settings
+from iii_engine.modules.observability.spans.sampling import make_sampler
+
+#: Records of spans that may wait for an exporter, beside those that queries see.
+EXPORT_BUFFER: Final = 16_384
 
 
 class Telemetry:
@@ -26,5 +33,9 @@ class Telemetry:
         """Let these apply from now on."""
         self.settings = settings
         self.resource = engine_resource(settings, self._instance_id)
+        self.sampler = make_sampler(settings, self.engine.clock.monotonic_ns)
+        self.engine.trace(self.sampler, enabled=settings.enabled)
+        spare = EXPORT_BUFFER if settings.exporter != "memory" else 0
+        self.engine.keep_spans(settings.memory_max_spans, spare)
         self.logs.use(settings)
         self.metrics.use(settings)

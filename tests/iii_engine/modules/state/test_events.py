@@ -109,9 +109,9 @@ def test_events_carry_trace_baggage_and_metadata(desk: Desk) -> None:
         baggage="tenant=1",
     )
     assert seen == [("tenant=1", b'{"m":1}')]
-    written = next(s for s in desk.engine.spans if s.function_id == "state::set")
-    heard = next(s for s in desk.engine.spans if s.function_id == "seen")
-    assert (heard.trace_id, heard.parent_id) == (trace, written.span_id)
+    written = next(s for s in desk.engine.spans if s.name == "call state::set")
+    heard = next(s for s in desk.engine.spans if s.name == "call seen")
+    assert (heard.trace_id, heard.parent_span_id) == (trace, written.span_id)
 
 
 def test_a_config_that_cannot_be_read_is_refused(desk: Desk) -> None:

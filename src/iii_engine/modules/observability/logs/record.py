@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from iii_engine.modules.observability.resource import AttributeValue
+from iii_engine.core.spans import AttributeValue
 
 
-class LogRecord(Struct, omit_defaults=False):
+class LogRecord(Struct):
     """Times are nanoseconds since the Unix epoch; ids are hex digits, as they were given."""
 
     timestamp_unix_nano: int
