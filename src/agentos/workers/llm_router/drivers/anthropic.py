@@ -6,6 +6,7 @@ As with the other driver, the client gives transport, events and error classes; 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import httpx2
 import msgspec
@@ -29,7 +30,7 @@ from agentos.workers.llm_router.drivers.anthropic_wire import (
 from agentos.workers.llm_router.drivers.base import StreamItem
 from agentos.workers.llm_router.drivers.official import OfficialClients
 from agentos.workers.llm_router.endpoints import Endpoint
-from agentos.workers.llm_router.failures import malformed, unfinished
+from agentos.workers.llm_router.failures import malformed
 from agentos.workers.llm_router.names import NameMap
 
 _PATH = "/v1/messages"
@@ -40,7 +41,7 @@ class AnthropicDriver:
     """Speaks to Anthropic, or to whatever `ANTHROPIC_BASE_URL` names."""
 
     def __init__(self) -> None:
-        self._clients = OfficialClients(_Client, APIConnectionError)
+        self._clients = OfficialClients(_Client, failed=APIError, lost=APIConnectionError)
 
     async def complete(self, endpoint: Endpoint, prompt: Prompt) -> Reply:
         """One `POST /v1/messages`."""
@@ -51,7 +52,7 @@ class AnthropicDriver:
                 cast_to=httpx2.Response,
                 body=request_body(prompt, names, stream=False),
             )
-        except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
+        except self._clients.errors as error:
             raise self._clients.failure(endpoint, error) from None
         try:
             message = msgspec.json.decode(response.content, type=WireMessage)
@@ -63,28 +64,20 @@ class AnthropicDriver:
         """The same with `stream: true`."""
         names = NameMap()
         collector = Collector(names, prompt.model)
-        try:
-            stream = await self._clients.of(endpoint).post(
-                _PATH,
-                cast_to=object,
-                body=request_body(prompt, names, stream=True),
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
-            async with stream:
-                async for event in stream:
-                    if text := collector.add(msgspec.convert(event, type=WireEvent)):
-                        yield text
-        except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
-            raise self._clients.failure(endpoint, error) from None
-        except ValueError as error:
-            raise malformed(endpoint, f"a stream that cannot be read: {error}") from None
-        if not collector.finished:
-            raise unfinished(endpoint, begun=collector.begun)
-        reply = collector.reply()
-        for call in reply.calls:
-            yield call
-        yield reply
+        opening = self._clients.of(endpoint).post(
+            _PATH,
+            cast_to=object,
+            body=request_body(prompt, names, stream=True),
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+
+        def add(event: object) -> str:
+            return collector.add(msgspec.convert(event, type=WireEvent))
+
+        async with aclosing(self._clients.streamed(endpoint, opening, collector, add)) as items:
+            async for item in items:
+                yield item
 
     async def aclose(self) -> None:
         """Close the pool."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
 
 import httpx2
 
+from agentos.workers.llm_router.conversation import Reply
 from agentos.workers.llm_router.drivers import http
+from agentos.workers.llm_router.drivers.base import StreamItem
 from agentos.workers.llm_router.endpoints import Endpoint
-from agentos.workers.llm_router.failures import malformed, refused, unreachable
+from agentos.workers.llm_router.failures import malformed, refused, unfinished, unreachable
 from iii_sdk.errors import BusError
 
 #: Clients kept; keys change (session tokens every half hour), and each makes a client.
@@ -18,13 +21,51 @@ KEPT = 32
 C = TypeVar("C")
 
 
+class EventSource(Protocol):
+    """The stream of an official client: a context manager over decoded events."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[object]: ...
+
+
+class Collector(Protocol):
+    """Makes a reply of events."""
+
+    @property
+    def begun(self) -> bool:
+        """Something of the reply has arrived."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """The reply is whole."""
+        ...
+
+    def reply(self) -> Reply: ...
+
+
 class OfficialClients(Generic[C]):
-    """`make` is the driver's client, `lost` what that raises when there was no answer."""
+    """`make` is the driver's client, `failed` the base of what that raises, `lost` what it raises
+    when there was no answer."""
 
     def __init__(
-        self, make: Callable[[Endpoint, httpx2.AsyncClient], C], lost: type[Exception]
+        self,
+        make: Callable[[Endpoint, httpx2.AsyncClient], C],
+        *,
+        failed: type[Exception],
+        lost: type[Exception],
     ) -> None:
         self.http = http.new_http_client()
+        #: What a request may raise; `failure` has words for it.
+        self.errors = (failed, httpx2.HTTPError, httpx2.StreamError)
         self._make = make
         self._lost = lost
         self._clients: dict[tuple[str, str], C] = {}
@@ -56,6 +97,33 @@ class OfficialClients(Generic[C]):
         if isinstance(error, httpx2.HTTPError | httpx2.StreamError):
             return unreachable(endpoint, error)
         return refused(endpoint, 502, str(message))
+
+    async def streamed(
+        self,
+        endpoint: Endpoint,
+        opening: Awaitable[EventSource],
+        collector: Collector,
+        add: Callable[[object], str],
+    ) -> AsyncGenerator[StreamItem, None]:
+        """The text of a stream as it comes, then the calls that were asked for, then the reply.
+
+        `add` gives the collector an event and returns its text, or raises `ValueError`.
+        """
+        try:
+            async with await opening as events:
+                async for event in events:
+                    if text := add(event):
+                        yield text
+        except self.errors as error:
+            raise self.failure(endpoint, error) from None
+        except ValueError as error:
+            raise malformed(endpoint, f"a stream that cannot be read: {error}") from None
+        if not collector.finished:
+            raise unfinished(endpoint, begun=collector.begun)
+        reply = collector.reply()
+        for call in reply.calls:
+            yield call
+        yield reply
 
     async def aclose(self) -> None:
         """Close the pool."""

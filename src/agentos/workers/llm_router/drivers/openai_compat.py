@@ -7,6 +7,7 @@ the services differ in details that the client's own types would hide or refuse.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import httpx2
 import msgspec
@@ -19,7 +20,7 @@ from agentos.workers.llm_router.drivers.official import OfficialClients
 from agentos.workers.llm_router.drivers.openai_wire import Collector, WireAnswer, request_body
 from agentos.workers.llm_router.drivers.token_exchange import TokenExchange
 from agentos.workers.llm_router.endpoints import Endpoint
-from agentos.workers.llm_router.failures import malformed, refused, unfinished
+from agentos.workers.llm_router.failures import malformed, refused
 from agentos.workers.llm_router.names import NameMap
 
 
@@ -27,7 +28,7 @@ class OpenAICompatDriver:
     """Speaks to any endpoint of that format."""
 
     def __init__(self) -> None:
-        self._clients = OfficialClients(_Client, APIConnectionError)
+        self._clients = OfficialClients(_Client, failed=APIError, lost=APIConnectionError)
         self._exchange = TokenExchange(self._clients.http)
 
     async def complete(self, endpoint: Endpoint, prompt: Prompt) -> Reply:
@@ -42,7 +43,7 @@ class OpenAICompatDriver:
                 body=body,
                 options={"headers": _without_key(endpoint)},
             )
-        except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
+        except self._clients.errors as error:
             raise self._clients.failure(endpoint, error) from None
         collector = Collector(names, prompt.model)
         answer = _decode(endpoint, response)
@@ -56,29 +57,21 @@ class OpenAICompatDriver:
         endpoint = await self._exchange.signed_in(endpoint)
         names = NameMap()
         collector = Collector(names, prompt.model)
-        try:
-            stream = await self._clients.of(endpoint).post(
-                endpoint.provider.chat_path,
-                cast_to=object,
-                body=request_body(prompt, endpoint.provider, names, stream=True),
-                options={"headers": _without_key(endpoint)},
-                stream=True,
-                stream_cls=AsyncStream[object],
-            )
-            async with stream:
-                async for chunk in stream:
-                    if text := collector.add(_chunk(endpoint, chunk)):
-                        yield text
-        except (APIError, httpx2.HTTPError, httpx2.StreamError) as error:
-            raise self._clients.failure(endpoint, error) from None
-        except (UnicodeDecodeError, ValueError) as error:
-            raise malformed(endpoint, f"a stream that cannot be read: {error}") from None
-        if not collector.finished:
-            raise unfinished(endpoint, begun=collector.begun)
-        reply = collector.reply()
-        for call in reply.calls:
-            yield call
-        yield reply
+        opening = self._clients.of(endpoint).post(
+            endpoint.provider.chat_path,
+            cast_to=object,
+            body=request_body(prompt, endpoint.provider, names, stream=True),
+            options={"headers": _without_key(endpoint)},
+            stream=True,
+            stream_cls=AsyncStream[object],
+        )
+
+        def add(chunk: object) -> str:
+            return collector.add(_chunk(endpoint, chunk))
+
+        async with aclosing(self._clients.streamed(endpoint, opening, collector, add)) as items:
+            async for item in items:
+                yield item
 
     async def aclose(self) -> None:
         """Close the pool."""

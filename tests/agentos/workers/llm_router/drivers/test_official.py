@@ -29,7 +29,7 @@ async def test_clients_of_keys_that_are_no_longer_used_are_forgotten(
         made.append(endpoint.key)
         return object()
 
-    clients = OfficialClients(make, ConnectionError)
+    clients = OfficialClients(make, failed=OSError, lost=ConnectionError)
     first = of(clients, "a")
     of(clients, "b")
     assert of(clients, "a") is first
