@@ -1,7 +1,6 @@
 """The worker listener: a thin shell between picows and the bus.
 
-One `WorkerSocket` per connection turns frames into messages for the engine; the `Flusher` writes
-everything that was queued for a peer in one loop tick with one system call.
+One `WorkerSocket` per connection turns frames into messages for the engine and back.
 """
 
 from __future__ import annotations
@@ -19,19 +18,12 @@ from picows import WSListener, WSTransport
 
 from iii_engine.core.access import Access
 from iii_engine.core.admission import Arrival, Gate
-from iii_engine.core.backlog import COUNTED_FROM, Backlog
+from iii_engine.core.backlog import COUNTED_FROM
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import LARGE_MESSAGE, MIB, Session, Status
-from iii_engine.net.assembly import (
-    BINARY,
-    MEDIUM,
-    MEDIUM_HEADER,
-    SHORT,
-    SHORT_HEADERS,
-    medium_header,
-    text_frames,
-)
+from iii_engine.net.assembly import BINARY
 from iii_engine.net.door import GuardedSocket, arrival
+from iii_engine.net.flusher import Flusher, write_messages
 from iii_engine.net.message_socket import CLOSE_SECONDS, picows_log
 from iii_engine.net.origins import origin_allowed
 
@@ -43,7 +35,6 @@ STALL_SECONDS = 30
 #: How long connections to an address that is given up may go on with what they are doing.
 DRAIN_SECONDS = 10.0
 DRAIN_STEP_SECONDS = 0.02
-JOIN_BELOW = 256 * 1024
 PAUSE_AT = 4 * MIB
 
 TELEMETRY = (b"OTLP", b"MTRC", b"LOGS")
@@ -65,27 +56,6 @@ class Limits:
     worker_silence_ms: int = 600_000
     max_frame: int = 16 * MIB
     max_message: int = LARGE_MESSAGE
-
-
-class Flusher:
-    """Writes the outboxes of all peers that got something in this loop tick."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, backlog: Backlog) -> None:
-        self._call_soon = loop.call_soon
-        self._backlog = backlog
-        self._dirty: list[WorkerSocket] = []
-
-    def add(self, peer: WorkerSocket) -> None:
-        if not self._dirty:
-            self._call_soon(self._flush)
-        self._dirty.append(peer)
-
-    def _flush(self) -> None:
-        dirty, self._dirty = self._dirty, []
-        for peer in dirty:
-            peer.flush()
-        if self._backlog.total > self._backlog.bound:
-            self._call_soon(self._backlog.shed)  # after the loop tried to write what is new
 
 
 class WorkerSocket(GuardedSocket):
@@ -168,7 +138,7 @@ class WorkerSocket(GuardedSocket):
             return
         self._queued = False
         if self.writable and session.outbox and not transport.is_close_frame_sent:
-            self._write(session.take(), transport.underlying_transport.write)
+            write_messages(session.take(), transport.underlying_transport.write)
         if session.counted or session.unsent_bytes() >= COUNTED_FROM:
             self._engine.backlog.note(session)
         if session.close_code:
@@ -176,29 +146,6 @@ class WorkerSocket(GuardedSocket):
             self.close(session.close_code, session.close_reason)
             if overflowed:
                 transport.disconnect(False)
-
-    @staticmethod
-    def _write(messages: list[bytes], write: Callable[[bytes], None]) -> None:
-        """All small messages in one write; large ones are not copied once more."""
-        joined: list[bytes] = []
-        for message in messages:
-            size = len(message)
-            if size < SHORT:
-                joined.append(SHORT_HEADERS[size])
-                joined.append(message)
-            elif size < MEDIUM:
-                joined.append(medium_header(MEDIUM_HEADER, size))
-                joined.append(message)
-            elif size <= JOIN_BELOW:
-                joined += text_frames(message)
-            else:
-                if joined:
-                    write(b"".join(joined))
-                    joined = []
-                for part in text_frames(message):
-                    write(part)
-        if joined:
-            write(b"".join(joined))
 
     # -- keeping alive ---------------------------------------------------------------------------
 

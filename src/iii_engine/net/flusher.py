@@ -1,0 +1,72 @@
+"""Everything that was queued for a peer in one loop tick leaves with one system call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from iii_engine.core.backlog import Backlog
+from iii_engine.net.assembly import (
+    MEDIUM,
+    MEDIUM_HEADER,
+    SHORT,
+    SHORT_HEADERS,
+    medium_header,
+    text_frames,
+)
+
+#: Larger messages are written for themselves, which saves copying them once more, in bytes.
+JOIN_BELOW: Final = 256 * 1024
+
+
+class Peer(Protocol):
+    """The transport's end of a connection."""
+
+    def flush(self) -> None:
+        """Write what is queued, unless the peer does not read."""
+        ...
+
+
+class Flusher:
+    """Flushes all peers that got something in this loop tick."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, backlog: Backlog) -> None:
+        self._call_soon = loop.call_soon
+        self._backlog = backlog
+        self._dirty: list[Peer] = []
+
+    def add(self, peer: Peer) -> None:
+        if not self._dirty:
+            self._call_soon(self._flush)
+        self._dirty.append(peer)
+
+    def _flush(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for peer in dirty:
+            peer.flush()
+        if self._backlog.total > self._backlog.bound:
+            self._call_soon(self._backlog.shed)  # after the loop tried to write what is new
+
+
+def write_messages(messages: list[bytes], write: Callable[[bytes], None]) -> None:
+    """All small messages in one write; large ones are not copied once more."""
+    joined: list[bytes] = []
+    for message in messages:
+        size = len(message)
+        if size < SHORT:
+            joined.append(SHORT_HEADERS[size])
+            joined.append(message)
+        elif size < MEDIUM:
+            joined.append(medium_header(MEDIUM_HEADER, size))
+            joined.append(message)
+        elif size <= JOIN_BELOW:
+            joined += text_frames(message)
+        else:
+            if joined:
+                write(b"".join(joined))
+                joined = []
+            for part in text_frames(message):
+                write(part)
+    if joined:
+        write(b"".join(joined))
