@@ -17,7 +17,7 @@ from iii_engine.app import App
 from iii_engine.config import Config, Entry, default
 from iii_engine.core.engine import Engine
 
-LISTENERS = ("iii-worker-manager", "iii-http")
+LISTENERS = ("iii-worker-manager", "iii-http", "iii-stream")
 
 
 class RunningEngine:
@@ -63,6 +63,12 @@ class RunningEngine:
         assert address is not None
         return "http://{}:{}".format(*address)
 
+    @property
+    def stream_url(self) -> str:
+        address = self.app.modules["iii-stream"].address
+        assert address is not None
+        return "ws://{}:{}".format(*address)
+
 
 def loopback(config: Config, options: dict[str, dict[str, Any]]) -> Config:
     """The config with listeners on free loopback ports, and with these options."""
@@ -101,6 +107,10 @@ class EngineProcess:
     @property
     def http_url(self) -> str:
         return f"http://127.0.0.1:{self._ports['iii-http']}"
+
+    @property
+    def stream_url(self) -> str:
+        return f"ws://127.0.0.1:{self._ports['iii-stream']}"
 
     @property
     def port(self) -> int:
@@ -172,7 +182,7 @@ class EngineProcess:
         return self._process.wait(20)
 
     def _default_config(self) -> str:
-        worker, http = (self._ports[name] for name in LISTENERS)
+        worker, http, stream = (self._ports[name] for name in LISTENERS)
         return f"""
 workers:
   - name: iii-worker-manager
@@ -182,6 +192,8 @@ workers:
   - name: iii-state
     config:
       adapter: {{name: kv, config: {{store_method: file_based, file_path: ./data/state}}}}
+  - name: iii-stream
+    config: {{host: 127.0.0.1, port: {stream}}}
   - name: iii-http-functions
     config:
       security:

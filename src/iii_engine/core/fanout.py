@@ -183,7 +183,7 @@ def run_handler(
 
     def decided(result: Raw, error: ErrorBody | None) -> None:
         if error is not None:
-            _report(trigger, str(condition), error)
+            report(trigger, str(condition), error)
         elif bytes(result).strip() != b"false":
             ask(trigger.function_id, handled)
             return
@@ -191,7 +191,7 @@ def run_handler(
 
     def handled(_: Raw, error: ErrorBody | None) -> None:
         if error is not None:
-            _report(trigger, trigger.function_id, error)
+            report(trigger, trigger.function_id, error)
         ended()
 
     if condition is None:
@@ -200,5 +200,6 @@ def run_handler(
         ask(condition, decided)
 
 
-def _report(trigger: Trigger, function_id: str, error: ErrorBody) -> None:
+def report(trigger: Trigger, function_id: str, error: ErrorBody) -> None:
+    """Log that a function of a trigger failed."""
     log.warning("trigger %s: %s failed: %s: %s", trigger.id, function_id, error.code, error.message)

@@ -66,7 +66,9 @@ BUILTINS = (
     Builtin(
         "iii-state", "state::StateModule", "iii_engine.modules.state:StateModule", default=True
     ),
-    Builtin("iii-stream", "stream::StreamModule", default=True),
+    Builtin(
+        "iii-stream", "stream::StreamModule", "iii_engine.modules.stream:StreamModule", default=True
+    ),
     Builtin("iii-queue", "queue::QueueModule", default=True),
     Builtin(
         "iii-pubsub", "pubsub::PubSubModule", "iii_engine.modules.pubsub:PubSubModule", default=True

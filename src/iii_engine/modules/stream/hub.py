@@ -1,0 +1,92 @@
+"""Where events come from and go to: items, handlers of triggers, and sockets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from msgspec import Raw, json
+
+from iii_engine.core.engine import Engine
+from iii_engine.core.stream_messages import Event, Wanted
+from iii_engine.core.stream_subscriber import Subscription
+from iii_engine.core.stream_subscriptions import Subscriptions
+from iii_engine.modules.stream import listing
+from iii_engine.modules.stream.custom import custom
+from iii_engine.modules.stream.requests import GroupRequest, ItemRequest
+from iii_engine.modules.stream.triggers import StreamTriggers
+from iii_engine.modules.stream.visitors import Joins, Leaves
+from iii_engine.storage.base import Store
+from iii_sdk.protocol import ErrorBody
+
+log = logging.getLogger("iii.streams")
+
+#: How long a worker that keeps a stream itself may take to read it for a subscription.
+SNAPSHOT_TIMEOUT_MS: Final = 10_000
+
+READ_ERROR: Final = "STREAM_GET_ERROR"
+
+
+class Hub:
+    """Everybody who is interested in streams of this engine.
+
+    `publish` is given what happens here. By itself it delivers; an adapter that shares streams
+    with other engines puts a function in its place that brings the event to all of them, each of
+    which calls `deliver` once.
+    """
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        self._engine = engine
+        self._store = store
+        self.triggers = StreamTriggers(engine)
+        self.joins = Joins(engine)
+        self.leaves = Leaves(engine)
+        self.subscriptions = Subscriptions(self, self.now_ms)
+        self.publish: Callable[[Event], None] = self.deliver
+
+    def now_ms(self) -> int:
+        return self._engine.clock.now_ns() // 1_000_000
+
+    def deliver(self, event: Event) -> None:
+        """Give an event to the sockets and handlers of this engine; it is encoded once."""
+        triggers = self.triggers.matching(event)
+        watched = self.subscriptions.watched(event.stream, event.group, event.item)
+        if not triggers and not watched:
+            return
+        message = event.message
+        if watched:
+            self.subscriptions.deliver(event, message)
+        self.triggers.deliver(triggers, event, message)
+
+    # -- for subscriptions -----------------------------------------------------------------------
+
+    def admit(self, subscription: Subscription, decided: Callable[[bool], None]) -> None:
+        self.joins.ask(subscription, decided)
+
+    def left(self, subscription: Subscription) -> None:
+        self.leaves.tell(subscription)
+
+    def snapshot(
+        self, wanted: Wanted, done: Callable[[bytes | None, ErrorBody | None], None]
+    ) -> None:
+        def answered(result: Raw, error: ErrorBody | None) -> None:
+            done(bytes(result), error)
+
+        def read(data: bytes | None, error: BaseException | None) -> None:
+            if error is None:
+                done(data, None)
+            else:
+                log.error("reading a stream failed", exc_info=error)
+                done(None, ErrorBody(READ_ERROR, "the stream cannot be read at the moment"))
+
+        stream, group, item = wanted.stream_name, wanted.group_id, wanted.id
+        function_id = custom("list" if item is None else "get", stream)
+        if function_id not in self._engine.registry:
+            self._store.query(partial(listing.wanted, request=wanted), read)
+            return
+        request = GroupRequest(stream, group) if item is None else ItemRequest(stream, group, item)
+        self._engine.call(
+            function_id, json.encode(request), answered, timeout_ms=SNAPSHOT_TIMEOUT_MS
+        )

@@ -1,0 +1,142 @@
+"""`iii-stream`: the functions `stream::*`, its trigger types, and the port for clients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from iii_engine.modules.adapters import adapter_name, kv_config
+from iii_engine.modules.base import Module, changed
+from iii_engine.modules.records.answers import Written
+from iii_engine.modules.records.handlers import reading
+from iii_engine.modules.stream import answers, listing, records, requests
+from iii_engine.modules.stream.authentication import asking
+from iii_engine.modules.stream.handlers import Handlers
+from iii_engine.modules.stream.hub import Hub
+from iii_engine.modules.stream.options import ADAPTERS, StreamOptions
+from iii_engine.net.stream_listener import StreamListener
+from iii_engine.storage.base import Store
+
+
+class StreamModule(Module[StreamOptions]):
+    """Items live in the spaces `stream/<stream>/<group>` of the engine's store."""
+
+    kind = "iii-stream"
+    Options = StreamOptions
+
+    @classmethod
+    def check(cls, options: StreamOptions) -> None:
+        adapter_name(options.adapter, ADAPTERS, "kv")
+        kv_config(options.adapter)  # the store itself belongs to the engine
+
+    async def start(self) -> None:
+        self.check(self.options)
+        store = self._store()
+        self.hub = Hub(self.engine, store)
+        self.handlers = Handlers(self.engine, store, self.hub)
+        self.listener = StreamListener(self.engine, self.hub.subscriptions, self.host.loop)
+        self._admit(self.options)
+        self.port = await self.listener.open(self.options.host, self.options.port)
+        self.address = (self.options.host, self.port)
+        self._offer_changes()
+        self._offer_reads(store)
+        self.offer_type(self.hub.triggers.kind)
+        self.offer_type(self.hub.joins.kind)
+        self.offer_type(self.hub.leaves.kind)
+
+    def _store(self) -> Store:
+        """The one place that knows which adapter keeps the items."""
+        return self.host.store
+
+    def _admit(self, options: StreamOptions) -> None:
+        """Judge by these options who connects from now on."""
+        function_id = options.auth_function
+        self.listener.allowed_origins = options.allowed_origins
+        self.listener.ask_first = None if function_id is None else asking(self.engine, function_id)
+
+    async def reconfigure(self, options: StreamOptions) -> bool:
+        """Everything in place, but for the store, which cannot change.
+
+        At another address, or with another auth function, those who are connected are sent away
+        with 1012: who comes back is judged anew.
+        """
+        different = changed(self.options, options)
+        here = set(self.listener.sockets)
+        if different & {"host", "port"}:
+            self.port = await self.listener.move(options.host, options.port)
+            self.address = (options.host, self.port)
+        self._admit(options)
+        self.options = options
+        if different & {"host", "port", "auth_function"}:
+            self.listener.send_away(here)
+        return True
+
+    async def quiesce(self) -> None:
+        self.listener.refuse_new()
+
+    async def stop(self) -> None:
+        if hasattr(self, "listener"):
+            await self.listener.close()
+        await super().stop()
+
+    def _offer_changes(self) -> None:
+        changing = self.handlers.changing
+        self.offer(
+            "stream::set",
+            changing("set", "STREAM_SET_ERROR", requests.SetRequest, records.set_item),
+            description="Create or replace an item and tell those who watch it",
+            request=requests.SetRequest,
+            response=Written,
+        )
+        self.offer(
+            "stream::update",
+            changing("update", "STREAM_UPDATE_ERROR", requests.UpdateRequest, records.update_item),
+            description="Change an item by the operations of `state::update`, atomically",
+            request=requests.UpdateRequest,
+            response=Written,
+        )
+        self.offer(
+            "stream::delete",
+            changing("delete", "STREAM_DELETE_ERROR", requests.DeleteRequest, records.delete_item),
+            description="Remove an item; answers what it was",
+            request=requests.DeleteRequest,
+            response=answers.Deleted,
+        )
+        self.offer(
+            "stream::send",
+            self.handlers.send,
+            description="Tell those who watch a group, or an item, of an event; nothing is stored",
+            request=requests.SendRequest,
+        )
+
+    def _offer_reads(self, store: Store) -> None:
+        asked = self.handlers.reading
+        self.offer(
+            "stream::get",
+            asked("get", "STREAM_GET_ERROR", requests.ItemRequest, listing.item),
+            description="An item, or null",
+            request=requests.ItemRequest,
+            response=Any,
+        )
+        self.offer(
+            "stream::list",
+            asked("list", "STREAM_GET_GROUP_ERROR", requests.GroupRequest, listing.items),
+            description="The values of a group in insertion order",
+            request=requests.GroupRequest,
+            response=list[Any],
+        )
+        self.offer(
+            "stream::list_groups",
+            asked(
+                "list_groups", "STREAM_LIST_GROUPS_ERROR", requests.StreamRequest, listing.groups
+            ),
+            description="The groups of a stream that have items",
+            request=requests.StreamRequest,
+            response=list[str],
+        )
+        self.offer(
+            "stream::list_all",
+            reading(store, "STREAM_LIST_ALL_ERROR", requests.ListAllRequest, listing.streams),
+            description="All streams that the engine keeps, with their groups",
+            request=requests.ListAllRequest,
+            response=answers.AllStreams,
+        )

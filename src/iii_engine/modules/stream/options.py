@@ -1,0 +1,25 @@
+"""Options of `iii-stream`."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from iii_engine.modules.adapters import Adapter
+from iii_engine.modules.bounds import Port
+
+
+class StreamOptions(Struct, forbid_unknown_fields=True):
+    """Where clients connect, who may, and where items are kept (without an adapter in memory).
+
+    Without `auth_function` everybody may. `allowed_origins` absent: pages of this machine.
+    """
+
+    port: Port = 3112
+    host: str = "127.0.0.1"
+    auth_function: str | None = None
+    allowed_origins: list[str] | None = None
+    adapter: Adapter = field(default_factory=Adapter)
+
+
+#: Names of adapters with their older class names.
+ADAPTERS = {"kv": ("modules::stream::adapters::KvStore", "workers::stream::adapters::KvStore")}
