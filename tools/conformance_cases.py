@@ -25,7 +25,6 @@ LATER: Final = {
         84,
     },
     "modules": {
-        *range(76, 86),  # streams
         *range(86, 103),  # queues
         110,  # cron locks in Redis
         *range(111, 119),  # observability

@@ -35,7 +35,12 @@ REFERENCE = DOCS / "reference"
 PROMISES = DOCS / "promises.md"
 ENGINE = Path(inspect.getfile(App)).parent
 #: Options to start a module with: a free port, and what has no default.
-NEEDED = {**dict.fromkeys({"iii-worker-manager", "iii-http"}, {"port": 0}), "iii-exec": {"exec": ["true"]}}
+NEEDED: dict[str, dict[str, object]] = {
+    "iii-worker-manager": {"port": 0},
+    "iii-http": {"port": 0},
+    "iii-stream": {"port": 0},
+    "iii-exec": {"exec": ["true"]},
+}
 NOTICE = "<!-- Written by `make docs` from the code; edit the code. -->"
 
 

@@ -14,10 +14,15 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
     Without `auth_function` everybody may. `allowed_origins` absent: pages of this machine.
     """
 
+    #: Where clients connect; 0 takes a free port.
     port: Port = 3112
+    #: The address to listen on.
     host: str = "127.0.0.1"
+    #: Function that is asked at each upgrade, and answers `{"context": …}` for who may enter.
     auth_function: str | None = None
+    #: Pages that may connect; `*` for all.
     allowed_origins: list[str] | None = None
+    #: Where items are.
     adapter: Adapter = field(default_factory=Adapter)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from iii_engine.core.updates import Op
 from iii_sdk.protocol import NULL
@@ -11,24 +11,28 @@ from iii_sdk.protocol import NULL
 class StreamRequest(Struct):
     """A stream by its name."""
 
+    #: Which stream.
     stream_name: str
 
 
 class GroupRequest(StreamRequest):
     """A group of a stream."""
 
+    #: Which group of it.
     group_id: str
 
 
 class ItemRequest(GroupRequest):
     """An item of a group."""
 
+    #: Which item of the group.
     item_id: str
 
 
 class SetRequest(ItemRequest):
     """The value of an item: any JSON."""
 
+    #: The value.
     data: Raw
 
 
@@ -39,15 +43,20 @@ class DeleteRequest(ItemRequest):
 class UpdateRequest(ItemRequest):
     """`operations` is another name of `ops`."""
 
+    #: What to do, in order.
     ops: list[Op] | None = None
+    #: The same under its other name.
     operations: list[Op] | None = None
 
 
 class SendRequest(GroupRequest):
     """An event for those who watch a group, or with `id` an item; nothing is stored."""
 
+    #: What kind of event it is.
     type: str
-    data: Raw = NULL
+    #: What it says.
+    data: Raw = field(default_factory=lambda: NULL)
+    #: The item that it is about.
     id: str | None = None
 
 

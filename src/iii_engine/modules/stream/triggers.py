@@ -25,26 +25,37 @@ Place: TypeAlias = tuple[str | None, str | None, str | None]
 class StreamConfig(Condition):
     """Which items: exact names; an absent or empty one stands for any."""
 
+    #: Of which stream.
     stream_name: str | None = None
+    #: Of which group.
     group_id: str | None = None
+    #: Which item.
     item_id: str | None = None
 
 
 class ItemChange(Struct):
     """The new value, or the old one of what was deleted."""
 
+    #: What happened.
     type: Literal["create", "update", "delete"]
+    #: The value.
     data: Any
 
 
 class StreamEvent(Struct, rename="camel"):
     """What a handler gets; the time is in milliseconds since 1970."""
 
+    #: The same for every event.
     type: Literal["stream"]
+    #: When it happened.
     timestamp: int
+    #: The stream.
     stream_name: str
+    #: The group in it.
     group_id: str
+    #: The item in the group.
     id: str
+    #: What happened to it.
     event: ItemChange
 
 

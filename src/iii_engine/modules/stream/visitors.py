@@ -24,16 +24,22 @@ JOIN_TIMEOUT_MS: Final = 10_000
 class VisitConfig(Condition):
     """Subscriptions of which stream; absent or empty stands for any."""
 
+    #: Which stream.
     stream_name: str | None = None
 
 
 class Visit(Struct):
     """What a handler gets: the subscription, and what the auth function said of the client."""
 
+    #: The client's own name for it.
     subscription_id: str
+    #: The stream that it watches.
     stream_name: str
+    #: The group in it.
     group_id: str
+    #: The item in the group; null when all are watched.
     id: str | None
+    #: What the auth function said.
     context: Any
 
 
