@@ -27,7 +27,8 @@ LATER: Final = {
     "modules": {
         *range(86, 103),  # queues
         110,  # cron locks in Redis
-        *range(111, 119),  # observability
+        111,  # observability
+        *range(113, 119),
         121,  # bridge
         *range(128, 131),  # projects and managed workers
         *range(131, 137),  # sandbox

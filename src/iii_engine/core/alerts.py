@@ -101,3 +101,41 @@ class Growth:
         if now_ns - known[-1][0] >= self._step:
             known.append((now_ns, total))
         return increase
+
+
+class Window:
+    """The sum and the average of values that came within a window that ends now.
+
+    Values are kept together in steps of a sixtieth of the window, so that memory does not grow with
+    how many come; the window ends with its oldest step.
+    """
+
+    def __init__(self, window_ns: int) -> None:
+        self._window = window_ns
+        self._step = max(window_ns // Growth.STEPS, 1)
+        self._steps: deque[tuple[int, int, float]] = deque()  # step, count, sum
+
+    def add(self, value: float, now_ns: int) -> None:
+        """Times never go back."""
+        step = now_ns // self._step
+        if self._steps and self._steps[-1][0] == step:
+            _, count, total = self._steps.pop()
+            self._steps.append((step, count + 1, total + value))
+        else:
+            self._forget(now_ns)
+            self._steps.append((step, 1, value))
+
+    def sum(self, now_ns: int) -> float | None:
+        """None when nothing came."""
+        self._forget(now_ns)
+        return sum(total for _, _, total in self._steps) if self._steps else None
+
+    def average(self, now_ns: int) -> float | None:
+        """None when nothing came."""
+        total = self.sum(now_ns)
+        return None if total is None else total / sum(count for _, count, _ in self._steps)
+
+    def _forget(self, now_ns: int) -> None:
+        oldest = (now_ns - self._window) // self._step
+        while self._steps and self._steps[0][0] <= oldest:
+            self._steps.popleft()

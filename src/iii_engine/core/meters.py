@@ -210,9 +210,11 @@ class Meters:
         instrument.observers[observation] = observer
         return observation
 
-    def collect(self) -> Iterator[Reading]:
-        """Everything as it is now; instruments without any series are left out."""
+    def collect(self, *kinds: Kind) -> Iterator[Reading]:
+        """All of these kinds (none: of all) as they are now, but for those without any series."""
         for it in list(self._instruments.values()):
+            if kinds and it.kind not in kinds:
+                continue
             points = list(it.points())
             if points:
                 yield Reading(it.name, it.kind, it.unit, it.description, it.labels, points)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from iii_engine.core.alerts import OPERATORS, SECOND, Alert, Growth, Rule, operator_name
+from iii_engine.core.alerts import OPERATORS, SECOND, Alert, Growth, Rule, Window, operator_name
 
 
 def rule(operator: str = "GreaterThan", threshold: float = 2) -> Rule:
@@ -97,3 +97,23 @@ def test_growth_remembers_no_more_when_it_is_asked_more_often() -> None:
     for moment in range(10_000):
         growth.increase(moment, moment * SECOND // 100)
     assert len(growth._known) <= Growth.STEPS + 2
+
+
+def test_a_window_sums_and_averages_what_came_within_it() -> None:
+    window = Window(60 * SECOND)
+    assert window.sum(0) is None
+    assert window.average(0) is None
+    window.add(1, 0)
+    window.add(2, SECOND // 2)
+    window.add(9, 30 * SECOND)
+    assert (window.sum(59 * SECOND), window.average(59 * SECOND)) == (12, 4)
+    assert window.sum(60 * SECOND) == 9
+    assert window.sum(90 * SECOND) is None
+
+
+def test_a_window_remembers_no_more_when_more_comes() -> None:
+    window = Window(60 * SECOND)
+    for moment in range(100_000):
+        window.add(1, moment * SECOND // 100)
+    assert len(window._steps) <= Growth.STEPS + 1
+    assert window.sum(999 * SECOND) == pytest.approx(6000, abs=101)

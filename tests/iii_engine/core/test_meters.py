@@ -78,8 +78,9 @@ def test_a_bound_is_part_of_its_bucket() -> None:
     histogram = meters.histogram("h", unit="ms", bounds=(1, 10))
     for value in (0.5, 1, 2, 10, 11):
         histogram.record(value)
-    (reading,) = meters.collect()
+    (reading,) = meters.collect("histogram")
     assert reading.points == [((), Distribution(5, 24.5, (2, 2, 1), (1, 10), 0.5, 11))]
+    assert list(meters.collect("counter", "gauge")) == []
 
 
 def test_observers_are_asked_when_somebody_looks_and_until_they_end() -> None:

@@ -10,12 +10,13 @@ from iii_engine.modules.component import DISABLED, Component, Detail
 from iii_engine.modules.observability.metrics.part import MetricsPart
 from iii_engine.modules.observability.options import ObservabilityOptions
 from iii_engine.modules.observability.part import Part
+from iii_engine.modules.observability.rollups.part import RollupsPart
 from iii_engine.modules.observability.settings import resolve
 from iii_engine.modules.observability.telemetry import Telemetry
 from iii_sdk.errors import BusError
 
 #: What the module consists of, in the order of start.
-PARTS: Final[tuple[type[Part], ...]] = (MetricsPart,)
+PARTS: Final[tuple[type[Part], ...]] = (MetricsPart, RollupsPart)
 
 
 class ObservabilityModule(Module[ObservabilityOptions]):

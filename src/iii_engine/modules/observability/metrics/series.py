@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from iii_engine.core.meters import Distribution
-from iii_engine.modules.observability.metrics.distributions import added, of_point
+from iii_engine.modules.observability.metrics.distributions import added, grown, of_point
 from iii_engine.modules.observability.metrics.metric import (
     Cumulative,
     HistogramPoint,
     Metric,
     MetricType,
+    NumberPoint,
 )
 
 #: Beyond this the series that was reported longest ago is forgotten.
@@ -33,31 +34,51 @@ class Series(NamedTuple):
     reported_ns: int
 
 
+class Change(NamedTuple):
+    """What a point says is new: for a gauge its value, for the other kinds what was added."""
+
+    name: str
+    kind: MetricType
+    value: float | Distribution
+    time_ns: int
+
+
 class SeriesTable:
     """Series by key, the one that was reported longest ago first."""
 
     def __init__(self) -> None:
         self._series: dict[Key, Series] = {}
 
-    def take(self, metric: Metric) -> None:
-        """Apply the points of a report."""
-        grows = metric.metric_type != "gauge" and not isinstance(metric, Cumulative)
-        for point in metric.data_points:
-            attributes = tuple(sorted(point.attributes))
-            key = (metric.name, metric.service_name, attributes)
-            value = of_point(point) if isinstance(point, HistogramPoint) else point.value
-            before = self._series.pop(key, None)
-            if grows and before is not None:
-                value = _sum(before.value, value)
-            self._series[key] = Series(
-                metric.name,
-                metric.metric_type,
-                metric.description,
-                metric.service_name,
-                attributes,
-                value,
-                metric.timestamp_unix_nano,
-            )
+    def take(self, metric: Metric) -> list[Change]:
+        """Apply the points of a report; what is new with each of them."""
+        return [self._apply(metric, point) for point in metric.data_points]
+
+    def _apply(self, metric: Metric, point: NumberPoint | HistogramPoint) -> Change:
+        kind = metric.metric_type
+        attributes = tuple(sorted(point.attributes))
+        key = (metric.name, metric.service_name, attributes)
+        before = self._series.pop(key, None)
+        total = new = of_point(point) if isinstance(point, HistogramPoint) else point.value
+        if isinstance(metric, Cumulative):
+            if kind in ("counter", "histogram"):
+                new = _growth(before.value if before else None, total)
+        elif kind != "gauge" and before is not None:
+            total = _sum(before.value, new)
+        self._series[key] = Series(
+            metric.name,
+            kind,
+            metric.description,
+            metric.service_name,
+            attributes,
+            total,
+            metric.timestamp_unix_nano,
+        )
+        self._bound()
+        return Change(
+            metric.name, kind, new, point.timestamp_unix_nano or metric.timestamp_unix_nano
+        )
+
+    def _bound(self) -> None:
         while len(self._series) > MAX_SERIES:
             del self._series[next(iter(self._series))]
 
@@ -74,6 +95,16 @@ class SeriesTable:
 
     def __len__(self) -> int:
         return len(self._series)
+
+
+def _growth(before: float | Distribution | None, now: float | Distribution) -> float | Distribution:
+    """What came between two totals. The first of a series is new as a whole, and so is one that
+    fell: its worker began anew."""
+    if isinstance(now, Distribution):
+        return grown(before if isinstance(before, Distribution) else None, now)
+    if before is None or isinstance(before, Distribution) or now < before:
+        return now
+    return now - before
 
 
 def _sum(before: float | Distribution, value: float | Distribution) -> float | Distribution:

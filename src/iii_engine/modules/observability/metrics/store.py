@@ -9,12 +9,13 @@ from typing import Final, TypeAlias
 
 from iii_engine.core.clock import Clock
 from iii_engine.modules.observability.metrics.metric import Metric
-from iii_engine.modules.observability.metrics.series import SeriesTable
+from iii_engine.modules.observability.metrics.series import Change, SeriesTable
 from iii_engine.modules.observability.settings import Settings
 
 log = logging.getLogger("iii.observability")
 
 MetricListener: TypeAlias = Callable[[Sequence[Metric]], None]
+Watcher: TypeAlias = Callable[[Sequence[Change]], None]
 
 #: Names that are kept at the same time; metrics of further ones are dropped.
 MAX_NAMES: Final = 10_000
@@ -35,8 +36,10 @@ class MetricStore:
         self._max_count = 0
         self._retention_ns = 0
         self.series = SeriesTable()
-        #: Rollups and exporters; called with what was just received.
+        #: Called with the reports that were just received.
         self.listeners: list[MetricListener] = []
+        #: Called with what is new in them.
+        self.watchers: list[Watcher] = []
 
     def use(self, settings: Settings) -> None:
         """Take the limits of these settings."""
@@ -50,7 +53,8 @@ class MetricStore:
         if not self._enabled:
             return
         self.forget_old()
-        kept = []
+        kept: list[Metric] = []
+        changes: list[Change] = []
         for metric in metrics:
             if not self._knows(metric.name):
                 continue
@@ -58,10 +62,12 @@ class MetricStore:
             self._reports.append(metric)
             self._names[metric.name] += 1
             self._points += len(metric.data_points)
-            self.series.take(metric)
+            changes += self.series.take(metric)
         self._shrink()
         for listener in self.listeners:
             listener(kept)
+        for watcher in self.watchers:
+            watcher(changes)
 
     def find(
         self, name: str | None = None, start_ns: int = 0, end_ns: int | None = None
