@@ -96,6 +96,8 @@ class Engine:
         self.backlog = Backlog()
         self.invocation_timeout_ms = invocation_timeout_ms
         self.enqueue: Enqueue | None = None
+        #: Says why a function is missing that another engine had; None when it does not know.
+        self.explain: Callable[[str], ErrorBody | None] = _no_explanation
         #: Called with (event, worker id); the events are those of `engine::workers-available`.
         self.on_worker_event: Callable[[str, str], None] = _ignore_event
         self._epoch = 0
@@ -129,8 +131,25 @@ class Engine:
         )
         if access is not None:
             session.registrations = Registrations(self, session, access)
-        self.sessions[session.id] = session
         session.send(protocol.encode(protocol.WorkerRegistered(session.id, session.reattach_token)))
+        return self._admit(session)
+
+    def join(self, wake: Callable[[Session], None]) -> Session:
+        """Another engine can be reached. It is like a worker, and is told nothing by itself."""
+        self._epoch += 1
+        session = Session(
+            self.ids.uuid(),
+            self._epoch,
+            ip="",
+            connected_at_ns=self.clock.now_ns(),
+            reattach_token=self.ids.secret(),
+            wake=wake,
+            is_engine=True,
+        )
+        return self._admit(session)
+
+    def _admit(self, session: Session) -> Session:
+        self.sessions[session.id] = session
         self.on_worker_event("worker_connected", session.id)
         return session
 
@@ -246,7 +265,7 @@ class Engine:
         else:
             function = self.registry.get(function_id)
             if function is None:
-                self._answer_at_once(call, self.remote.missing(function_id))
+                self._answer_at_once(call, self.missing(function_id))
                 return
             if function.local is None:
                 stamp_caller(call, session, frame)
@@ -337,10 +356,26 @@ class Engine:
             self.router.counters.total += 1
             self.router.counters.errors += 1
             if on_answer is not None:
-                on_answer(NULL, self.remote.missing(function_id))
+                on_answer(NULL, self.missing(function_id))
         else:
             self.router.dispatch(call, function, None)
         return call
+
+    def call_again(self, call: Call, data: Raw) -> None:
+        """Find another provider for a call that its callee never got; `data` is what it carried."""
+        self.router.take_back(call)
+        call.data = data
+        call.stamp = b""  # `data` has it
+        function = self.registry.get(call.function_id)
+        if function is not None:
+            self.router.dispatch(call, function, call.id)
+        else:
+            self.router.accept(call)
+            call.settle(NULL, self.missing(call.function_id))
+
+    def missing(self, function_id: str) -> ErrorBody:
+        """Why there is no such function."""
+        return self.explain(function_id) or self.remote.missing(function_id)
 
     # -- what modules provide --------------------------------------------------------------------
 
@@ -508,3 +543,7 @@ def _too_many(session: Session) -> ErrorBody:
 
 def _ignore_event(event: str, worker_id: str) -> None:
     pass
+
+
+def _no_explanation(function_id: str) -> ErrorBody | None:
+    return None

@@ -64,7 +64,9 @@ class Provider:
 class Function:
     """A function id with everybody who provides it, oldest registration first.
 
-    `target` is the only live provider when there is just one: the common case needs no choice.
+    Other engines come before everything that is registered here, however new their registration:
+    they are only called while nobody here provides the function.
+    `target` is the provider when there is but one to choose: the common case needs no choice.
     `local` answers the calls in process: for a function of a module (`module` names it), and while
     the newest provider is one that is invoked outside the bus.
     """
@@ -94,6 +96,25 @@ class Function:
     def newest(self) -> Provider:
         return self.providers[next(reversed(self.providers))]
 
+    @property
+    def is_here(self) -> bool:
+        """Somebody on this engine provides it."""
+        session = self.newest.session
+        return session is None or not session.is_engine
+
+    def put(self, provider: Provider) -> None:
+        """Take the provider in as the newest; of other engines, the newest of those."""
+        session = provider.session
+        self.providers.pop(session, None)
+        later = {}
+        if session is not None and session.is_engine:
+            later = {s: p for s, p in self.providers.items() if s is None or not s.is_engine}
+            for key in later:
+                del self.providers[key]
+        self.providers[session] = provider
+        self.providers.update(later)
+        self.settle()
+
     def choose(self) -> Session | None:
         """The session that gets the next call: of the newest group, the least busy in turn."""
         if self.target is not None:
@@ -114,7 +135,9 @@ class Function:
 
     def settle(self) -> None:
         """Recompute `target` and `local` after the providers changed."""
-        self.target = next(iter(self.providers)) if len(self.providers) == 1 else None
+        near = [s for s in self.providers if s is None or not s.is_engine]
+        choice = near or list(self.providers)
+        self.target = choice[0] if len(choice) == 1 else None
         self.local = self.newest.handler
 
 
@@ -129,6 +152,8 @@ class Registry:
         self.on_change: Callable[[], None] = _ignore
         #: Called with the id of a function that got a provider, or got one anew.
         self.on_provider: Callable[[str], None] = _ignore_provider
+        #: Called with the id of a function that got, lost or changed a provider.
+        self.on_offer: Callable[[str], None] = _ignore_provider
         self._awaited: dict[str, list[Callable[[], None]]] = {}
 
     def __iter__(self) -> Iterator[Function]:
@@ -161,15 +186,12 @@ class Registry:
             )
         else:
             _warn_of_takeover(function, session)
-        function.providers.pop(session, None)
         formats = (message.request_format, message.response_format)
-        function.providers[session] = Provider(
-            session, message.description, message.metadata, formats, handler
-        )
-        function.settle()
+        function.put(Provider(session, message.description, message.metadata, formats, handler))
         session.functions[message.id] = None
         session.regroup()
         self.on_provider(message.id)
+        self.on_offer(message.id)
         if fresh:
             self._appeared(message.id)
         return True
@@ -187,6 +209,7 @@ class Registry:
             del self._functions[function_id]
             self.tallies.depart(function_id)
             self.on_change()
+        self.on_offer(function_id)
 
     def remove_all(self, session: Session) -> None:
         for function_id in list(session.functions):
@@ -217,6 +240,7 @@ class Registry:
                     log.warning("function %r of %s is now built in", function_id, session.name)
         self._functions[function_id] = function
         self.on_provider(function_id)
+        self.on_offer(function_id)
         self._appeared(function_id)
 
     def await_provider(self, function_id: str, callback: Callable[[], None]) -> None:
@@ -241,11 +265,14 @@ class Registry:
             del self._functions[function_id]
             self.tallies.depart(function_id)
             self.on_change()
+            self.on_offer(function_id)
 
 
 def _warn_of_takeover(function: Function, session: Session) -> None:
     leader = function.newest.session
-    if leader is not None and leader is not session and leader.group != session.group:
+    if leader is None or leader is session or leader.is_engine or session.is_engine:
+        return
+    if leader.group != session.group:
         log.warning("function %r: %s takes over from %s", function.id, session.name, leader.name)
 
 

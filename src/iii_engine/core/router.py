@@ -66,6 +66,8 @@ class Call:
     error_code: str | None = None
     #: Whether its trace is recorded.
     recorded: bool = True
+    #: How many callees have not got it.
+    attempts: int = 0
 
     def __init__(self, router: Router, function_id: str, data: Raw | bytes) -> None:
         self.router = router
@@ -190,6 +192,18 @@ class Router:
                 callee.consider()  # its answers must be read
             call.data = b""  # the frame holds it now
             callee.send(frame)
+
+    def take_back(self, call: Call) -> None:
+        """Undo `dispatch`: the callee has not got the call, and somebody else may."""
+        del self.pending[call.id]
+        if call.deadline_ns:
+            self._deadlines.remove(call.id, call.deadline_ns)
+        if call.callee is not None:
+            call.callee.active -= 1
+            call.callee = call.callee_id = None
+        if call.caller_invocation is not None and call.caller is not None:
+            call.caller.outstanding -= 1
+        call.attempts += 1
 
     def accept(self, call: Call) -> None:
         """Take a call that something other than a provider will answer."""

@@ -68,6 +68,7 @@ class Session:
         "held",
         "id",
         "ip",
+        "is_engine",
         "max_message",
         "metadata",
         "on_pause",
@@ -96,8 +97,10 @@ class Session:
         wake: Callable[[Session], None],
         access: Access | None = None,
         headers: dict[str, str] | None = None,
+        is_engine: bool = False,
     ) -> None:
         self.id = id
+        self.is_engine = is_engine  # another one, which offers what its own workers provide
         self.epoch = epoch
         self.ip = ip
         self.headers = headers or {}
@@ -236,6 +239,8 @@ class Session:
         A name of its own makes the group; a default name `<host>:<pid>` does not, then the project
         and the set of functions do.
         """
+        if self.is_engine:
+            return ("engine",)
         meta = self.metadata
         if meta.pid is None and meta.name is None:
             return (self.id,)
