@@ -95,6 +95,7 @@ class Calls:
                     call.function_id,
                     error.stacktrace,
                     error.retry_after,
+                    error.details,
                 )
             )
 

@@ -9,8 +9,11 @@ from typing import Protocol
 class Traced(Protocol):
     """A call, as far as those need it whom it makes call others."""
 
-    traceparent: str | None
-    baggage: str | None
+    @property
+    def traceparent(self) -> str | None: ...
+
+    @property
+    def baggage(self) -> str | None: ...
 
 
 #: The call being handled in this context; None outside of handlers.

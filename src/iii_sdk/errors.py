@@ -14,11 +14,13 @@ from typing import ClassVar
 class BusError(Exception):
     """A failed call. `code` is what travels; `status` is what HTTP shows.
 
-    `retry_after` travels too: in whole seconds, over HTTP the header `Retry-After`.
+    `retry_after` travels too: in whole seconds, over HTTP the header `Retry-After`. So does
+    `details`, for programs.
     """
 
     code: str = "invocation_failed"
     retry_after: int | None = None
+    details: dict[str, str] | None = None
     status: ClassVar[int] = 500
 
     def __init__(
@@ -143,6 +145,7 @@ def error_from_wire(
     function_id: str | None = None,
     stacktrace: str | None = None,
     retry_after: float | None = None,
+    details: dict[str, str] | None = None,
 ) -> BusError:
     """The error a caller sees for an error body it received; the wire code is kept."""
     kind = _BY_CODE.get(code, BusError)
@@ -150,5 +153,6 @@ def error_from_wire(
     error.code = code
     error.function_id = function_id
     error.stacktrace = stacktrace
+    error.details = details
     error.retry_after = None if retry_after is None else max(0, math.ceil(retry_after))
     return error

@@ -23,13 +23,15 @@ NULL: Final = Raw(b"null")
 class ErrorBody(Struct, omit_defaults=True):
     """Why a call or a registration failed, as it travels on the wire.
 
-    `retry_after`, in seconds, is an extension: when it is worth while to try again.
+    `retry_after`, in seconds, is an extension: when it is worth while to try again. So is
+    `details`: what programs may want to know beyond the code.
     """
 
     code: str
     message: str = ""
     stacktrace: str | None = None
     retry_after: int | float | None = None
+    details: dict[str, str] | None = None
 
 
 class VoidAction(Struct, tag_field="type", tag="void"):
@@ -353,6 +355,7 @@ def error_body(raw: Raw) -> ErrorBody:
         value = tolerant_value(bytes(raw))
         if isinstance(value, dict):
             value.pop("retry_after", None)
+            value.pop("details", None)
             value = {key: _text(item) for key, item in value.items()}
         return msgspec.convert(value, ErrorBody)
     except (msgspec.ValidationError, ValueError, RecursionError):

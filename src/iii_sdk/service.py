@@ -140,7 +140,9 @@ class Service:
             self.connection.refuse(message, epoch, error)
             raise
         except BusError as error:
-            body = ErrorBody(error.code, error.message, retry_after=error.retry_after)
+            body = ErrorBody(
+                error.code, error.message, retry_after=error.retry_after, details=error.details
+            )
             self.connection.refuse(message, epoch, body)
         except Exception as error:
             log.exception("%s failed", message.function_id)

@@ -112,12 +112,12 @@ class Pipeline:
     def _launch(self, step: int) -> None:
         self.step = step
         self.stage = Stage.RUNNING
-        log.info("%s starts", self._which())
+        log.info("%s starts", self.which())
         self._groups.append(self._start(self.commands[step], partial(self._ended, self._run)))
         if self._is_last():
             self._stable = self._timers.after(STABLE_SECONDS, self._proved_stable)
 
-    def _which(self) -> str:
+    def which(self) -> str:
         """Not the command itself: secrets may be part of it."""
         return f"command {self.step + 1} of {len(self.commands)}"
 
@@ -134,7 +134,7 @@ class Pipeline:
         self.code = code
         self._cancel_timers()
         if self._is_last():
-            log.warning("%s ended with %d", self._which(), code)
+            log.warning("%s ended with %d", self.which(), code)
             self.stage = Stage.ENDED
             if self.revive:
                 self._revive_later()
@@ -142,13 +142,13 @@ class Pipeline:
             self._groups = [group for group in self._groups if group.alive]
             self._launch(self.step + 1)
         else:
-            log.error("%s failed with %d, the rest is not started", self._which(), code)
+            log.error("%s failed with %d, the rest is not started", self.which(), code)
             self.stage = Stage.FAILED
 
     def _revive_later(self) -> None:
         delay = min(FIRST_DELAY * 2.0 ** min(self._deaths, 16), LONGEST_DELAY)
         self._deaths += 1
-        log.info("%s starts again in %g s", self._which(), delay)
+        log.info("%s starts again in %g s", self.which(), delay)
         # What it left behind would be in the way of the new one, for example on its port.
         left = self._groups[-1]
         left.terminate()

@@ -11,7 +11,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
@@ -29,6 +29,10 @@ log = logging.getLogger("iii.modules")
 
 Opts = TypeVar("Opts", bound=Struct)
 T = TypeVar("T")
+
+
+#: The status of a module that has nothing to complain about.
+RUNNING: Final = "running"
 
 
 @dataclass
@@ -92,6 +96,10 @@ class Module(ABC, Generic[Opts]):
         """
         return False
 
+    def status(self) -> str:
+        """How it is, in a few words: `running`, or what is not as it should be."""
+        return RUNNING
+
     def components(self) -> dict[str, Component]:
         """What `engine::health::check` shows of this module, by name."""
         return {}
@@ -132,6 +140,11 @@ class Module(ABC, Generic[Opts]):
             formats=lambda: (schema(request), schema(response)),
         )
         self._functions.append(function_id)
+
+    def withdraw(self, function_id: str) -> None:
+        """Take back an `offer`."""
+        self._functions.remove(function_id)
+        self.engine.remove_function(function_id)
 
     def offer_type(self, kind: TriggerType, aliases: tuple[str, ...] = ()) -> None:
         """Serve a trigger type. Instances of one kind share it: each trigger is bound at all."""

@@ -76,7 +76,9 @@ BUILTINS = (
     Builtin("iii-cron", "cron::CronModule", "iii_engine.modules.cron:CronModule", default=True),
     Builtin("iii-kv", "kv_server::KvServer", "iii_engine.modules.kv:KvModule"),
     Builtin(EXEC, "shell::ExecModule", "iii_engine.modules.exec:ExecModule"),
-    Builtin("iii-bridge", "bridge_client::BridgeClientModule"),
+    Builtin(
+        "iii-bridge", "bridge_client::BridgeClientModule", "iii_engine.modules.bridge:BridgeModule"
+    ),
     Builtin(
         "iii-http-functions",
         "http_functions::HttpFunctionsModule",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from iii_engine.modules.base import Host
+from iii_engine.modules.base import RUNNING, Host
 from iii_engine.modules.component import DISABLED, Component
 from iii_engine.storage.base import StoreError
 from iii_engine.version import VERSION
@@ -25,7 +25,7 @@ def check_health(host: Host) -> Health:
     for module in host.modules.values():
         components |= module.components()
     components |= {
-        "modules": Component("healthy", dict.fromkeys(host.modules, "running")),
+        "modules": _modules(host),
         "config": _config(host),
         "storage": _storage(host),
     }
@@ -36,6 +36,13 @@ def check_health(host: Host) -> Health:
         host.engine.clock.now_ns() // 1_000_000,
         VERSION,
     )
+
+
+def _modules(host: Host) -> Component:
+    """Each module with how it is."""
+    statuses = {name: module.status() for name, module in host.modules.items()}
+    well = all(status == RUNNING for status in statuses.values())
+    return Component("healthy" if well else "degraded", {**statuses})
 
 
 def _config(host: Host) -> Component:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from iii_engine.core.pipeline import Pipeline
+from iii_engine.core.pipeline import Pipeline, Stage
 from iii_engine.modules.base import Host, Module
 from iii_engine.modules.exec.group import ProcessGroup
 from iii_engine.modules.exec.guardian import Guardian
@@ -43,6 +43,12 @@ class ExecModule(Module[ExecOptions]):
         await self._unwatch()
         self._follow_options()
         return True
+
+    def status(self) -> str:
+        pipeline = self.pipeline
+        if pipeline.code and pipeline.stage in (Stage.FAILED, Stage.ENDED, Stage.WAITING):
+            return f"{pipeline.which()} ended with {pipeline.code}"
+        return super().status()
 
     async def quiesce(self) -> None:
         """From now on nothing is started again; what runs may be needed by calls under way."""

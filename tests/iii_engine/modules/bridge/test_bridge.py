@@ -1,0 +1,486 @@
+"""`iii-bridge` between two real engines. Case numbers are those of the engine-modules spec."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from tests.support.engine import RunningEngine
+from tests.support.raw_worker import RawWorker
+from tests.support.waiting import until
+
+from iii_engine.module_set import StartError
+from iii_engine.modules.bridge import BridgeModule
+from iii_engine.modules.bridge.link import check_url, shown
+from iii_engine.modules.bridge.options import BridgeOptions
+from iii_sdk.errors import BusError
+
+Start = Callable[..., Awaitable[RunningEngine]]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connect again at once."""
+    monkeypatch.setattr("iii_engine.modules.bridge.link.FIRST_PAUSE", 0.05)
+
+
+@pytest.fixture
+async def bridged(engine: RunningEngine) -> AsyncIterator[Start]:
+    """Start an engine with a bridge to `engine`, which is the remote one."""
+    async with AsyncExitStack() as stack:
+
+        async def start(name: str = "iii-bridge", **options: Any) -> RunningEngine:
+            local = RunningEngine({name: {"url": engine.url, **options}})
+            await local.start()
+            stack.push_async_callback(local.stop)
+            return local
+
+        yield start
+
+
+def bridge(engine: RunningEngine, name: str = "iii-bridge") -> BridgeModule:
+    module = engine.app.modules[name]
+    assert isinstance(module, BridgeModule)
+    return module
+
+
+async def connected(engine: RunningEngine) -> None:
+    link = bridge(engine).link
+    assert link is not None
+    await until(lambda: link.connected, "the bridge is connected")
+
+
+async def ask(engine: RunningEngine, function_id: str, data: object = None, **options: Any) -> Any:
+    """Call as a module does; the result, or the error as `BusError` with its details."""
+    answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    engine.core.call(
+        function_id,
+        json.dumps(data).encode(),
+        lambda result, error: answered.set_result((result, error)),
+        **options,
+    )
+    result, error = await answered
+    if error is not None:
+        failed = BusError(error.message, code=error.code)
+        failed.details = error.details
+        raise failed
+    return json.loads(bytes(result))
+
+
+def provide(engine: RunningEngine, function_id: str, answer: object = "ok") -> list[Any]:
+    """A function that remembers its calls; an exception as `answer` fails them."""
+    calls: list[Any] = []
+
+    def handle(call: Any) -> None:
+        calls.append(call)
+        call.payload = json.loads(bytes(call.data))
+        call.about = bytes(call.metadata)
+        if isinstance(answer, BusError):
+            call.fail(answer.code, answer.message)
+        elif answer is not None:
+            call.reply(json.dumps(answer).encode())
+
+    engine.core.add_function(function_id, handle, module="test")
+    return calls
+
+
+# -- forward and invoke --------------------------------------------------------------------------
+
+
+async def test_modules_case_121_a_forwarded_function_is_answered_by_the_remote_engine(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    forward = [{"local_function": "r.get", "remote_function": "state::get"}]
+    local = await bridged(forward=forward)
+    await ask(engine, "state::set", {"scope": "s", "key": "k", "value": {"n": 1}})
+    assert await ask(local, "r.get", {"scope": "s", "key": "k"}) == {"n": 1}
+    assert await ask(local, "state::get", {"scope": "s", "key": "k"}) is None
+
+
+async def test_modules_case_121_a_remote_engine_that_is_down_is_a_bridge_error(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    forward = [
+        {"local_function": "r.get", "remote_function": "state::get", "timeout_ms": 100},
+        {"local_function": "r.wait", "remote_function": "state::get"},
+    ]
+    local = await bridged(forward=forward)
+    await connected(local)
+    await engine.stop()
+    with pytest.raises(BusError) as caught:
+        await ask(local, "r.get", {"scope": "s", "key": "k"})
+    assert (caught.value.code, caught.value.message) == ("bridge_error", "invocation timed out")
+    assert caught.value.details == {"code": "TIMEOUT"}
+    waiting = asyncio.create_task(ask(local, "r.wait", {"scope": "s", "key": "k"}))
+    await engine.start()
+    assert await waiting is None
+
+
+async def test_an_error_of_the_remote_function_keeps_its_own_code_in_the_details(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged()
+    provide(engine, "broken", BusError("no such thing", code="thing_missing"))
+    with pytest.raises(BusError) as caught:
+        await ask(local, "bridge.invoke", {"function_id": "broken"})
+    assert str(caught.value) == "bridge_error: remote error (thing_missing): no such thing"
+    assert caught.value.details == {"code": "thing_missing"}
+
+
+async def test_details_reach_workers(engine: RunningEngine, bridged: Start) -> None:
+    local = await bridged()
+    async with RawWorker(local.url) as worker:
+        await worker.send(
+            "invokefunction",
+            invocation_id="6f9619ff-8b86-4d01-b42d-00c04fc964ff",
+            function_id="bridge.invoke",
+            data={"function_id": "nope"},
+        )
+        answer = await worker.receive("invocationresult")
+    assert answer["error"] == {
+        "code": "bridge_error",
+        "message": "remote error (function_not_found): Function nope not found",
+        "details": {"code": "function_not_found"},
+    }
+
+
+async def test_invoke_hands_payload_and_result_through_as_they_are(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged()
+    engine.core.add_function("echo", lambda call: call.reply(bytes(call.data)), module="test")
+    for value in (None, [1, "ä", None], {"a": {"b": 2**70}}, "x" * 200_000):
+        request = {"function_id": "echo", "data": value}
+        assert await ask(local, "bridge.invoke", request) == value
+    assert await ask(local, "bridge.invoke", {"function_id": "echo"}) is None
+
+
+@pytest.mark.parametrize("function_id", ["bridge.invoke", "bridge.invoke_async"])
+@pytest.mark.parametrize("data", [None, {}, {"function_id": 1}])
+async def test_a_request_without_a_function_is_refused(
+    bridged: Start, function_id: str, data: object
+) -> None:
+    local = await bridged()
+    with pytest.raises(BusError) as caught:
+        await ask(local, function_id, data)
+    assert caught.value.code == "deserialization_error"
+
+
+async def test_invoke_async_does_not_wait(engine: RunningEngine, bridged: Start) -> None:
+    local = await bridged()
+    calls = provide(engine, "slow", None)
+    request = {"function_id": "slow", "data": {"a": 1}}
+    assert await ask(local, "bridge.invoke_async", request) is None
+    await until(lambda: calls)
+    assert calls[0].payload["a"] == 1
+    calls[0].reply()
+
+
+async def test_a_call_over_the_bridge_stays_in_its_trace(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged()
+    calls = provide(engine, "seen")
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    context = {"traceparent": f"00-{trace}-b7ad6b7169203331-01", "baggage": "a=1"}
+    metadata = msgspec.Raw(b'{"m":1}')
+    await ask(local, "bridge.invoke", {"function_id": "seen"}, metadata=metadata, **context)
+    assert calls[0].traceparent[3:35] == trace
+    assert calls[0].baggage == "a=1"
+    assert calls[0].about == b'{"m":1}'
+
+
+async def test_a_call_that_takes_too_long_is_given_up(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged()
+    calls = provide(engine, "slow", None)
+    with pytest.raises(BusError, match="invocation timed out"):
+        await ask(local, "bridge.invoke", {"function_id": "slow", "timeout_ms": 50})
+    await until(lambda: calls)
+    calls[0].reply()
+
+
+async def test_a_remote_engine_that_goes_during_a_call_ends_it(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged()
+    calls = provide(engine, "slow", None)
+    waiting = asyncio.create_task(ask(local, "bridge.invoke", {"function_id": "slow"}))
+    await until(lambda: calls)
+    await engine.stop()
+    with pytest.raises(BusError) as caught:
+        await waiting
+    assert caught.value.code == "bridge_error"
+    assert caught.value.details is not None
+    await engine.start()
+
+
+# -- expose --------------------------------------------------------------------------------------
+
+
+async def listed(engine: RunningEngine, function_id: str) -> bool:
+    functions = (await ask(engine, "engine::functions::list"))["functions"]
+    return function_id in {row["function_id"] for row in functions}
+
+
+async def test_an_exposed_function_is_called_from_the_remote_engine(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    expose = [{"local_function": "here::greet", "remote_function": "there::greet"}]
+    local = await bridged(expose=[*expose, {"local_function": "here::fail"}])
+    calls = provide(local, "here::greet", "hello")
+    provide(local, "here::fail", BusError("no", code="refused"))
+    await until(lambda: listed(engine, "here::fail"))
+    async with RawWorker(engine.url) as worker:
+        assert await worker.call("there::greet", {"name": "you"}) == "hello"
+    assert calls[0].payload == {"name": "you"}  # and not who called over there
+    with pytest.raises(BusError) as caught:
+        await ask(engine, "here::fail")
+    assert str(caught.value) == "refused: no"
+    with pytest.raises(BusError, match="function_not_found"):
+        await ask(local, "there::greet")
+
+
+async def test_an_exposed_function_that_is_not_there_yet_is_not_found(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged(expose=[{"local_function": "later"}])
+    await until(lambda: listed(engine, "later"))
+    with pytest.raises(BusError, match="Function later not found"):
+        await ask(engine, "later")
+    provide(local, "later", 1)
+    assert await ask(engine, "later") == 1
+
+
+@pytest.mark.promise(
+    "Bridge",
+    "When the other engine comes back, a bridge connects to it again and offers what it exposes.",
+)
+async def test_what_is_exposed_is_there_again_when_the_remote_engine_comes_back(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged(expose=[{"local_function": "f"}], service_id="svc")
+    provide(local, "f", 7)
+    await until(lambda: listed(engine, "f"))
+    await engine.restart()
+    await until(lambda: listed(engine, "f"))
+    assert await ask(engine, "f") == 7
+    assert "svc" in {service.id for service in engine.core.services}
+
+
+async def test_a_service_is_announced(engine: RunningEngine, bridged: Start) -> None:
+    await bridged(service_id="billing", service_name="Billing")
+    await until(lambda: {s.id: s.name for s in engine.core.services}.get("billing") == "Billing")
+
+
+async def test_at_the_end_nothing_more_is_offered_and_calls_under_way_are_answered(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged(expose=[{"local_function": "f"}])
+    calls = provide(local, "f", None)
+    await until(lambda: listed(engine, "f"))
+    waiting = asyncio.create_task(ask(engine, "f"))
+    await until(lambda: calls)
+    await bridge(local).quiesce()
+
+    async def withdrawn() -> bool:
+        return not await listed(engine, "f")
+
+    await until(withdrawn)
+    calls[0].reply(b"9")
+    assert await waiting == 9
+
+
+# -- links ---------------------------------------------------------------------------------------
+
+
+async def test_modules_with_the_same_address_share_one_connection(engine: RunningEngine) -> None:
+    expose = {"iii-bridge": "a", "iii-bridge#1": "b"}
+    options = {
+        name: {"url": engine.url, "expose": [{"local_function": function_id}]}
+        for name, function_id in expose.items()
+    }
+    local = RunningEngine(options)
+    await local.start()
+    try:
+        await until(lambda: listed(engine, "a"))
+        await until(lambda: listed(engine, "b"))
+        assert len(engine.core.sessions) == 1
+        assert offered_by(local, "bridge.invoke") == "iii-bridge"
+        first = local.app.modules.pop("iii-bridge")
+        await first.stop()
+        assert offered_by(local, "bridge.invoke") == "iii-bridge#1"
+        assert await ask(local, "bridge.invoke", {"function_id": "state::list_groups"})
+        assert await listed(engine, "b")
+    finally:
+        await local.stop()
+
+
+def offered_by(engine: RunningEngine, function_id: str) -> str | None:
+    function = engine.core.registry.get(function_id)
+    return None if function is None else function.module
+
+
+async def test_the_health_of_a_bridge_is_that_of_its_connection(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged()
+    await connected(local)
+
+    async def status() -> tuple[str, str]:
+        modules = (await ask(local, "engine::health::check"))["components"]["modules"]
+        return modules["status"], modules["details"]["iii-bridge"]
+
+    assert await status() == ("healthy", "running")
+    await engine.stop()
+    await until(lambda: bridge(local).status() != "running")
+    assert (await status())[0] == "degraded"
+    await engine.start()
+    await until(lambda: bridge(local).status() == "running")
+
+
+async def test_a_bridge_to_nowhere_does_not_keep_an_engine_from_starting(
+    bridged: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    local = await bridged(url="ws://user:s3cret@127.0.0.1:1/?token=s3cret")
+    await until(lambda: "no connection to the engine at ws://127.0.0.1:1/" in caplog.text)
+    with pytest.raises(BusError, match="invocation timed out"):
+        await ask(local, "bridge.invoke", {"function_id": "f", "timeout_ms": 20})
+    assert "s3cret" not in caplog.text
+
+
+async def test_a_bridge_to_the_engine_itself_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    local = RunningEngine()
+    await local.start()
+    url = local.url
+    await local.stop()
+    port = int(url.rpartition(":")[2])
+    looped = RunningEngine({"iii-bridge": {"url": url}, "iii-worker-manager": {"port": port}})
+    await looped.start()
+    try:
+        await until(lambda: bridge(looped).status() == "the url is that of this engine itself")
+        with pytest.raises(BusError, match="bridge_error"):
+            await ask(looped, "bridge.invoke", {"function_id": "state::list_groups"})
+    finally:
+        await looped.stop()
+
+
+# -- options -------------------------------------------------------------------------------------
+
+
+def test_without_a_url_the_environment_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("III_URL", "ws://elsewhere:1")
+    assert BridgeOptions().address == "ws://elsewhere:1"
+    assert BridgeOptions("ws://given").address == "ws://given"
+    monkeypatch.delenv("III_URL")
+    assert BridgeOptions().address == "ws://127.0.0.1:49134"
+
+
+@pytest.mark.parametrize("url", ["http://h", "ws://", "ws://h:port", "h:1", ""])
+def test_what_is_no_websocket_url_is_refused(url: str) -> None:
+    with pytest.raises(BusError, match=r"config\.url: '.*' is not a ws:// or wss:// URL"):
+        check_url(url, "config.url")
+
+
+def test_a_url_is_shown_without_its_secrets() -> None:
+    assert shown("wss://user:pass@host:1/path?token=x") == "wss://host:1/path"
+    assert shown("ws://host") == "ws://host"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"expose": [{"local_function": "a"}, {"local_function": "b", "remote_function": "a"}]},
+            r"config\.expose\[1\]\.remote_function: 'a' is there twice",
+        ),
+        (
+            {"forward": [{"local_function": "a", "remote_function": "b"}] * 2},
+            r"config\.forward\[1\]\.local_function: 'a' is there twice",
+        ),
+        ({"url": "ftp://x"}, "config.url"),
+    ],
+)
+def test_options_that_contradict_themselves_are_refused(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BusError, match=message):
+        BridgeModule.check(msgspec.convert(options, BridgeOptions))
+
+
+async def test_a_function_of_another_module_cannot_be_replaced(bridged: Start) -> None:
+    forward = [{"local_function": "state::get", "remote_function": "x"}]
+    with pytest.raises(StartError, match=r"config\.forward\[0\].*'state::get' is a function of"):
+        await bridged(forward=forward)
+
+
+async def test_two_instances_cannot_expose_the_same_id(engine: RunningEngine) -> None:
+    options = {"url": engine.url, "expose": [{"local_function": "f"}]}
+    local = RunningEngine({"iii-bridge": options, "iii-bridge#1": options})
+    with pytest.raises(StartError, match=r"config\.expose\[0\].*'f' is exposed by iii-bridge"):
+        await local.start()
+
+
+@asynccontextmanager
+async def another(engine: RunningEngine) -> AsyncIterator[RunningEngine]:
+    other = RunningEngine()
+    await other.start()
+    yield other
+    await other.stop()
+
+
+async def test_other_options_apply_in_place(engine: RunningEngine, bridged: Start) -> None:
+    local = await bridged(
+        expose=[{"local_function": "stays"}, {"local_function": "goes"}],
+        forward=[{"local_function": "r.stays", "remote_function": "there"}],
+    )
+    provide(engine, "there", "there")
+    provide(local, "comes", "comes")
+    await until(lambda: listed(engine, "goes"))
+    session = next(iter(engine.core.sessions.values()))
+    options = {
+        "url": engine.url,
+        "expose": [{"local_function": "stays"}, {"local_function": "comes"}],
+        "forward": [
+            {"local_function": "r.stays", "remote_function": "there"},
+            {"local_function": "r.comes", "remote_function": "there"},
+        ],
+        "service_id": "svc",
+    }
+    assert await bridge(local).reconfigure(msgspec.convert(options, BridgeOptions))
+    await until(lambda: listed(engine, "comes"))
+    assert not await listed(engine, "goes")
+    assert await ask(local, "r.stays") == await ask(local, "r.comes") == "there"
+    assert list(engine.core.sessions.values()) == [session]
+    assert await bridge(local).reconfigure(BridgeOptions(engine.url))
+    with pytest.raises(BusError, match="function_not_found"):
+        await ask(local, "r.stays")
+
+
+async def test_a_call_under_way_survives_a_change_of_the_address(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged(
+        expose=[{"local_function": "f"}],
+        forward=[{"local_function": "r", "remote_function": "slow"}],
+    )
+    calls = provide(engine, "slow", None)
+    waiting = asyncio.create_task(ask(local, "r"))
+    await until(lambda: calls)
+    async with another(engine) as other:
+        provide(other, "slow", "other")
+        options = msgspec.structs.replace(bridge(local).options, url=other.url)
+        assert await bridge(local).reconfigure(options)
+        assert await ask(local, "r") == "other"
+        await until(lambda: listed(other, "f"))
+        calls[0].reply(b'"first"')
+        assert await waiting == "first"
+        await until(lambda: not engine.core.sessions)
+        with pytest.raises(BusError, match="ftp"):
+            BridgeModule.check(BridgeOptions("ftp://x"))
