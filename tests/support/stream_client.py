@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.support.waiting import PATIENCE
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 Frame = dict[str, Any]
 
@@ -71,3 +72,12 @@ class StreamClient:
         async with asyncio.timeout(timeout):
             await self.socket.wait_closed()
         return self.socket.close_code or 1006
+
+
+async def upgrade(url: str, headers: dict[str, str] | None = None) -> int:
+    """Connect and go; the status that the upgrade is answered with."""
+    try:
+        async with StreamClient(url, headers):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code

@@ -20,10 +20,14 @@ MAX_WAITING_BYTES: Final = 16 * MIB
 TRY_AGAIN: Final = 1013
 
 
+#: Events held back for one subscription while its values are read; one more closes the socket.
+MAX_HELD: Final = 1000
+
+
 class Subscription:
     """What one `join` asked for. `held` keeps changes back until the first message has left."""
 
-    __slots__ = ("held", "open", "over", "place", "subscriber", "wanted")
+    __slots__ = ("held", "held_bytes", "open", "over", "place", "subscriber", "wanted")
 
     def __init__(self, subscriber: Subscriber, wanted: Wanted) -> None:
         self.subscriber = subscriber
@@ -32,6 +36,21 @@ class Subscription:
         self.open = False  # admitted; `held` until it is synced
         self.over = False
         self.held: list[bytes] | None = None
+        self.held_bytes = 0
+
+    def hold(self, message: bytes) -> None:
+        """Keep a change back."""
+        assert self.held is not None
+        if len(self.held) >= MAX_HELD or self.held_bytes > MAX_WAITING_BYTES:
+            self.subscriber.overflow()
+        else:
+            self.held.append(message)
+            self.held_bytes += len(message)
+
+    def release(self) -> list[bytes]:
+        """What was held back, in order; from now on nothing is."""
+        held, self.held = self.held or [], None
+        return held
 
 
 class Subscriber:

@@ -22,15 +22,12 @@ from iii_engine.core.stream_messages import (
     trouble,
     wrapper,
 )
-from iii_engine.core.stream_subscriber import TRY_AGAIN, Subscriber, Subscription
+from iii_engine.core.stream_subscriber import Subscriber, Subscription
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody
 
 #: Subscriptions of one socket.
 MAX_SUBSCRIPTIONS: Final = 1000
-#: Events held back for one subscription while its values are read; one more closes the socket.
-MAX_HELD: Final = 1000
-
 Place: TypeAlias = tuple[str, str, str | None]
 
 
@@ -134,8 +131,7 @@ class Subscriptions:
             self.leave(subscriber, wanted.subscription_id)
             return
         subscriber.send(self._message(wanted, sync(data or b"null")))
-        held, subscription.held = subscription.held, None
-        for message in held or ():
+        for message in subscription.release():
             subscriber.send(message)
 
     def _message(self, wanted: Wanted, body: bytes) -> bytes:
@@ -158,10 +154,8 @@ class Subscriptions:
             if subscription.held is None:
                 ids = found.setdefault(subscription.subscriber, [])
                 ids.append(subscription.wanted.subscription_id)
-            elif len(subscription.held) < MAX_HELD:
-                subscription.held.append(message)
             else:
-                subscription.subscriber.close(TRY_AGAIN, "does not keep up")
+                subscription.hold(message)
         for subscriber, ids in found.items():
             subscriber.send(message if len(ids) == 1 else addressed(message, ids))
 

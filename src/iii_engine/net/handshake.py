@@ -82,14 +82,17 @@ class Arrival(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._size += nbytes
-        if self._asked:
+        if self._asked:  # read on, to notice a client that goes, as far as there is room
+            if self._size == MAX_HEAD:
+                self._transport.pause_reading()
             return
         end = self._buffer.find(_END, 0, self._size)
         if end < 0 and self._size < MAX_HEAD:
             return
         self._asked = True
         self._timer.cancel()
-        self._transport.pause_reading()
+        if self._size == MAX_HEAD:
+            self._transport.pause_reading()
         peer = self._transport.get_extra_info("peername")
         head = None if end < 0 else read_head(bytes(self._buffer[: end + 4]), address(peer))
         self._cancel = self._doorman.ask(head, self._decided)
@@ -153,6 +156,7 @@ class _Reader:
     def __init__(self) -> None:
         self.url = b""
         self.headers: dict[str, str] = {}
+        self.whole = False
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -161,6 +165,9 @@ class _Reader:
         key, text = name.decode("latin-1").lower(), value.decode("utf-8", "replace")
         earlier = self.headers.get(key)
         self.headers[key] = text if earlier is None else f"{earlier}, {text}"
+
+    def on_headers_complete(self) -> None:
+        self.whole = True
 
 
 def read_head(head: bytes, addr: str) -> Head | None:
@@ -171,6 +178,8 @@ def read_head(head: bytes, addr: str) -> Head | None:
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError:
+        return None
+    if not reader.whole:
         return None
     path, _, query = reader.url.decode("latin-1").partition("?")
     return Head(reader.headers, path, parse_qs(query, keep_blank_values=True), addr)

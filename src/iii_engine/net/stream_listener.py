@@ -52,7 +52,7 @@ class StreamListener:
         #: Clients that were closed because they did not keep up.
         self.slow = 0
         self._engine = engine
-        self._arrivals: set[Arrival] = set()
+        self.arrivals: set[Arrival] = set()
         self._port = Port(lambda: Arrival(self, MAX_MESSAGE))
         self._sweeper: Timer | None = None
 
@@ -69,7 +69,7 @@ class StreamListener:
     def refuse_new(self) -> None:
         """Accept no more clients; those that are here stay."""
         self._port.close()
-        for arrival in list(self._arrivals):
+        for arrival in list(self.arrivals):
             arrival.abort()
 
     def send_away(self, sockets: Iterable[StreamSocket]) -> None:
@@ -100,7 +100,7 @@ class StreamListener:
     # -- arrivals --------------------------------------------------------------------------------
 
     def waits(self, arrival: Arrival, waiting: bool) -> None:
-        (self._arrivals.add if waiting else self._arrivals.discard)(arrival)
+        (self.arrivals.add if waiting else self.arrivals.discard)(arrival)
 
     def ask(self, head: Head | None, decided: Callable[[Raw | None], None]) -> Callable[[], None]:
         if self.ask_first is None or head is None:

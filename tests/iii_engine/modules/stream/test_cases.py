@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
-from tests.support.stream_client import StreamClient
-from websockets.exceptions import InvalidStatus
+from tests.support.stream_client import StreamClient, upgrade
 
 CHAT = {"stream_name": "chat", "group_id": "g"}
 ITEM = {**CHAT, "item_id": "1"}
@@ -128,10 +127,10 @@ async def test_modules_case_81_a_join_handler_refuses(
 @pytest.mark.parametrize("refusal", [{"unauthorized": True}, None, "no", [], 7])
 async def test_modules_case_82_the_auth_function_refuses_the_upgrade(refusal: object) -> None:
     async with guarded() as (engine, worker):
-        opening = asyncio.create_task(opened(engine.stream_url))
+        opening = asyncio.create_task(upgrade(engine.stream_url))
         await worker.answer(await worker.invoked("auth"), refusal)
         assert await opening == 401
-        opening = asyncio.create_task(opened(engine.stream_url))
+        opening = asyncio.create_task(upgrade(engine.stream_url))
         await worker.fail(await worker.invoked("auth"), "oops", "it broke")
         assert await opening == 401
 
@@ -156,15 +155,6 @@ async def test_modules_case_82_join_handlers_get_the_context_of_the_auth_functio
         await worker.answer(asked, None)
         assert (await joining)["event"] == {"type": "sync", "data": []}
         await client.socket.close()
-
-
-async def opened(url: str) -> int:
-    """The status that an upgrade is refused with, 101 when it is not."""
-    try:
-        async with StreamClient(url):
-            return 101
-    except InvalidStatus as refused:
-        return refused.response.status_code
 
 
 class guarded:
