@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from iii_sdk.errors import BusError
 
@@ -40,6 +40,24 @@ class KvConfig(Struct, forbid_unknown_fields=True):
     file_path: str = "kv_store_data.db"
     #: Accepted, without effect: what was answered is on disk.
     save_interval_ms: int = 5000
+
+
+class RedisConfig(Struct, forbid_unknown_fields=True):
+    """Config of the adapter `redis`. The server is one, or a primary with replicas of its own."""
+
+    #: Where it is; `rediss://` is encrypted. Passwords are never shown.
+    redis_url: str = "redis://localhost:6379"
+
+
+class NatsConfig(Struct, forbid_unknown_fields=True):
+    """Config of the adapter `nats` (an extension): NATS with JetStream."""
+
+    #: Where it is; several addresses of one cluster are separated by commas.
+    nats_url: str = "nats://localhost:4222"
+    #: What the names of its buckets and subjects begin with.
+    prefix: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]+$")] = "iii"
+    #: On how many servers of a cluster each record is kept.
+    replicas: Annotated[int, Meta(ge=1, le=5)] = 1
 
 
 class BadAdapter(BusError):

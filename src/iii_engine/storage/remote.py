@@ -41,10 +41,15 @@ MAX_ROUNDS: Final = 300
 class Remote(Protocol):
     """The server side of a store. Methods raise `ServerLost` when they may be tried again."""
 
-    #: For messages: which server, without a password.
-    name: str
-    #: Whether one commit can span records. If not, each record that was written is one commit.
-    joint: bool
+    @property
+    def name(self) -> str:
+        """Which server, without a password: for messages."""
+        ...
+
+    @property
+    def joint(self) -> bool:
+        """Whether one commit can span records. If not, each record written is one commit."""
+        ...
 
     async def open(self) -> None:
         """Raises `StoreError` when the server cannot be used."""

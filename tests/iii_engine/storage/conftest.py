@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from iii_engine.storage.base import Store
 from iii_engine.storage.embedded import EmbeddedStore
 from iii_engine.storage.memory import MemoryStore
+from iii_engine.storage.nats.remote import NatsRemote
 from iii_engine.storage.redis.names import Names
 from iii_engine.storage.redis.remote import RedisRemote
 from iii_engine.storage.remote import RemoteStore
@@ -26,11 +28,31 @@ def make_store(kind: str, request: pytest.FixtureRequest) -> Store:
         case "redis":
             server = request.getfixturevalue("redis_server")
             return RemoteStore(RedisRemote(server.url, Names("", "test:")))
+        case "nats":
+            server = request.getfixturevalue("nats_server")
+            return RemoteStore(NatsRemote(server.url, "test"))
     raise ValueError(kind)
 
 
-@pytest.fixture(params=["memory", "embedded", "redis"])
+#: Stores whose transactions may span records.
+JOINT = ["memory", "embedded", "redis"]
+
+
+@pytest.fixture(params=[*JOINT, "nats"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    """Every store there is."""
+    async with opened(request) as made:
+        yield made
+
+
+@pytest.fixture(params=JOINT)
+async def joint_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    async with opened(request) as made:
+        yield made
+
+
+@asynccontextmanager
+async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     made = make_store(request.param, request)
     await made.open()
     yield made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -103,9 +104,16 @@ async def test_any_text_is_a_name(store: Store) -> None:
 
 
 async def test_values_are_any_bytes(store: Store) -> None:
-    for value in (b"", b"\x00\xff", b"x" * 3_000_000):
+    for value in (b"", b"\x00\xff", b"x" * 1_000_000):
         await put(store, "s", "k", value=value)
         assert await look(store, lambda t: t.get("s", "k")) == value
+        assert await look(store, lambda t: list(t.items("s"))) == [("k", value)]
+
+
+async def test_values_of_megabytes(joint_store: Store) -> None:
+    value = os.urandom(3_000_000)
+    await put(joint_store, "s", "k", value=value)
+    assert await look(joint_store, lambda t: t.get("s", "k")) == value
 
 
 async def test_a_failing_work_undoes_only_itself(store: Store) -> None:
@@ -127,9 +135,9 @@ async def test_a_failing_work_undoes_only_itself(store: Store) -> None:
     assert await keys(store, "other") == ["k"]
 
 
-async def test_a_work_sees_its_own_writes(store: Store) -> None:
-    await put(store, "s", "a", "b", "c")
-    await put(store, "gone", "a")
+async def test_a_work_sees_its_own_writes(joint_store: Store) -> None:
+    await put(joint_store, "s", "a", "b", "c")
+    await put(joint_store, "gone", "a")
 
     def work(t: Transaction) -> None:
         t.put("s", "b", b"2")
@@ -148,13 +156,13 @@ async def test_a_work_sees_its_own_writes(store: Store) -> None:
         assert t.get("gone", "a") is None
         assert t.spaces() == ["gone", "s"]
 
-    await submit(store, work)
-    assert await look(store, lambda t: list(t.items("s"))) == [
+    await submit(joint_store, work)
+    assert await look(joint_store, lambda t: list(t.items("s"))) == [
         ("b", b"2"),
         ("d", b"1"),
         ("a", b"3"),
     ]
-    assert await keys(store, "gone") == ["z"]
+    assert await keys(joint_store, "gone") == ["z"]
 
 
 async def test_a_closed_store_refuses(store: Store) -> None:

@@ -36,13 +36,9 @@ def _done(answer: asyncio.Future[T]) -> Callable[[T | None, BaseException | None
 
 
 async def put(store: Store, space: str, *keys: str, value: bytes = b"1") -> None:
-    """Write keys in this order, in one transaction."""
-
-    def work(transaction: Transaction) -> None:
-        for key in keys:
-            transaction.put(space, key, value)
-
-    await submit(store, work)
+    """Write keys in this order, one transaction each."""
+    for key in keys:
+        await submit(store, lambda t, key=key: t.put(space, key, value))  # type: ignore[misc]
 
 
 async def keys(store: Store, space: str) -> list[str]:

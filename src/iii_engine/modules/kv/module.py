@@ -8,11 +8,13 @@ from typing import Any
 from msgspec import Struct
 
 from iii_engine.core.router import Call
-from iii_engine.modules.adapters import KvConfig, warn_of_method
 from iii_engine.modules.base import Module
 from iii_engine.modules.kv import entries
+from iii_engine.modules.kv.options import ADAPTERS, PLACE, KvOptions
 from iii_engine.modules.records.answers import Written
 from iii_engine.modules.records.handlers import reading, writing
+from iii_engine.modules.stores import RecordStore
+from iii_engine.storage.base import Store
 
 
 class Deleted(Struct):
@@ -21,15 +23,38 @@ class Deleted(Struct):
     old_value: Any
 
 
-class KvModule(Module[KvConfig]):
-    """Entries live in the spaces `kv/<index>` of the engine's store."""
+class KvModule(Module[KvOptions]):
+    """Entries live in the spaces `kv/<index>` of the engine's store, or on a server."""
 
     kind = "iii-kv"
-    Options = KvConfig
+    Options = KvOptions
+    #: None until it has started.
+    records: RecordStore | None = None
+
+    @classmethod
+    def check(cls, options: KvOptions) -> None:
+        RecordStore(options.chosen, ADAPTERS, PLACE)
 
     async def start(self) -> None:
-        warn_of_method(self.options)
-        store = self.host.store
+        self.records = RecordStore(self.options.chosen, ADAPTERS, PLACE)
+        store = await self.records.open(self.host.store)
+        self._offer_reads(store)
+        self._offer_changes(store)
+
+    async def reconfigure(self, options: KvOptions) -> bool:
+        """In place while the entries stay where they are."""
+        wanted = RecordStore(options.chosen, ADAPTERS, PLACE)
+        if self.records is None or not self.records.same_as(wanted):
+            return False
+        self.options = options
+        return True
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self.records is not None:
+            await self.records.close()
+
+    def _offer_reads(self, store: Store) -> None:
         self._offer(
             "get",
             reading(store, "GET_ERROR", entries.EntryRequest, entries.get),
@@ -51,16 +76,8 @@ class KvModule(Module[KvConfig]):
             entries.PrefixRequest,
             list[str],
         )
-        self._offer_changes()
 
-    async def reconfigure(self, options: KvConfig) -> bool:
-        """In place: where the store is cannot change, and nothing else here has an effect."""
-        warn_of_method(options)
-        self.options = options
-        return True
-
-    def _offer_changes(self) -> None:
-        store = self.host.store
+    def _offer_changes(self, store: Store) -> None:
         self._offer(
             "set",
             writing(store, "SET_ERROR", entries.SetRequest, entries.set_entry, Call.reply),

@@ -4,38 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
-from iii_engine.modules.adapters import adapter_name, kv_config
 from iii_engine.modules.base import Module
 from iii_engine.modules.state import answers, listing, records, requests
 from iii_engine.modules.state.events import StateEvents
 from iii_engine.modules.state.handlers import Handlers
-from iii_engine.modules.state.options import ADAPTERS, StateOptions
+from iii_engine.modules.state.options import ADAPTERS, PLACE, StateOptions
+from iii_engine.modules.stores import RecordStore
 
 
 class StateModule(Module[StateOptions]):
-    """Records live in the spaces `state/<scope>` of the engine's store."""
+    """Records live in the spaces `state/<scope>` of the engine's store, or on a server."""
 
     kind = "iii-state"
     Options = StateOptions
+    #: None until it has started.
+    records: RecordStore | None = None
 
     @classmethod
     def check(cls, options: StateOptions) -> None:
-        adapter_name(options.adapter, ADAPTERS, "kv")
-        kv_config(options.adapter)  # the store itself belongs to the engine
+        RecordStore(options.adapter, ADAPTERS, PLACE)
 
     async def start(self) -> None:
-        self.check(self.options)
+        self.records = RecordStore(self.options.adapter, ADAPTERS, PLACE)
+        store = await self.records.open(self.host.store)
         self.events = StateEvents(self.engine)
-        self.handlers = Handlers(self.host.store, self.events)
+        self.handlers = Handlers(store, self.events)
         self._offer_changes()
         self._offer_several()
         self._offer_reads()
         self.offer_type(self.events.kind)
 
     async def reconfigure(self, options: StateOptions) -> bool:
-        """In place: where the store is cannot change, and nothing else here has an effect."""
+        """In place while the records stay where they are."""
+        wanted = RecordStore(options.adapter, ADAPTERS, PLACE)
+        if self.records is None or not self.records.same_as(wanted):
+            return False
         self.options = options
         return True
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self.records is not None:
+            await self.records.close()
 
     def _offer_changes(self) -> None:
         changing = self.handlers.changing

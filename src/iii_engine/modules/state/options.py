@@ -5,14 +5,26 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from iii_engine.modules.adapters import Adapter
+from iii_engine.modules.stores import Place
 
 
 class StateOptions(Struct, forbid_unknown_fields=True):
-    """Where records are kept; without an adapter in memory."""
+    """Where records are kept; without an adapter in memory.
+
+    `redis` and `nats` share the records between engines; the adapter `nats` is an extension, and
+    refuses transactions over several records (`not_supported`).
+    """
 
     #: Where records are.
     adapter: Adapter = field(default_factory=Adapter)
 
 
 #: Names of adapters with their older class names.
-ADAPTERS = {"kv": ("modules::state::adapters::KvStore", "workers::state::adapters::KvStore")}
+ADAPTERS = {
+    "kv": ("modules::state::adapters::KvStore", "workers::state::adapters::KvStore"),
+    "redis": ("modules::state::adapters::RedisAdapter", "workers::state::adapters::RedisAdapter"),
+    "nats": (),
+}
+
+#: In Redis a scope is the hash `state:<scope>`.
+PLACE = Place(spaces="state/", redis="state:", nats="state")

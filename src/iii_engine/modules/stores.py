@@ -1,0 +1,90 @@
+"""Where a module keeps its records: in the engine's own store, or on a server of an adapter."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from iii_engine.modules.adapters import (
+    Adapter,
+    BadAdapter,
+    KvConfig,
+    NatsConfig,
+    RedisConfig,
+    adapter_config,
+    adapter_name,
+    kv_config,
+)
+from iii_engine.storage.base import LocalStore, Store, StoreError
+from iii_engine.storage.remote import RemoteStore
+
+Choice: TypeAlias = KvConfig | RedisConfig | NatsConfig
+
+CONFIGS: dict[str, type[RedisConfig] | type[NatsConfig]] = {
+    "redis": RedisConfig,
+    "nats": NatsConfig,
+}
+
+
+class Place(Struct, frozen=True):
+    """Where the records of one module go on a server.
+
+    In the engine's own store they are in the spaces that begin with `spaces`.
+    """
+
+    spaces: str
+    #: What the keys of hashes in Redis begin with, in place of that.
+    redis: str
+    #: What the name of the bucket in JetStream ends with.
+    nats: str
+
+
+class RecordStore:
+    """The store of one module by its option `adapter`."""
+
+    def __init__(self, adapter: Adapter, known: dict[str, tuple[str, ...]], place: Place) -> None:
+        """Raises `BusError` that names what is wrong with the option; connects to nothing."""
+        name = adapter_name(adapter, known, "kv")
+        self.choice: Choice = (
+            adapter_config(adapter, CONFIGS[name]) if name in CONFIGS else kv_config(adapter)
+        )
+        try:
+            self._remote = _remote_store(self.choice, place)
+        except StoreError as error:
+            raise BadAdapter(f"config.adapter.config: {error}") from None
+
+    async def open(self, own: LocalStore) -> Store:
+        """The store to use; `own` is the engine's. Raises `StoreError` that names the server."""
+        if self._remote is None:
+            return own
+        await self._remote.open()
+        return self._remote
+
+    async def close(self) -> None:
+        """Finish what was submitted to a server, and leave it."""
+        if self._remote is not None:
+            await self._remote.close()
+
+    def same_as(self, other: RecordStore) -> bool:
+        """Whether both mean the same records. The engine's own store is always the same."""
+        if self._remote is None or other._remote is None:
+            return self._remote is other._remote
+        return self.choice == other.choice
+
+
+def _remote_store(choice: Choice, place: Place) -> RemoteStore | None:
+    match choice:
+        case RedisConfig():
+            from iii_engine.storage.redis.names import Names
+            from iii_engine.storage.redis.remote import RedisRemote
+
+            return RemoteStore(RedisRemote(choice.redis_url, Names(place.spaces, place.redis)))
+        case NatsConfig():
+            from iii_engine.storage.nats.remote import NatsRemote
+
+            return RemoteStore(
+                NatsRemote(choice.nats_url, f"{choice.prefix}_{place.nats}", choice.replicas)
+            )
+        case _:
+            return None

@@ -1,0 +1,1 @@
+"""Spaces as keys of a JetStream key-value bucket."""

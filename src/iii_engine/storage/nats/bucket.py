@@ -1,0 +1,164 @@
+"""The requests to a key-value bucket of JetStream, as far as a store needs them.
+
+Not the client's own `KeyValue`, because that neither writes headers nor reads them: the order of
+insertion is in one, and in another the id by which JetStream knows a write that is sent again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
+
+from iii_engine.net.nats_client import ANSWER_SECONDS
+from iii_engine.storage.base import StoreError
+from iii_engine.storage.nats.names import Names
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.js import JetStreamContext
+
+#: Header of a value: when its record was inserted.
+ORDER: Final = "Iii-Order"
+#: Header of what is no value but says that it is gone.
+OPERATION: Final = "KV-Operation"
+
+#: JetStream's codes for "the subject has another revision".
+WRONG_REVISION: Final = frozenset({10071, 10164})
+#: JetStream names that many subjects in one answer.
+SUBJECTS_PER_PAGE: Final = 100_000
+#: Bytes that headers take at most.
+HEADER_BYTES: Final = 1024
+
+
+class Entry(Struct, frozen=True):
+    """A record; without a value the mark of one that was deleted."""
+
+    subject: str
+    value: bytes | None
+    revision: int
+    order: int
+
+
+class Bucket:
+    """Methods raise the errors of the NATS client."""
+
+    def __init__(self, context: JetStreamContext, client: Client, names: Names) -> None:
+        self._context = context
+        self._client = client
+        self._names = names
+
+    async def make(self, replicas: int) -> None:
+        """Create the bucket if it is not there."""
+        from nats.js.errors import BucketNotFoundError
+
+        try:
+            await self._context.key_value(self._names.bucket)
+        except BucketNotFoundError:
+            await self._context.create_key_value(bucket=self._names.bucket, replicas=replicas)
+
+    async def get(self, subject: str) -> Entry | None:
+        """From the server that leads the bucket: what was acknowledged is seen."""
+        from nats.js.errors import NotFoundError
+
+        try:
+            message = await self._context.get_msg(self._names.stream, subject=subject)
+        except NotFoundError:
+            return None
+        return _entry(subject, message.data or b"", message.seq or 0, message.headers)
+
+    async def put(
+        self, subject: str, value: bytes | None, revision: int, order: int, token: str
+    ) -> bool:
+        """False when the record has another revision. None deletes."""
+        from nats.js.api import Header
+        from nats.js.errors import APIError
+
+        if value is not None and len(value) + HEADER_BYTES > self._client.max_payload:
+            raise StoreError(
+                f"a value of {len(value):,} bytes is larger than NATS takes "
+                f"(max_payload {self._client.max_payload:,})"
+            )
+        headers = {
+            Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(revision),
+            Header.MSG_ID.value: token,
+            **({OPERATION: "DEL"} if value is None else {ORDER: str(order)}),
+        }
+        try:
+            answer = await self._context.publish(subject, value or b"", headers=headers)
+        except APIError as error:
+            if error.err_code in WRONG_REVISION:
+                return False
+            raise
+        if value is None:
+            # The mark has done its work. What was written after it is not touched.
+            await self._context.purge_stream(
+                self._names.stream, seq=answer.seq + 1, subject=subject
+            )
+        return True
+
+    async def drop(self, subjects: str) -> None:
+        """Remove all records of these subjects, in one step."""
+        await self._context.purge_stream(self._names.stream, subject=subjects)
+
+    async def subjects(self) -> list[str]:
+        """Those that have a record."""
+        found: list[str] = []
+        while True:
+            request = {"subjects_filter": ">", "offset": len(found)}
+            answer = await self._client.request(
+                f"$JS.API.STREAM.INFO.{self._names.stream}",
+                json.dumps(request).encode(),
+                timeout=ANSWER_SECONDS,
+            )
+            page: dict[str, int] = json.loads(answer.data)["state"].get("subjects") or {}
+            found += page
+            if len(page) < SUBJECTS_PER_PAGE:
+                return found
+
+    async def entries(self, subjects: str, *, headers_only: bool = False) -> list[Entry]:
+        """The records of these subjects, in the order of their revisions."""
+        from nats.js.api import AckPolicy, DeliverPolicy
+
+        inbox = self._client.new_inbox()
+        subscription = await self._client.subscribe(
+            inbox, pending_msgs_limit=-1, pending_bytes_limit=-1
+        )
+        try:
+            consumer = await self._context.add_consumer(
+                self._names.stream,
+                deliver_subject=inbox,
+                filter_subject=subjects,
+                deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+                ack_policy=AckPolicy.NONE,
+                headers_only=headers_only,
+                inactive_threshold=30.0,
+            )
+            total = (consumer.num_pending or 0) + (
+                consumer.delivered.consumer_seq if consumer.delivered else 0
+            )
+            entries: list[Entry] = []
+            pending = total
+            while pending:
+                message = await subscription.next_msg(ANSWER_SECONDS)
+                where = message.metadata
+                pending = where.num_pending
+                entry = _entry(
+                    message.subject, message.data, where.sequence.stream, message.headers
+                )
+                if entry.value is not None:
+                    entries.append(entry)
+            await self._context.delete_consumer(self._names.stream, consumer.name)
+            return entries
+        finally:
+            await subscription.unsubscribe()
+
+
+def _entry(subject: str, data: bytes, revision: int, headers: dict[str, Any] | None) -> Entry:
+    """Values that other programs wrote have no order: they come first, by revision."""
+    headers = headers or {}
+    if OPERATION in headers:
+        return Entry(subject, None, revision, 0)
+    order = str(headers.get(ORDER, "0"))
+    return Entry(subject, data, revision, int(order) if order.isdecimal() else 0)

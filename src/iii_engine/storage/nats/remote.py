@@ -1,0 +1,150 @@
+"""The server side of a store over NATS: a key-value bucket of JetStream.
+
+Each record is one key, its revision the condition of the next write. There are no transactions
+over several keys in NATS 2.9, so works that need one are refused before anything is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from iii_engine.net.nats_client import ANSWER_SECONDS, open_nats, told
+from iii_engine.net.server_url import masked
+from iii_engine.storage.base import ServerLost, StoreError
+from iii_engine.storage.buffer import Write
+from iii_engine.storage.nats.bucket import Bucket, Entry
+from iii_engine.storage.nats.names import Names
+from iii_engine.storage.reads import Count, Found, Item, Page, Read, Spaces
+from iii_sdk.errors import BusError
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+#: Requests that are under way at the same time, at most.
+IN_FLIGHT: Final = 64
+
+
+class NotSupported(BusError):
+    """The server of this adapter cannot do that; nothing was changed."""
+
+    code = "not_supported"
+
+
+class NatsRemote:
+    """See `Remote`. `replicas` counts for a bucket that is made here."""
+
+    joint: Final = False
+
+    def __init__(self, url: str, bucket: str, replicas: int = 1) -> None:
+        self._url = url
+        self._names = Names(bucket)
+        self._replicas = replicas
+        self._client: Client | None = None
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._latest_order = 0
+        self.name = f"NATS at {masked(url)}"
+
+    async def open(self) -> None:
+        self._client = await open_nats(self._url)
+        try:
+            with told(self._url):
+                context = self._client.jetstream(timeout=ANSWER_SECONDS)
+                self._bucket = Bucket(context, self._client, self._names)
+                await self._bucket.make(self._replicas)
+        except BaseException:
+            await self._client.close()
+            raise
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    def check(self, reads: set[Read], writes: list[Write]) -> None:
+        """One record, or the end of one whole space."""
+        records = {write[:2] for write in writes}
+        if not records:
+            return
+        space, key = next(iter(records))
+        allowed = Count(space) if key is None else Item(space, key)
+        if len(records) > 1 or reads - {allowed}:
+            raise NotSupported(
+                "NATS keeps every record for itself: a change that depends on several, or changes "
+                "several at once, is not possible with the adapter 'nats'"
+            )
+
+    # -- fetching --------------------------------------------------------------------------------
+
+    async def fetch(self, reads: Sequence[Read]) -> list[Found]:
+        """Each read for itself; together they need not be of one moment."""
+        self._connected()
+        with told(self._url):
+            return await asyncio.gather(*map(self._fetch, reads))
+
+    async def _fetch(self, read: Read) -> Found:
+        async with self._slots:
+            try:
+                match read:
+                    case Item(space, key):
+                        return await self._item(self._names.of_record(space, key))
+                    case Page():
+                        entries = await self._bucket.entries(self._names.of_space(read.space))
+                        return Found(self._page(entries, read))
+                    case Count(space):
+                        entries = await self._bucket.entries(
+                            self._names.of_space(space), headers_only=True
+                        )
+                        return Found(len(entries))
+                    case Spaces(prefix):
+                        subjects = await self._bucket.subjects()
+                        spaces = {self._names.record_of(subject)[0] for subject in subjects}
+                        return Found(sorted(s for s in spaces if s.startswith(prefix)))
+            except StoreError as error:
+                return Found(None, refused=error)
+
+    async def _item(self, subject: str) -> Found:
+        entry = await self._bucket.get(subject)
+        if entry is None:
+            return Found(None, (0,))
+        if entry.value is None:
+            return Found(None, (entry.revision,))
+        return Found(entry.value, (entry.revision, entry.order))
+
+    def _page(self, entries: Iterable[Entry], read: Page) -> list[tuple[str, bytes]]:
+        ordered = sorted(entries, key=lambda entry: (entry.order, entry.revision))
+        items = [(self._names.record_of(e.subject)[1], e.value or b"") for e in ordered]
+        found = [item for item in items if item[0].startswith(read.prefix)]
+        return found[read.offset :][: read.limit]
+
+    # -- committing ------------------------------------------------------------------------------
+
+    async def commit(self, token: str, reads: Mapping[Read, Found], writes: list[Write]) -> bool:
+        """The last of the writes is what counts: they are all of one record."""
+        if not writes:
+            return True
+        space, key, value = writes[-1]
+        self._connected()
+        with told(self._url):
+            async with self._slots:
+                if key is None:
+                    await self._bucket.drop(self._names.of_space(space))
+                    return True
+                found = reads[Item(space, key)]
+                if value is None and found.value is None:
+                    return True
+                moved = found.value is None or any(write[2] is None for write in writes)
+                order = self._next_order() if moved else found.mark[1]
+                subject = self._names.of_record(space, key)
+                return await self._bucket.put(subject, value, found.mark[0], order, token)
+
+    def _next_order(self) -> int:
+        """When a record was inserted, so that all engines list it in the same place."""
+        self._latest_order = max(self._latest_order + 1, time.time_ns())
+        return self._latest_order
+
+    def _connected(self) -> None:
+        """What is sent to a server that is away would arrive who knows when."""
+        if self._client is None or not self._client.is_connected:
+            raise ServerLost(f"{self.name} cannot be reached: the connection was lost")
