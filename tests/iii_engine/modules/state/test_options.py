@@ -49,7 +49,10 @@ async def test_names_of_the_kv_adapter(adapter: dict[str, Any]) -> None:
 async def test_an_unknown_adapter_is_named_with_those_there_are() -> None:
     with pytest.raises(BusError) as caught:
         await start({"name": "etcd", "config": {"anything": 1}})
-    assert caught.value.message == "Adapter factory 'etcd' not found. Available: [\"kv\"]"
+    assert (
+        caught.value.message
+        == 'Adapter factory \'etcd\' not found. Available: ["kv", "redis", "nats"]'
+    )
 
 
 @pytest.mark.parametrize(
