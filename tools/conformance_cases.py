@@ -28,7 +28,9 @@ LATER: Final = {
         *range(86, 103),  # queues
         110,  # cron locks in Redis
         111,  # observability
-        *range(113, 119),
+        113,
+        114,
+        *range(116, 119),
         121,  # bridge
         *range(128, 131),  # projects and managed workers
         *range(131, 137),  # sandbox

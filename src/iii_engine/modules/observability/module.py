@@ -7,6 +7,8 @@ from typing import Final
 
 from iii_engine.modules.base import Host, Module
 from iii_engine.modules.component import DISABLED, Component, Detail
+from iii_engine.modules.observability.alerts.part import AlertsPart
+from iii_engine.modules.observability.alerts.rules import read_rules
 from iii_engine.modules.observability.metrics.part import MetricsPart
 from iii_engine.modules.observability.options import ObservabilityOptions
 from iii_engine.modules.observability.part import Part
@@ -16,7 +18,7 @@ from iii_engine.modules.observability.telemetry import Telemetry
 from iii_sdk.errors import BusError
 
 #: What the module consists of, in the order of start.
-PARTS: Final[tuple[type[Part], ...]] = (MetricsPart, RollupsPart)
+PARTS: Final[tuple[type[Part], ...]] = (MetricsPart, RollupsPart, AlertsPart)
 
 
 class ObservabilityModule(Module[ObservabilityOptions]):
@@ -29,6 +31,10 @@ class ObservabilityModule(Module[ObservabilityOptions]):
         super().__init__(name, options, host)
         self.telemetry = Telemetry(host.engine, resolve(options, os.environ))
         self._parts = [part(self) for part in PARTS]
+
+    @classmethod
+    def check(cls, options: ObservabilityOptions) -> None:
+        read_rules(options.alerts)
 
     async def start(self) -> None:
         if any(module.kind == self.kind for module in self.host.modules.values()):
