@@ -21,6 +21,7 @@ from iii_engine.core.router import Call
 from iii_engine.core.triggers import TriggerType
 from iii_engine.modules.component import Component
 from iii_engine.modules.shared_type import SharedType
+from iii_engine.modules.steps import Step
 from iii_engine.storage.base import LocalStore, StoreError
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL
@@ -46,6 +47,8 @@ class Host:
     modules: dict[str, Module[Any]] = field(default_factory=dict)
     #: The trigger types of modules, by module kind and type id.
     types: dict[tuple[str, str], SharedType] = field(default_factory=dict)
+    #: Functions that can be part of a transaction, by id.
+    steps: dict[str, Step] = field(default_factory=dict)
     #: Why the config file and what runs differ; None when they agree.
     config_problem: str | None = None
 
@@ -114,6 +117,7 @@ class Module(ABC, Generic[Opts]):
         """Unregister everything; subclasses close what they opened, then call this."""
         for function_id in self._functions:
             self.engine.remove_function(function_id)
+            self.host.steps.pop(function_id, None)
         for kind in self._types:
             key = (self.kind, kind.id)
             if self.host.types[key].leave(kind):
@@ -131,7 +135,12 @@ class Module(ABC, Generic[Opts]):
         request: type[Struct] | None = None,
         response: Any = None,
     ) -> None:
-        """Register a function with the JSON Schemas of its request and response types."""
+        """Register a function with the JSON Schemas of its request and response types.
+
+        One whose handler is a `Step` can be part of a transaction with other modules.
+        """
+        if isinstance(handler, Step):
+            self.host.steps[function_id] = handler
         self.engine.add_function(
             function_id,
             handler,
@@ -166,14 +175,18 @@ def schema(kind: Any) -> Raw:
 
 def read(call: Call, kind: type[T]) -> T:
     """The call's payload as `kind`; null counts as `{}`. Raises `deserialization_error`."""
-    data = call.data
+    return read_input(call.function_id, call.data, kind)
+
+
+def read_input(function_id: str, data: Raw | bytes, kind: type[T]) -> T:
+    """What a function is called with as `kind`; as `read`."""
     if len(data) == 4 and bytes(data) == b"null":
         data = b"{}"
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BusError(
-            f"Failed to deserialize input for {call.function_id}: {error}",
+            f"Failed to deserialize input for {function_id}: {error}",
             code="deserialization_error",
         ) from None
 

@@ -19,6 +19,7 @@ from iii_engine.modules.engine_functions import (
     binding,
     functions,
     health,
+    transaction,
     triggers,
     workers,
 )
@@ -221,6 +222,13 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
             lambda request, call: baggage.BaggageItems(baggage.parse_baggage(call.baggage)),
             baggage.BaggageItems,
             "The baggage that came with the call",
+        )
+        self.offer(
+            "engine::transact",
+            transaction.transacting(self.host),
+            description="Make changes of several modules together or not at all, in one commit",
+            request=transaction.Transact,
+            response=transaction.Transacted,
         )
         self._serve(
             "engine::health::check",

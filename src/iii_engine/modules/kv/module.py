@@ -12,7 +12,7 @@ from iii_engine.modules.base import Module
 from iii_engine.modules.kv import entries
 from iii_engine.modules.kv.options import ADAPTERS, PLACE, KvOptions
 from iii_engine.modules.records.answers import Written
-from iii_engine.modules.records.handlers import reading, writing
+from iii_engine.modules.records.handlers import Writing, reading
 from iii_engine.modules.stores import RecordStore
 from iii_engine.storage.base import Store
 
@@ -80,21 +80,23 @@ class KvModule(Module[KvOptions]):
     def _offer_changes(self, store: Store) -> None:
         self._offer(
             "set",
-            writing(store, "SET_ERROR", entries.SetRequest, entries.set_entry, Call.reply),
+            Writing(store, "SET_ERROR", entries.SetRequest, entries.set_entry, answer=bytes),
             "Create or replace an entry; answers its old and new value",
             entries.SetRequest,
             Written,
         )
         self._offer(
             "update",
-            writing(store, "UPDATE_ERROR", entries.UpdateRequest, entries.update_entry, Call.reply),
+            Writing(
+                store, "UPDATE_ERROR", entries.UpdateRequest, entries.update_entry, answer=bytes
+            ),
             "Change an entry by the operations of `state::update`, atomically",
             entries.UpdateRequest,
             Written,
         )
         self._offer(
             "delete",
-            writing(store, "DELETE_ERROR", entries.EntryRequest, entries.delete, Call.reply),
+            Writing(store, "DELETE_ERROR", entries.EntryRequest, entries.delete, answer=bytes),
             "Remove an entry; answers what it was",
             entries.EntryRequest,
             Deleted,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from typing import TypeVar
 
 from iii_engine.core.router import Call
 from iii_engine.modules.base import fail, read
-from iii_engine.modules.records.handlers import reading, writing
+from iii_engine.modules.records.handlers import Writing, reading
 from iii_engine.modules.state import transact
 from iii_engine.modules.state.events import StateEvents
 from iii_engine.modules.state.records import Change, space_of
@@ -29,15 +30,17 @@ class Handlers:
 
     def changing(
         self, code: str, kind: type[Q], work: Callable[[Transaction, Q], Change]
-    ) -> Callable[[Call], None]:
+    ) -> Writing[Q, Change]:
         """Answers when the change is durable, then tells the triggers."""
-        publish = self._events.publish
-
-        def answer(call: Call, change: Change) -> None:
-            call.reply(change.answer)
-            publish(change, call)
-
-        return writing(self._store, code, kind, work, answer)
+        return Writing(
+            self._store,
+            code,
+            kind,
+            work,
+            answer=attrgetter("answer"),
+            tell=self._events.publish,
+            applied=attrgetter("applied"),
+        )
 
     def transacting(self, code: str) -> Callable[[Call], None]:
         """As `changing`, for several changes."""
@@ -62,14 +65,13 @@ class Handlers:
 
         return handler
 
-    def deleting_scope(self, code: str) -> Callable[[Call], None]:
+    def deleting_scope(self, code: str) -> Writing[ScopeRequest, int]:
         def delete(transaction: Transaction, request: ScopeRequest) -> int:
             return transaction.delete_space(space_of(request.scope))
 
-        def answer(call: Call, deleted: int) -> None:
-            call.reply(b'{"deleted":%d}' % deleted)
-
-        return writing(self._store, code, ScopeRequest, delete, answer)
+        return Writing(
+            self._store, code, ScopeRequest, delete, answer=lambda count: b'{"deleted":%d}' % count
+        )
 
     def reading(
         self, code: str, kind: type[R], work: Callable[[Transaction, R], bytes]

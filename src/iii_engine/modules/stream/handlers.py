@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from operator import attrgetter
 from typing import TypeVar
+
+from msgspec import Raw
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call
 from iii_engine.core.stream_messages import Event, sent
-from iii_engine.modules.base import fail, read
-from iii_engine.modules.records.handlers import reading
+from iii_engine.modules.base import fail, read, read_input
+from iii_engine.modules.records.handlers import Writing, reading
+from iii_engine.modules.steps import Outcome
 from iii_engine.modules.stream.custom import change_by, custom, pass_on
 from iii_engine.modules.stream.hub import Hub
 from iii_engine.modules.stream.records import Change, event_of
@@ -27,43 +30,21 @@ class Handlers:
     """Makes handlers. `code` is what a failure of the store is answered with."""
 
     def __init__(self, engine: Engine, store: Store, hub: Hub) -> None:
-        self._engine = engine
-        self._store = store
+        self.engine = engine
+        self.store = store
         self._hub = hub
 
     def changing(
         self, op: str, code: str, kind: type[Q], work: Callable[[Transaction, Q], Change]
-    ) -> Callable[[Call], None]:
+    ) -> Changing[Q]:
         """Answers when the change is durable, then tells those who watch."""
-
-        def done(call: Call, change: Change | None, error: BaseException | None) -> None:
-            if change is None:
-                fail(call, error, code)
-            else:
-                call.reply(change.answer)
-                self.tell(call, change)
-
-        def handler(call: Call) -> None:
-            try:
-                request = read(call, kind)
-            except BusError as error:
-                fail(call, error)
-                return
-            function_id = custom(op, request.stream_name)
-            if function_id in self._engine.registry:
-                change_by(self._engine, function_id, call, request, partial(self.tell, call))
-            else:
-                self._store.write(
-                    lambda transaction: work(transaction, request), partial(done, call)
-                )
-
-        return handler
+        return Changing(self, op, code, kind, work)
 
     def reading(
         self, op: str, code: str, kind: type[R], work: Callable[[Transaction, R], bytes]
     ) -> Callable[[Call], None]:
         """Answers from what is committed, or what the worker answers that keeps the stream."""
-        from_store = reading(self._store, code, kind, work)
+        from_store = reading(self.store, code, kind, work)
 
         def handler(call: Call) -> None:
             try:
@@ -71,8 +52,8 @@ class Handlers:
             except BusError as error:
                 fail(call, error)
                 return
-            if function_id in self._engine.registry:
-                pass_on(self._engine, function_id, call)
+            if function_id in self.engine.registry:
+                pass_on(self.engine, function_id, call)
             else:
                 from_store(call)
 
@@ -99,8 +80,56 @@ class Handlers:
         )
         call.reply(NULL)
 
-    def tell(self, cause: Call, change: Change) -> None:
+    def tell(self, change: Change, cause: Call) -> None:
         """A change is durable."""
         event = event_of(change, cause, self._hub.now_ms())
         if event is not None:
             self._hub.publish(event)
+
+
+class Changing(Writing[Q, Change]):
+    """Changes an item of the store, or has the worker change it that keeps the stream."""
+
+    def __init__(
+        self,
+        handlers: Handlers,
+        op: str,
+        code: str,
+        kind: type[Q],
+        work: Callable[[Transaction, Q], Change],
+    ) -> None:
+        super().__init__(
+            handlers.store,
+            code,
+            kind,
+            work,
+            answer=attrgetter("answer"),
+            tell=handlers.tell,
+        )
+        self._handlers = handlers
+        self._op = op
+        self._item = kind
+
+    def __call__(self, call: Call) -> None:
+        engine = self._handlers.engine
+        try:
+            request = read(call, self._item)
+        except BusError as error:
+            fail(call, error)
+            return
+        function_id = custom(self._op, request.stream_name)
+        if function_id in engine.registry:
+            tell = self._handlers.tell
+            change_by(engine, function_id, call, request, lambda change: tell(change, call))
+        else:
+            self.make(call, request)
+
+    def prepare(self, function_id: str, data: Raw | bytes) -> Callable[[Transaction], Outcome]:
+        """See `Step.prepare`. What a worker keeps is in no transaction of ours."""
+        stream = read_input(function_id, data, self._item).stream_name
+        if custom(self._op, stream) in self._handlers.engine.registry:
+            raise BusError(
+                f"the stream {stream!r} is kept by a worker and cannot be part of a transaction",
+                code="not_transactable",
+            )
+        return super().prepare(function_id, data)
