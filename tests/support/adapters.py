@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 from tests.support.desk import Desk
+from tests.support.engine import EngineProcess
 
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody
@@ -21,6 +22,9 @@ def adapter(kind: str, request: pytest.FixtureRequest) -> dict[str, Any]:
     """The option `adapter` for the server of this test, which is running."""
     if kind in ("kv", "local"):
         return {"name": kind}
+    if kind == "bridge":
+        engine: EngineProcess = request.getfixturevalue("engine_process")
+        return {"name": kind, "config": {"bridge_url": engine.url}}
     server = request.getfixturevalue(f"{kind}_server")
     return {"name": kind, "config": {f"{kind}_url": server.url}}
 

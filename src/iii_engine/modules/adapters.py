@@ -60,6 +60,13 @@ class NatsConfig(Struct, forbid_unknown_fields=True):
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
 
 
+class BridgeConfig(Struct, forbid_unknown_fields=True):
+    """Config of the adapter `bridge`: the same module of another engine does the work."""
+
+    #: Address of the other engine's worker listener.
+    bridge_url: str = "ws://localhost:49134"
+
+
 class BadAdapter(BusError):
     """The option `adapter` cannot be used; nothing was started."""
 

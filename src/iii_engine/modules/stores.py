@@ -1,4 +1,4 @@
-"""Where a module keeps its records: in the engine's own store, or on a server of an adapter."""
+"""Where a module keeps its records: in the engine's store, on a server, or in another engine."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import Struct
 from iii_engine.modules.adapters import (
     Adapter,
     BadAdapter,
+    BridgeConfig,
     KvConfig,
     NatsConfig,
     RedisConfig,
@@ -19,9 +20,10 @@ from iii_engine.modules.adapters import (
 from iii_engine.storage.base import LocalStore, Store, StoreError
 from iii_engine.storage.remote import RemoteStore
 
-Choice: TypeAlias = KvConfig | RedisConfig | NatsConfig
+Choice: TypeAlias = KvConfig | RedisConfig | NatsConfig | BridgeConfig
 
-CONFIGS: dict[str, type[RedisConfig] | type[NatsConfig]] = {
+CONFIGS: dict[str, type[RedisConfig] | type[NatsConfig] | type[BridgeConfig]] = {
+    "bridge": BridgeConfig,
     "redis": RedisConfig,
     "nats": NatsConfig,
 }
@@ -49,10 +51,19 @@ class RecordStore:
         self.choice: Choice = (
             adapter_config(adapter, CONFIGS[name]) if name in CONFIGS else kv_config(adapter)
         )
+        if isinstance(self.choice, BridgeConfig):
+            from iii_engine.modules.bridge.link import check_url
+
+            check_url(self.choice.bridge_url, "config.adapter.config.bridge_url")
         try:
             self._remote = _remote_store(self.choice, place)
         except StoreError as error:
             raise BadAdapter(f"config.adapter.config: {error}") from None
+
+    @property
+    def bridge_url(self) -> str | None:
+        """The engine that keeps the records, when it is another one; there is no store then."""
+        return self.choice.bridge_url if isinstance(self.choice, BridgeConfig) else None
 
     async def open(self, own: LocalStore) -> Store:
         """The store to use; `own` is the engine's. Raises `StoreError` that names the server."""
@@ -68,8 +79,8 @@ class RecordStore:
 
     def same_as(self, other: RecordStore) -> bool:
         """Whether both mean the same records. The engine's own store is always the same."""
-        if self._remote is None or other._remote is None:
-            return self._remote is other._remote
+        if isinstance(self.choice, KvConfig) and isinstance(other.choice, KvConfig):
+            return True
         return self.choice == other.choice
 
 

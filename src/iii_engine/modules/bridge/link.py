@@ -28,6 +28,7 @@ from iii_sdk.protocol import (
     ErrorBody,
     InvokeFunction,
     RegisterFunction,
+    RegisterTrigger,
     UnregisterFunction,
     is_null,
 )
@@ -180,6 +181,31 @@ class Link:
     def forget(self, remote_id: str) -> None:
         """No longer offer a function."""
         self.connection.registrations.remove_function(remote_id)
+
+    def subscribe(
+        self, trigger_type: str, config: bytes, on_event: Callable[[InvokeFunction], None]
+    ) -> str:
+        """Hear of events over there; the id is for `unsubscribe`."""
+        subscription = self.engine.ids.uuid()
+        function_id = f"bridge::{trigger_type}::{subscription}"
+
+        def on_invoke(message: InvokeFunction, epoch: int) -> None:
+            self.connection.answer(message, epoch, NULL)
+            try:
+                on_event(message)
+            except Exception:
+                log.exception("an event of type %s cannot be used", trigger_type)
+
+        self.offer(function_id, f"Takes {trigger_type} events to another engine", on_invoke)
+        trigger = RegisterTrigger(subscription, trigger_type, function_id, Raw(config))
+        self.connection.registrations.add_trigger(trigger)
+        return subscription
+
+    def unsubscribe(self, subscription: str) -> None:
+        registrations = self.connection.registrations
+        trigger, _ = registrations.triggers[subscription]
+        registrations.remove_trigger(subscription)
+        registrations.remove_function(trigger.function_id)
 
     def _invoke(self, local_id: str, message: InvokeFunction, epoch: int) -> None:
         self._began()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
@@ -17,6 +18,9 @@ from iii_sdk.errors import BusError
 from iii_sdk.protocol import is_null
 
 _encode = msgspec.json.encode
+
+#: Scope and key that a trigger wants; None stands for any.
+Place: TypeAlias = tuple[str | None, str | None]
 
 
 class StateConfig(Condition):
@@ -42,8 +46,10 @@ class StateEvents:
 
     def __init__(self, engine: Engine) -> None:
         self.fanout = Fanout(engine)
-        self._wanted: dict[tuple[str | None, str | None], dict[Trigger, None]] = {}
-        self._place: dict[Trigger, tuple[str | None, str | None]] = {}
+        self._wanted: dict[Place, dict[Trigger, None]] = {}
+        self._place: dict[Trigger, Place] = {}
+        #: Told of a place that the first trigger wants, and the last one no more.
+        self.on_place: Callable[[Place, bool], None] = lambda place, wanted: None
         self.kind = TriggerType(
             "state",
             "Calls a function when a record is created, updated or deleted",
@@ -56,8 +62,11 @@ class StateEvents:
     def _bind(self, trigger: Trigger) -> None:
         config = read_config(trigger.config)
         place = (config.scope, config.key)
+        if place not in self._wanted:
+            self._wanted[place] = {}
+            self.on_place(place, True)
         self._place[trigger] = place
-        self._wanted.setdefault(place, {})[trigger] = None
+        self._wanted[place][trigger] = None
         self.fanout.add(trigger, config.function_id)
 
     def _unbind(self, trigger: Trigger) -> None:
@@ -67,6 +76,7 @@ class StateEvents:
         del self._wanted[place][trigger]
         if not self._wanted[place]:
             del self._wanted[place]
+            self.on_place(place, False)
         self.fanout.remove(trigger)
 
     def publish(self, change: Change, cause: Call) -> None:
@@ -81,12 +91,23 @@ class StateEvents:
             for trigger in wanted.get(place, ())
         ]
         if triggers:
-            record = f"{len(scope)}/{scope}/{key}"
             payload = event_payload(change)
-            for trigger in triggers:
-                self.fanout.deliver(
-                    trigger, Event(record, payload, cause.traceparent, cause.baggage)
-                )
+            self._deliver(
+                triggers, Event(record(scope, key), payload, cause.traceparent, cause.baggage)
+            )
+
+    def deliver_at(self, place: Place, event: Event) -> None:
+        """Tell those who want just this place of what happened elsewhere."""
+        self._deliver(list(self._wanted.get(place, ())), event)
+
+    def _deliver(self, triggers: list[Trigger], event: Event) -> None:
+        for trigger in triggers:
+            self.fanout.deliver(trigger, event)
+
+
+def record(scope: str, key: str) -> str:
+    """What events of one record have in common: handlers get them one after another."""
+    return f"{len(scope)}/{scope}/{key}"
 
 
 def read_config(config: Raw) -> StateConfig:

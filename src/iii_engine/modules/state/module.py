@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
+from iii_engine.core.router import Call
 from iii_engine.modules.base import Module
 from iii_engine.modules.state import answers, listing, records, requests
 from iii_engine.modules.state.events import StateEvents
@@ -11,14 +13,20 @@ from iii_engine.modules.state.handlers import Handlers
 from iii_engine.modules.state.options import ADAPTERS, PLACE, StateOptions
 from iii_engine.modules.stores import RecordStore
 
+if TYPE_CHECKING:
+    from iii_engine.modules.state.remote import RemoteState
+
 
 class StateModule(Module[StateOptions]):
-    """Records live in the spaces `state/<scope>` of the engine's store, or on a server."""
+    """Records live in the spaces `state/<scope>` of the engine's store, on a server, or in another
+    engine."""
 
     kind = "iii-state"
     Options = StateOptions
     #: None until it has started.
     records: RecordStore | None = None
+    #: The records of another engine, when they are there.
+    remote: RemoteState | None = None
 
     @classmethod
     def check(cls, options: StateOptions) -> None:
@@ -29,6 +37,10 @@ class StateModule(Module[StateOptions]):
         store = await self.records.open(self.host.store)
         self.events = StateEvents(self.engine)
         self.handlers = Handlers(store, self.events)
+        if self.records.bridge_url is not None:
+            from iii_engine.modules.state.remote import RemoteState
+
+            self.remote = RemoteState(self.engine, self.records.bridge_url, self.events)
         self._offer_changes()
         self._offer_several()
         self._offer_reads()
@@ -42,10 +54,21 @@ class StateModule(Module[StateOptions]):
         self.options = options
         return True
 
+    def status(self) -> str:
+        return super().status() if self.remote is None else self.remote.status
+
     async def stop(self) -> None:
         await super().stop()
+        if self.remote is not None:
+            await self.remote.close()
         if self.records is not None:
             await self.records.close()
+
+    def offer(self, function_id: str, handler: Callable[[Call], None], **about: Any) -> None:
+        """Another engine that has the records does the work, whatever the function."""
+        if self.remote is not None:
+            handler = self.remote.handler(function_id)
+        super().offer(function_id, handler, **about)
 
     def _offer_changes(self) -> None:
         changing = self.handlers.changing

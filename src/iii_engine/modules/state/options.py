@@ -12,7 +12,8 @@ class StateOptions(Struct, forbid_unknown_fields=True):
     """Where records are kept; without an adapter in memory.
 
     `redis` and `nats` share the records between engines; the adapter `nats` is an extension, and
-    refuses transactions over several records (`not_supported`).
+    refuses transactions over several records (`not_supported`). With `bridge` the records are
+    those of another engine.
     """
 
     #: Where records are.
@@ -24,6 +25,7 @@ ADAPTERS = {
     "kv": ("modules::state::adapters::KvStore", "workers::state::adapters::KvStore"),
     "redis": ("modules::state::adapters::RedisAdapter", "workers::state::adapters::RedisAdapter"),
     "nats": (),
+    "bridge": ("modules::state::adapters::Bridge", "workers::state::adapters::Bridge"),
 }
 
 #: In Redis a scope is the hash `state:<scope>`.

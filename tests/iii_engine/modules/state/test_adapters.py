@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 from tests.support.adapters import KINDS, adapter, call
 from tests.support.desk import Desk, running
+from tests.support.waiting import until
 
 from iii_engine.modules.state import StateModule
 from iii_sdk.errors import BusError
 
+STATE_KINDS = [*KINDS, "bridge"]
+
 ODD = ["", "a:b", "a/b", "Ä 😀", "x\x00y", "*?[]", "k" * 300]
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=STATE_KINDS)
 async def options(request: pytest.FixtureRequest) -> dict[str, Any]:
     return {"adapter": adapter(request.param, request)}
 
@@ -123,11 +126,12 @@ async def test_changes_are_told_to_triggers(desk: Desk) -> None:
     await call(desk, "state::set", record(value=1))
     await call(desk, "state::delete", record())
     await call(desk, "state::delete", record())
+    await until(lambda: len(desk.payloads("seen")) == 2)
     seen = [(event["event_type"], event["old_value"]) for event in desk.payloads("seen")]
     assert seen == [("state:created", None), ("state:deleted", 1)]
 
 
-@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("kind", STATE_KINDS[1:])
 async def test_two_engines_count_to_the_exact_sum(
     kind: str, request: pytest.FixtureRequest
 ) -> None:

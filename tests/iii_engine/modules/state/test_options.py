@@ -51,7 +51,7 @@ async def test_an_unknown_adapter_is_named_with_those_there_are() -> None:
         await start({"name": "etcd", "config": {"anything": 1}})
     assert (
         caught.value.message
-        == 'Adapter factory \'etcd\' not found. Available: ["kv", "redis", "nats"]'
+        == 'Adapter factory \'etcd\' not found. Available: ["kv", "redis", "nats", "bridge"]'
     )
 
 

@@ -1,0 +1,50 @@
+"""Modules with the adapter `bridge`: the same module of another engine does the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Raw
+
+from iii_engine.core.engine import Engine
+from iii_engine.core.router import Call
+from iii_engine.modules.base import RUNNING
+from iii_engine.modules.bridge.link import bridge_error
+from iii_engine.modules.bridge.links import acquire, release
+from iii_sdk.protocol import ErrorBody
+
+#: How long a call may take, in milliseconds.
+TIMEOUT_MS: Final = 30_000
+
+#: What is no answer of the other module: it was not reached, or is not there.
+_UNREACHED: Final = frozenset(
+    {"TIMEOUT", "SHUTDOWN", "connection_lost", "connection_overloaded", "function_not_found"}
+)
+
+
+class RemoteModule:
+    """Forwards calls to the functions of the same names. Close it when the module stops."""
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self.link = acquire(engine, url)
+
+    @property
+    def status(self) -> str:
+        return RUNNING if self.link.connected else self.link.status
+
+    async def close(self) -> None:
+        await release(self.link)
+
+    def handler(self, function_id: str) -> Callable[[Call], None]:
+        """Answers with what the function over there answers, its errors included."""
+
+        def handle(call: Call) -> None:
+            def on_answer(result: Raw, error: ErrorBody | None) -> None:
+                if error is not None and error.code in _UNREACHED:
+                    error = bridge_error(error)
+                call.settle(result, error)
+
+            self.link.request(call, function_id, call.data, TIMEOUT_MS, on_answer)
+
+        return handle
