@@ -49,6 +49,9 @@ class Host:
     types: dict[tuple[str, str], SharedType] = field(default_factory=dict)
     #: Functions that can be part of a transaction, by id.
     steps: dict[str, Step] = field(default_factory=dict)
+    #: What worker listeners without access rules answer to a plain `GET`, by path: content type
+    #: and body.
+    pages: dict[str, Callable[[], tuple[str, bytes]]] = field(default_factory=dict)
     #: Why the config file and what runs differ; None when they agree.
     config_problem: str | None = None
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import picows
 from picows import WSListener, WSTransport
@@ -189,8 +189,15 @@ class TelemetrySocket(GuardedSocket):
             self._listener.on_telemetry(payload)
 
 
+#: Content type and body of what a plain `GET` gets.
+Page: TypeAlias = Callable[[], tuple[str, bytes]]
+
+
 class WorkerListener:
-    """A TCP port that workers connect to: `/`, `/otel`, `/ws/channels/…` and `/health`."""
+    """A TCP port that workers connect to: `/`, `/otel`, `/ws/channels/…` and `/health`.
+
+    `pages` are further paths that answer everybody, on listeners that let everybody in.
+    """
 
     def __init__(
         self,
@@ -202,6 +209,7 @@ class WorkerListener:
         channels: ChannelFactory | None = None,
         worker: WorkerFactory | None = None,
         gate: Gate | None = None,
+        pages: Mapping[str, Page] | None = None,
     ) -> None:
         self.engine = engine
         self.gate = gate
@@ -212,6 +220,7 @@ class WorkerListener:
         self._loop = loop
         self._channels = channels
         self._worker = worker or WorkerSocket
+        self._pages = {} if pages is None else pages
         self._servers: list[asyncio.Server] = []
         self._leaving: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
@@ -338,6 +347,10 @@ class WorkerListener:
             # picows would quote it in its answer, and cannot encode it.
             refused = picows.WSUpgradeResponse.create_error_response(400, b"Unknown version")
             return picows.WSUpgradeResponseWithListener(refused, None)
+        if path in self._pages and self.gate is None:
+            content_type, body = self._pages[path]()
+            page = picows.WSUpgradeResponse.create_ok_response(body, {"Content-Type": content_type})
+            return picows.WSUpgradeResponseWithListener(page, None)
         if path == "/":
             return self._worker(self, arrival(request))
         if path == "/otel":

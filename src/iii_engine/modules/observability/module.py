@@ -10,6 +10,7 @@ from iii_engine.modules.component import DISABLED, Component, Detail
 from iii_engine.modules.observability.alerts.part import AlertsPart
 from iii_engine.modules.observability.alerts.rules import read_rules
 from iii_engine.modules.observability.metrics.part import MetricsPart
+from iii_engine.modules.observability.metrics.prometheus import PrometheusPart, check_path
 from iii_engine.modules.observability.options import ObservabilityOptions
 from iii_engine.modules.observability.part import Part
 from iii_engine.modules.observability.rollups.part import RollupsPart
@@ -18,7 +19,7 @@ from iii_engine.modules.observability.telemetry import Telemetry
 from iii_sdk.errors import BusError
 
 #: What the module consists of, in the order of start.
-PARTS: Final[tuple[type[Part], ...]] = (MetricsPart, RollupsPart, AlertsPart)
+PARTS: Final[tuple[type[Part], ...]] = (MetricsPart, RollupsPart, AlertsPart, PrometheusPart)
 
 
 class ObservabilityModule(Module[ObservabilityOptions]):
@@ -35,6 +36,7 @@ class ObservabilityModule(Module[ObservabilityOptions]):
     @classmethod
     def check(cls, options: ObservabilityOptions) -> None:
         read_rules(options.alerts)
+        check_path(options)
 
     async def start(self) -> None:
         if any(module.kind == self.kind for module in self.host.modules.values()):

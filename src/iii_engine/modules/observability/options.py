@@ -75,6 +75,8 @@ class ObservabilityOptions(Struct, forbid_unknown_fields=True):
     metrics_retention_seconds: Positive | None = None
     #: Kept in memory, 10000; `OTEL_METRICS_MAX_COUNT`.
     metrics_max_count: Positive | None = None
+    #: Where worker listeners without access rules show Prometheus the metrics; null: nowhere.
+    prometheus_path: str | None = "/metrics"
     #: Keep log records.
     logs_enabled: bool = True
     #: Where log records go besides memory; `OTEL_LOGS_EXPORTER`.

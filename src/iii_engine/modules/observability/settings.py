@@ -37,6 +37,7 @@ class Settings(Struct, frozen=True):
     metrics_exporter: MetricsExporter
     metrics_retention_seconds: int
     metrics_max_count: int
+    prometheus_path: str | None
     logs_enabled: bool
     logs_exporter: LogsExporter
     logs_max_count: int
@@ -77,6 +78,7 @@ def resolve(options: ObservabilityOptions, environ: Mapping[str, str]) -> Settin
         metrics_max_count=_first(
             options.metrics_max_count, env.size("OTEL_METRICS_MAX_COUNT"), 10_000
         ),
+        prometheus_path=options.prometheus_path or None,
         logs_enabled=options.logs_enabled,
         logs_exporter=_first(
             options.logs_exporter, env.logs_exporter("OTEL_LOGS_EXPORTER"), "memory"

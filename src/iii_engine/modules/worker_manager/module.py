@@ -27,6 +27,7 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
             limits=limits(options),
             allowed_origins=options.allowed_origins,
             channels=partial(channel_listener, self.engine.channels),
+            pages=self.host.pages,
         )
         self._use_rules(options)
         self.port = await self.listener.open(options.host, options.port)
