@@ -102,20 +102,22 @@ CLIENTS: Final = {
 }
 
 
-def published_client(kind: str, url: str, folder: Path, name: str | None = None) -> PublishedClient:
+def published_client(
+    kind: str, url: str, folder: Path, name: str | None = None, program: str = "worker"
+) -> PublishedClient:
     """A client of `CLIENTS`; `kind` is the prefix of its function ids and its worker's name.
 
-    With an empty `name` the worker takes the client's default.
+    With an empty `name` the worker takes the client's default. `program` is what it runs.
     """
     where, version = CLIENTS[kind]
     if where == "python":
         python = sys.executable
         if version != "0.11.6":
             python = str(Path(sys.prefix) / f"iii-{version.rsplit('.', 1)[0]}" / "bin" / "python")
-        command = [python, str(FOLDER / "python" / "worker.py")]
+        command = [python, str(FOLDER / "python" / f"{program}.py")]
         installed = Path(python).exists()
     else:
-        command = [shutil.which("node") or "", str(FOLDER / where / "worker.mjs")]
+        command = [shutil.which("node") or "", str(FOLDER / where / f"{program}.mjs")]
         installed = bool(command[0]) and (FOLDER / where / "node_modules" / "iii-sdk").exists()
     if not installed:
         if os.environ.get("CI"):

@@ -1,0 +1,5 @@
+// The published Node client 0.11.2.
+import * as sdk from 'iii-sdk'
+import { keepStreams } from '../node/keep_streams.mjs'
+
+await keepStreams(sdk)
