@@ -32,7 +32,7 @@ from iii_engine.core.sampling import Sampler
 from iii_engine.core.services import Services
 from iii_engine.core.sessions import MAX_OUTSTANDING, OUTSTANDING_LIMIT, Session, Status
 from iii_engine.core.timers import Timers
-from iii_engine.core.tracing import SpanRing, Tracing
+from iii_engine.core.tracing import SpanRing, Tracing, trace_fields
 from iii_engine.core.triggers import Trigger, Triggers, TriggerType
 from iii_sdk import protocol
 from iii_sdk.protocol import (
@@ -100,6 +100,8 @@ class Engine:
         self.explain: Callable[[str], ErrorBody | None] = _no_explanation
         #: Called with (event, worker id); the events are those of `engine::workers-available`.
         self.on_worker_event: Callable[[str, str], None] = _ignore_event
+        #: Takes the telemetry frames of workers, unread.
+        self.on_telemetry: Callable[[bytes], None] = ignore_telemetry
         self._epoch = 0
 
     @property
@@ -318,7 +320,13 @@ class Engine:
         if session is None:
             return
         if wanted is None:
-            log.info("void call of %s by %s: %s", call.function_id, session.name, error.message)
+            log.info(
+                "void call of %s by %s: %s",
+                call.function_id,
+                session.name,
+                error.message,
+                extra=trace_fields(call.caller_trace or ""),
+            )
         else:
             session.send(
                 result_frame(wanted, call.function_id, NULL, error, call.caller_trace, call.baggage)
@@ -539,6 +547,10 @@ def _same(secret: str, given: str) -> bool:
 def _too_many(session: Session) -> ErrorBody:
     text = f"{session.outstanding} calls of this worker are not answered yet"
     return ErrorBody("worker_overloaded", text)
+
+
+def ignore_telemetry(frame: bytes) -> None:
+    """What becomes of telemetry that nobody keeps."""
 
 
 def _ignore_event(event: str, worker_id: str) -> None:

@@ -93,6 +93,11 @@ class Fanout:
         lane = self._lanes.get(trigger)
         return 0 if lane is None else len(lane.waiting)
 
+    def running(self, trigger: Trigger) -> int:
+        """How many events of the trigger are being handled."""
+        lane = self._lanes.get(trigger)
+        return 0 if lane is None else lane.running
+
     def deliver(self, trigger: Trigger, event: Event) -> None:
         """Hand the event to the trigger's function, now or in its turn."""
         lane = self._lanes[trigger]
@@ -126,6 +131,7 @@ class Fanout:
                 lane.trigger.id,
                 lane.trigger.function_id,
                 self.dropped,
+                extra=_about(lane.trigger),
             )
 
     def _next_of_key(self, lane: Lane, key: str | None) -> None:
@@ -202,4 +208,16 @@ def run_handler(
 
 def report(trigger: Trigger, function_id: str, error: ErrorBody) -> None:
     """Log that a function of a trigger failed."""
-    log.warning("trigger %s: %s failed: %s: %s", trigger.id, function_id, error.code, error.message)
+    log.warning(
+        "trigger %s: %s failed: %s: %s",
+        trigger.id,
+        function_id,
+        error.code,
+        error.message,
+        extra=_about(trigger),
+    )
+
+
+def _about(trigger: Trigger) -> dict[str, object]:
+    """Fields of a line of the log."""
+    return {"fields": {"trigger_type": trigger.type}}

@@ -19,7 +19,7 @@ from iii_engine.core.deadlines import Deadlines
 from iii_engine.core.registry import Function
 from iii_engine.core.sessions import SLOW_BYTES, Session
 from iii_engine.core.spans import Span
-from iii_engine.core.tracing import UNSAMPLED, SpanRing, call_spans
+from iii_engine.core.tracing import UNSAMPLED, SpanRing, call_spans, trace_fields
 from iii_sdk.protocol import (
     NULL,
     ErrorBody,
@@ -273,7 +273,12 @@ class Router:
                     caller.consider()
                 self._send_result(call, caller, result, error)
             elif error is not None:
-                log.info("void call of %s failed: %s", call.function_id, error.code)
+                log.info(
+                    "void call of %s failed: %s",
+                    call.function_id,
+                    error.code,
+                    extra=trace_fields(call.traceparent),
+                )
         elif (on_answer := call.on_answer) is not None:
             call.on_answer = None
             on_answer(result if isinstance(result, Raw) else Raw(result), error)

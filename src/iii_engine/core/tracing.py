@@ -100,13 +100,14 @@ class OwnSpan:
         kind: SpanKind,
         parent: str | None,
         attributes: Described,
+        trace_id: str,
     ) -> None:
         self._tracing = tracing
         self.name = name
         self.kind: SpanKind = kind
         self.parent = parent
         self.attributes = attributes
-        self.traceparent, self.recorded = tracing.context(parent, name)
+        self.traceparent, self.recorded = tracing.context(parent, name, trace_id=trace_id)
         self.started_ns = tracing.now_ns()
         self.ended_ns = 0
         self.error: str | None = None
@@ -163,21 +164,26 @@ class Tracing:
         kind: SpanKind = "internal",
         parent: str | None = None,
         attributes: Described = (),
+        trace_id: str = "",
     ) -> OwnSpan:
         """Begin a span below the traceparent `parent`; a new trace where that is not a valid one.
 
-        Attributes that are dear to make are given as a function.
+        Attributes that are dear to make are given as a function. `trace_id` is that of a new trace
+        whose id matters.
         """
         if parent is not None and not is_traceparent(parent):
             parent = None
-        return OwnSpan(self, name, kind, parent, attributes)
+        return OwnSpan(self, name, kind, parent, attributes, trace_id)
 
-    def context(self, parent: str | None, name: str, alias: str = "") -> tuple[str, bool]:
+    def context(
+        self, parent: str | None, name: str, alias: str = "", *, trace_id: str = ""
+    ) -> tuple[str, bool]:
         """The traceparent of a new span, "" for none, and whether it is recorded."""
         if not self.enabled:
             return parent or "", False
         if parent is None:
-            context = self._ids.traceparent()
+            ids = self._ids
+            context = f"00-{trace_id}-{ids.span_id()}-01" if trace_id else ids.traceparent()
             recorded = self.sampler is None or self.sampler.begins(context[3:35], name, alias)
         else:
             recorded = parent[54] not in UNSAMPLED
@@ -198,6 +204,11 @@ class Tracing:
 
 #: The last digit of a traceparent whose trace is not recorded.
 UNSAMPLED: Final = "02468ace"
+
+
+def trace_fields(traceparent: str) -> dict[str, object]:
+    """The `extra` of a log line about what happened in a trace."""
+    return {"fields": {"trace_id": traceparent[3:35], "span_id": traceparent[36:52]}}
 
 
 def call_spans(call: Call) -> tuple[Span, ...]:

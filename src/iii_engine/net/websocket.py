@@ -327,7 +327,8 @@ class WorkerListener:
             )
 
     def on_telemetry(self, frame: bytes) -> None:
-        """Takes an OTLP frame; there is no observability module to keep it yet."""
+        """A worker sent a telemetry frame."""
+        self.engine.on_telemetry(frame)
 
     def _route(
         self, request: picows.WSUpgradeRequest

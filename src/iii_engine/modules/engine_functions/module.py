@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TypeVar
 
 from msgspec import Struct
@@ -12,7 +11,6 @@ from iii_engine.core.access import Access
 from iii_engine.core.channels import ChannelPair, CreateChannel
 from iii_engine.core.router import Call
 from iii_engine.core.sessions import Session
-from iii_engine.logs import LEVELS
 from iii_engine.modules.base import Module, answering, read
 from iii_engine.modules.engine_functions import (
     baggage,
@@ -24,7 +22,6 @@ from iii_engine.modules.engine_functions import (
     workers,
 )
 from iii_engine.modules.engine_functions.events import FunctionsAvailable, WorkersAvailable
-from iii_engine.modules.engine_functions.logs import LogLine, write_log
 from iii_engine.modules.engine_functions.options import EngineFunctionsOptions
 from iii_sdk.protocol import WorkerMetadata
 
@@ -186,13 +183,6 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
         )
 
     def _offer_context(self) -> None:
-        for level in LEVELS:
-            self.offer(
-                f"engine::log::{level}",
-                answering(partial(write_log, level)),
-                description=f"Write a line of level {level} to the engine's log",
-                request=LogLine,
-            )
         self.offer(
             "engine::channels::create",
             self.engine.channels.answer_create,

@@ -5,21 +5,31 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from iii_engine.core.engine import ignore_telemetry
 from iii_engine.modules.base import Host, Module
 from iii_engine.modules.component import DISABLED, Component, Detail
 from iii_engine.modules.observability.alerts.part import AlertsPart
 from iii_engine.modules.observability.alerts.rules import read_rules
+from iii_engine.modules.observability.logs.part import LogsPart
 from iii_engine.modules.observability.metrics.part import MetricsPart
 from iii_engine.modules.observability.metrics.prometheus import PrometheusPart, check_path
 from iii_engine.modules.observability.options import ObservabilityOptions
 from iii_engine.modules.observability.part import Part
 from iii_engine.modules.observability.rollups.part import RollupsPart
 from iii_engine.modules.observability.settings import resolve
+from iii_engine.modules.observability.spans.part import TracesPart
 from iii_engine.modules.observability.telemetry import Telemetry
 from iii_sdk.errors import BusError
 
 #: What the module consists of, in the order of start.
-PARTS: Final[tuple[type[Part], ...]] = (MetricsPart, RollupsPart, AlertsPart, PrometheusPart)
+PARTS: Final[tuple[type[Part], ...]] = (
+    TracesPart,
+    LogsPart,
+    MetricsPart,
+    RollupsPart,
+    AlertsPart,
+    PrometheusPart,
+)
 
 
 class ObservabilityModule(Module[ObservabilityOptions]):
@@ -30,7 +40,7 @@ class ObservabilityModule(Module[ObservabilityOptions]):
 
     def __init__(self, name: str, options: ObservabilityOptions, host: Host) -> None:
         super().__init__(name, options, host)
-        self.telemetry = Telemetry(host.engine, resolve(options, os.environ))
+        self.telemetry = Telemetry(host.engine, resolve(options, os.environ), host.loop)
         self._parts = [part(self) for part in PARTS]
 
     @classmethod
@@ -43,6 +53,7 @@ class ObservabilityModule(Module[ObservabilityOptions]):
             raise BusError(f"there can be one {self.kind} only", code="duplicate_module")
         for part in self._parts:
             await part.start()
+        self.engine.on_telemetry = self.telemetry.intake.take
 
     async def reconfigure(self, options: ObservabilityOptions) -> bool:
         """In place, but for `enabled`: that decides what is offered at all."""
@@ -56,8 +67,7 @@ class ObservabilityModule(Module[ObservabilityOptions]):
         return True
 
     def components(self) -> dict[str, Component]:
-        stored: dict[str, Detail] = {"stored_spans": len(self.telemetry.spans)}
-        found = {"otel": self._otel(), "spans": Component("healthy", stored)}
+        found = {"otel": self._otel()}
         for part in self._parts:
             found |= part.components()
         return found
@@ -74,6 +84,8 @@ class ObservabilityModule(Module[ObservabilityOptions]):
         return Component("healthy", details)
 
     async def stop(self) -> None:
+        self.engine.on_telemetry = ignore_telemetry
+        self.telemetry.intake.stop()
         for part in reversed(self._parts):
             await part.stop()
         await super().stop()

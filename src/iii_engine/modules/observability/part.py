@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import Struct
+
+from iii_engine.modules.base import answering, read
 from iii_engine.modules.component import Component
 
 if TYPE_CHECKING:
     from iii_engine.modules.observability.module import ObservabilityModule
     from iii_engine.modules.observability.settings import Settings
+
+Q = TypeVar("Q", bound=Struct)
+
+
+class Nothing(Struct):
+    """A request without fields."""
+
+
+class Success(Struct):
+    success: bool = True
 
 
 class Part:
@@ -17,6 +32,28 @@ class Part:
     def __init__(self, module: ObservabilityModule) -> None:
         self.module = module
         self.telemetry = module.telemetry
+
+    def serve(
+        self,
+        function_id: str,
+        request: type[Q],
+        work: Callable[[Q], object],
+        *,
+        description: str,
+        response: Any = None,
+    ) -> None:
+        """Offer a function that answers with what `work` returns, or with the error it raises.
+
+        It sees what arrived before it was asked: frames that still wait are read first.
+        """
+        handler = answering(lambda call: work(read(call, request)))
+        self.module.offer(
+            function_id,
+            lambda call: self.telemetry.intake.when_idle(partial(handler, call)),
+            description=description,
+            request=request,
+            response=response,
+        )
 
     async def start(self) -> None:
         """Offer functions and trigger types, begin to watch. The settings are `telemetry`'s."""

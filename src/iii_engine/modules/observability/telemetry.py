@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.spans import Resource
+from iii_engine.modules.observability.frames.intake import Intake
+from iii_engine.modules.observability.logs.console import echo
+from iii_engine.modules.observability.logs.record import LogRecord
 from iii_engine.modules.observability.logs.store import LogStore
 from iii_engine.modules.observability.metrics.store import MetricStore
 from iii_engine.modules.observability.resource import engine_resource
@@ -17,16 +22,20 @@ EXPORT_BUFFER: Final = 16_384
 
 
 class Telemetry:
-    """Spans are in the engine's ring (`engine.spans`), where calls leave them."""
+    """What is known. Spans are in the engine's ring (`engine.spans`), where calls leave them.
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
+    What workers send arrives through `intake`.
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
         self._instance_id = engine.ids.uuid()
         self.engine = engine
         self.spans = engine.spans
-        self.logs = LogStore()
+        self.logs = LogStore(engine.clock)
         self.metrics = MetricStore(engine.clock)
         self.resource: Resource
         self.settings: Settings
+        self.intake = Intake(self, loop)
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -39,3 +48,10 @@ class Telemetry:
         self.engine.keep_spans(settings.memory_max_spans, spare)
         self.logs.use(settings)
         self.metrics.use(settings)
+
+    def take_logs(self, records: Sequence[LogRecord]) -> None:
+        """Store records of workers, and show them among the engine's own lines."""
+        if self.settings.logs_enabled and self.settings.logs_console_output:
+            for record in records:
+                echo(record)
+        self.logs.take(records)

@@ -1,62 +1,13 @@
-"""Logs, baggage, health and channels."""
+"""Baggage, health and channels."""
 
 from __future__ import annotations
 
-import logging
-from typing import Any
-
 import pytest
 from tests.support.engine import RunningEngine
-from tests.support.raw_worker import CallFailed, RawWorker
+from tests.support.raw_worker import RawWorker
 
 from iii_engine.storage.base import StoreError
 from iii_engine.version import VERSION
-
-TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-@pytest.mark.parametrize("level", ["debug", "info", "warn", "error"])
-async def test_log_lines(named: RawWorker, caplog: pytest.LogCaptureFixture, level: str) -> None:
-    caplog.set_level(1, "iii.worker")
-    line = {"message": "hello %s", "data": {"user": "u"}}
-    assert await named.call(f"engine::log::{level}", line, traceparent=TRACE) is None
-    (record,) = [r for r in caplog.records if r.name == "iii.worker"]
-    assert record.getMessage() == "hello %s"
-    assert record.levelno == {"warn": logging.WARNING}.get(
-        level, getattr(logging, level.upper(), 0)
-    )
-    assert record.fields == {  # type: ignore[attr-defined]
-        "user": "u",
-        "service_name": "embedding",
-        "trace_id": "0af7651916cd43dd8448eb211c80319c",
-        "span_id": "b7ad6b7169203331",
-    }
-
-
-async def test_given_fields_of_a_log_line_win(
-    worker: RawWorker, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(1, "iii.worker")
-    fields = {"service_name": "s", "trace_id": "t", "span_id": "p"}
-    await worker.call("engine::log::trace", {"message": "m", "data": [1], **fields})
-    (record,) = [r for r in caplog.records if r.name == "iii.worker"]
-    assert record.levelno == 5
-    assert record.fields == fields  # type: ignore[attr-defined]
-
-
-async def test_a_log_line_below_the_level_is_dropped(
-    worker: RawWorker, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.ERROR, "iii.worker")
-    assert await worker.call("engine::log::info", {"message": "m"}) is None
-    assert [r for r in caplog.records if r.name == "iii.worker"] == []
-
-
-@pytest.mark.parametrize("payload", [{}, {"message": 3}])
-async def test_a_log_line_needs_a_text(worker: RawWorker, payload: dict[str, Any]) -> None:
-    with pytest.raises(CallFailed) as caught:
-        await worker.call("engine::log::info", payload)
-    assert caught.value.code == "deserialization_error"
 
 
 async def test_baggage(worker: RawWorker) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
 from iii_engine.core.spans import AttributeValue
@@ -15,7 +17,7 @@ class LogRecord(Struct):
     severity_number: int
     severity_text: str
     body: str
-    attributes: dict[str, AttributeValue]
+    attributes: dict[str, Any]
     trace_id: str | None
     span_id: str | None
     resource: dict[str, AttributeValue]

@@ -1,0 +1,1 @@
+"""Telemetry that workers send: OTLP in its JSON form behind four letters."""
