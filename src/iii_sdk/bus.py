@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -14,10 +16,11 @@ from iii_sdk.bindings import Binding
 from iii_sdk.channels import Channel, ChannelReader, ChannelRefs, ChannelWriter
 from iii_sdk.codec import dump, read_result
 from iii_sdk.connection import Connection
-from iii_sdk.current_call import current_call
+from iii_sdk.current_call import active, inside
 from iii_sdk.protocol import NULL, ChannelRef, RegisterTrigger, parse_traceparent
 from iii_sdk.state import State
 from iii_sdk.stream_items import StreamItems
+from iii_sdk.telemetry.spans import Span, sampled
 
 T = TypeVar("T")
 
@@ -127,6 +130,30 @@ class Bus:
         """Grows with every new connection; events are lost between two of them."""
         return self.connection.epoch
 
+    @contextmanager
+    def span(self, name: str, **attributes: object) -> Iterator[Span]:
+        """Record what the block does as a span; calls made in it are its children.
+
+        An exception that leaves the block is the span's error.
+        """
+        parent = active()
+        span = Span(name, None if parent is None else parent.traceparent)
+        span.baggage = None if parent is None else parent.baggage
+        span.attributes = attributes or None
+        exporter = self.connection.telemetry
+        with inside(span):
+            try:
+                yield span
+            except BaseException as error:
+                span.caught(error)
+                span.end(f"{type(error).__name__}: {error}")
+                raise
+            else:
+                span.end()
+            finally:
+                if exporter is not None and sampled(span.traceparent):
+                    exporter.span(span)
+
     async def channel(self, buffer_size: int = 64) -> Channel:
         """Create a data channel. `buffer_size` is in frames, 1 to 1024."""
         refs = await self.call(
@@ -175,7 +202,7 @@ class Log:
         record: dict[str, object] = {"message": message, "service_name": self._bus.name}
         if data:
             record["data"] = data
-        call = current_call.get()
+        call = active()
         trace = (
             None
             if call is None or call.traceparent is None

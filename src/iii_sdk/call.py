@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from iii_sdk.codec import decoder
 from iii_sdk.protocol import InvokeFunction
+from iii_sdk.telemetry.spans import CallSpan, Exportable, Span, call_span, sampled
 
 if TYPE_CHECKING:
     from iii_sdk.envelope import HttpRequest
@@ -26,14 +28,44 @@ class Call:
     `traceparent` and `baggage` are passed on to every call made while this one is handled.
     """
 
-    __slots__ = ("_message", "baggage", "function_id", "http", "traceparent")
+    __slots__ = ("_message", "_span", "_started_ns", "baggage", "function_id", "http")
 
     def __init__(self, message: InvokeFunction) -> None:
         self._message = message
+        self._span: Span | None = None
+        self._started_ns = 0
         self.function_id = message.function_id
-        self.traceparent = message.traceparent
         self.baggage = message.baggage
         self.http: HttpRequest | None = None
+
+    def begin(self) -> None:
+        """Record this call, unless nobody wants the spans of its trace."""
+        if sampled(self._message.traceparent):
+            self._started_ns = time_ns()
+
+    def end(self, error: str | None = None) -> Exportable | None:
+        """What is to be told of the call, which is over; with an error it failed."""
+        if not self._started_ns:
+            return None
+        if self._span is None:
+            return CallSpan(
+                self.function_id, self._message.traceparent, self._started_ns, time_ns(), error
+            )
+        self._span.end(error)
+        return self._span
+
+    @property
+    def span(self) -> Span | None:
+        """The span of this call, for attributes and events; None when nobody records it."""
+        if self._span is None and self._started_ns:
+            self._span = call_span(self.function_id, self._message.traceparent, self._started_ns)
+        return self._span
+
+    @property
+    def traceparent(self) -> str | None:
+        """Its own span's, or what came with it when nobody records it."""
+        span = self.span
+        return self._message.traceparent if span is None else span.traceparent
 
     @property
     def caller(self) -> str | None:

@@ -20,7 +20,7 @@ from iii_sdk import frames, protocol
 from iii_sdk.backoff import Backoff
 from iii_sdk.calls import Calls
 from iii_sdk.codec import encode
-from iii_sdk.current_call import current_call
+from iii_sdk.current_call import active
 from iii_sdk.errors import TooLarge, Unavailable
 from iii_sdk.outbox import Outbox
 from iii_sdk.owned_types import OwnedTypes
@@ -36,6 +36,7 @@ from iii_sdk.protocol import (
     WorkerMetadata,
 )
 from iii_sdk.registrations import Registrations
+from iii_sdk.telemetry import Exporter, Settings
 from iii_sdk.transport import Endpoint, Transport
 
 log = logging.getLogger("iii.sdk")
@@ -97,6 +98,8 @@ class Connection:
         self._types = OwnedTypes(self.registrations, self._announce)
         self._pongs: deque[asyncio.Future[None]] = deque()
         self._opened_at: float | None = None
+        #: What tells the engine of this worker's spans, if anything does.
+        self.telemetry: Exporter | None = None
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -158,6 +161,8 @@ class Connection:
         """End for good. Pending calls fail with `SHUTDOWN`. Harmless when done twice."""
         if self._closing:
             return
+        if self.telemetry is not None:
+            self.telemetry.close()
         self._outbox.flush()
         self._enter(State.CLOSED)
         self._closing = True
@@ -262,7 +267,7 @@ class Connection:
         if self._outbox.full:
             raise Unavailable("the engine does not keep up", code="connection_overloaded")
         call_id, call = self._calls.open(function_id, timeout)
-        parent = current_call.get()
+        parent = active()
         if parent is None:
             frame = frames.invocation(call_id, function_id, data, None, None, action, metadata)
         else:
@@ -280,7 +285,7 @@ class Connection:
         """Call without an answer. Never raises for the state of the connection."""
         if len(data) > MAX_MESSAGE:
             raise _payload_too_large(len(data))
-        parent = current_call.get()
+        parent = active()
         frame = frames.invocation(
             None,
             function_id,
@@ -312,6 +317,23 @@ class Connection:
         """Answer a call with an error; dropped when its connection is gone."""
         if message.invocation_id is not None and epoch == self.epoch:
             self._send(frames.failure(message.invocation_id, message.function_id, error))
+
+    def observe(self, settings: Settings, worker_name: str) -> Exporter | None:
+        """Tell the engine of spans, logs and the process; None when that is switched off."""
+        if settings.enabled:
+            self.telemetry = Exporter(
+                settings, worker_name, self.send_telemetry, lambda: self.worker_id
+            )
+            self.telemetry.start()
+        return self.telemetry
+
+    def send_telemetry(self, frame: bytes) -> bool:
+        """Send a frame of telemetry; False when the engine takes nothing now."""
+        transport = self._transport
+        if transport is None or self.state is not State.CONNECTED or not self._outbox.writable:
+            return False
+        transport.send_bytes(frame)
+        return True
 
     async def settled(self, timeout: float = 5.0) -> bool:
         """Wait until the engine has applied everything sent so far. False after `timeout` seconds.

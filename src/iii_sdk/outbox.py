@@ -37,6 +37,11 @@ class Outbox:
     def full(self) -> bool:
         return self._bytes > OUTBOX_BYTES
 
+    @property
+    def writable(self) -> bool:
+        """The transport takes more, and nothing waits for it."""
+        return self._writable and not self.full
+
     def opened(self, transport: Transport) -> None:
         self._transport = transport
         self._writable = True

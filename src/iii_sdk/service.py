@@ -11,7 +11,7 @@ from iii_sdk.bus import Bus
 from iii_sdk.call import Call
 from iii_sdk.codec import dump
 from iii_sdk.connection import Connection
-from iii_sdk.current_call import current_call
+from iii_sdk.current_call import enter
 from iii_sdk.envelope import read_envelope
 from iii_sdk.errors import BusError
 from iii_sdk.exchange import Exchange
@@ -49,6 +49,7 @@ class Service:
         self.connection = Connection(endpoint, metadata)
         self.registrations = self.connection.registrations
         self.bus = Bus(self.connection, worker.name)
+        self._telemetry = self.connection.observe(worker.telemetry, worker.name)
         self._running: dict[asyncio.Task[None], None] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._loop = asyncio.get_running_loop()
@@ -126,7 +127,10 @@ class Service:
 
     async def _handle(self, function: Function, message: InvokeFunction, epoch: int) -> None:
         call = Call(message)
-        current_call.set(call)
+        if self._telemetry is not None:
+            call.begin()
+        failure: str | None = None
+        enter(call)
         try:
             if function.routes and (
                 envelope := read_envelope(message.data, function.handler.payload)
@@ -136,19 +140,27 @@ class Service:
             else:
                 answer = dump(await self._result(function, message, call))
         except asyncio.CancelledError:
-            error = ErrorBody("invocation_stopped", "the worker is shutting down")
+            failure = "invocation_stopped"
+            error = ErrorBody(failure, "the worker is shutting down")
             self.connection.refuse(message, epoch, error)
             raise
         except BusError as error:
+            failure = f"{error.code}: {error.message}"
             body = ErrorBody(
                 error.code, error.message, retry_after=error.retry_after, details=error.details
             )
             self.connection.refuse(message, epoch, body)
         except Exception as error:
+            failure = _text(error)
+            if call.span is not None:
+                call.span.caught(error)
             log.exception("%s failed", message.function_id)
             self.connection.refuse(message, epoch, ErrorBody("invocation_failed", _text(error)))
         else:
             self.connection.answer(message, epoch, answer)
+        finally:
+            if self._telemetry is not None and (span := call.end(failure)) is not None:
+                self._telemetry.span(span)
 
     async def _result(self, function: Function, message: InvokeFunction, call: Call) -> Any:
         payload = function.handler.payload

@@ -29,6 +29,7 @@ from iii_sdk.protocol import NULL, HttpInvocation, RegisterFunction, RegisterTri
 from iii_sdk.registrations import TypeHandler
 from iii_sdk.service import Service
 from iii_sdk.stream_items import StreamStore
+from iii_sdk.telemetry import Settings
 from iii_sdk.transport import Endpoint
 from iii_sdk.websocket import WebSocketEndpoint
 
@@ -81,7 +82,9 @@ class Function:
 class Worker:
     """The declaration of a worker; making one does no I/O.
 
-    `headers` are added to every HTTP answer, errors included. A worker may be served several
+    `headers` are added to every HTTP answer, errors included. `telemetry` says what the engine is
+    told of calls and process; the default is taken from the environment, `OTEL_ENABLED=false`
+    switches it off. A worker may be served several
     times, at once or one after the other: each time has its own connection.
     """
 
@@ -92,11 +95,13 @@ class Worker:
         description: str | None = None,
         version: str | None = None,
         headers: Mapping[str, str] | None = None,
+        telemetry: Settings | None = None,
     ) -> None:
         self.name = name
         self.description = description
         self.version = version
         self.headers = dict(headers or {})
+        self.telemetry = telemetry or Settings.from_environment()
         self.functions: dict[str, Function] = {}
         self.http_functions: dict[str, HttpFunction] = {}
         self.trigger_types: dict[str, tuple[RegisterTriggerType, TypeHandler]] = {}

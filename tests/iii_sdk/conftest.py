@@ -62,6 +62,9 @@ class WorkerSocket(WSListener):
             transport.disconnect()
         elif self.session is not None and not self.owner.deaf:
             data = frame.get_payload_as_bytes()
+            if frame.msg_type is WSMsgType.BINARY:
+                self.owner.telemetry.append((data[:4].decode(), json.loads(data[4:])))
+                return
             if self.owner.record:
                 self.frames.append(json.loads(data))
             self.owner.core.receive(self.session, data)
@@ -137,6 +140,7 @@ class FakeEngine:
         self.connections = 0
         self.frames = 0
         self.metadata: list[dict[str, Any]] = []
+        self.telemetry: list[tuple[str, Any]] = []
         self.pipes: dict[str, Pipe] = {}
         self.triggers: dict[str, Trigger] = {}
         self._server: asyncio.Server | None = None

@@ -19,7 +19,7 @@ from iii_sdk.compat.link import Link
 from iii_sdk.compat.results import dump
 from iii_sdk.compat.signatures import Handler, is_async
 from iii_sdk.compat.threads import LoopThread, Pool
-from iii_sdk.current_call import current_call
+from iii_sdk.current_call import enter
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody, InvokeFunction
 
@@ -27,6 +27,10 @@ log = logging.getLogger("iii.sdk")
 
 #: The instance whose handler runs in this context; None outside of handlers.
 current_instance: ContextVar[object | None] = ContextVar("iii_current_instance", default=None)
+
+
+#: The call that this context began with; the current one may be a part of it.
+_handled: ContextVar[Call | None] = ContextVar("iii_handled_call", default=None)
 
 
 class Handlers:
@@ -44,7 +48,11 @@ class Handlers:
     def start(self, handler: Handler, message: InvokeFunction, epoch: int) -> None:
         """Run a handler and answer its call."""
         context = contextvars.copy_context()
-        context.run(current_call.set, Call(message))
+        call = Call(message)
+        if self._link.telemetry is not None:
+            call.begin()
+        context.run(enter, call)
+        context.run(_handled.set, call)
         context.run(current_instance.set, self._owner)
         with self._changed:
             if self._draining:
@@ -76,6 +84,7 @@ class Handlers:
             result = await handler.bound(message)()
             self._answer(message, epoch, dump(result))
         except asyncio.CancelledError:
+            self._record(ErrorBody("invocation_stopped", "the worker is shutting down"))
             self._refuse(message, epoch, "invocation_stopped", "the worker is shutting down")
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the answer
@@ -100,6 +109,7 @@ class Handlers:
             self._changed.notify_all()
 
     def _answer(self, message: InvokeFunction, epoch: int, result: bytes) -> None:
+        self._record()
         self._link.io.post(lambda: self._link.connection.answer(message, epoch, result))
 
     def _fail(self, message: InvokeFunction, epoch: int, error: BaseException) -> None:
@@ -111,7 +121,19 @@ class Handlers:
             log.error("%s failed", message.function_id, exc_info=error)
             stack = "".join(traceback.format_exception(error))
             body = ErrorBody("invocation_failed", str(error) or type(error).__name__, stack)
+        self._record(body, error)
         self._link.io.post(lambda: self._link.connection.refuse(message, epoch, body))
+
+    def _record(self, body: ErrorBody | None = None, error: BaseException | None = None) -> None:
+        """The handler of this context is done: so is the span of its call."""
+        call = _handled.get()
+        if call is None or self._link.telemetry is None:
+            return
+        if error is not None and call.span is not None:
+            call.span.caught(error)
+        span = call.end(None if body is None else f"{body.code}: {body.message}")
+        if span is not None:
+            self._link.telemetry.span(span)
 
     def _refuse(self, message: InvokeFunction, epoch: int, code: str, text: str) -> None:
         body = ErrorBody(code, text)

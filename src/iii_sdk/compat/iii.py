@@ -42,6 +42,7 @@ from iii_sdk.compat.streams import IStream, stream_functions
 from iii_sdk.compat.threads import Pool
 from iii_sdk.compat.triggers import Trigger, TriggerHandler, TriggerTypeRef
 from iii_sdk.protocol import EnqueueAction, VoidAction
+from iii_sdk.telemetry import Exporter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,9 +87,8 @@ class III:
     is the one given, else `$III_WORKER_NAME`, else `<host>:<pid>`; `$III_TOKEN` is sent as a bearer
     token. Keyword arguments win over `options`.
 
-    Telemetry: `otel`, `enable_metrics_reporting` and the `OTEL_*` variables are accepted and have
-    no effect. This release exports no spans, metrics or OTLP logs of a worker; the engine traces
-    all calls by itself, and `Logger` writes to its log.
+    The engine is told of the spans of handlers, the records of `Logger` and what the process uses;
+    `otel={"enabled": False}` or `$OTEL_ENABLED=false` switches that off.
     """
 
     def __init__(
@@ -139,6 +139,11 @@ class III:
     def worker_id(self) -> str | None:
         """The engine's id of this connection; None before the first one."""
         return self._link.worker_id
+
+    @property
+    def telemetry(self) -> Exporter | None:
+        """What tells the engine of spans and logs; None while there is none."""
+        return self._link.telemetry
 
     def get_connection_state(self) -> ConnectionState:
         return self._link.state

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -26,6 +27,7 @@ from iii_sdk.errors import BusError
 from iii_sdk.metadata import worker_metadata
 from iii_sdk.protocol import ChannelRef, WorkerMetadata
 from iii_sdk.registrations import Registrations
+from iii_sdk.telemetry import Exporter
 from iii_sdk.transport import Receiver, Transport
 from iii_sdk.websocket import WebSocketEndpoint
 
@@ -91,6 +93,9 @@ class Link:
         #: Told of every change of `state`, on the I/O thread.
         self.on_state: Callable[[ConnectionState], None] = lambda state: None
         backoff = LimitedBackoff.of(options.reconnection, self._give_up)
+        self._observed = options.observed
+        #: What tells the engine of spans and logs; None until the thread runs, or for good.
+        self.telemetry: Exporter | None = None
         self._pid = os.getpid()
         self._settled = threading.Event()
         self._refusing = False
@@ -182,6 +187,12 @@ class Link:
             backoff=backoff,
             on_state=self._on_state,
         )
+        name = self.metadata.name or ""
+        self.telemetry = self._connection.observe(self._observed, name)
+        if self.telemetry is not None and "opentelemetry.sdk.trace" in sys.modules:
+            from iii_sdk.telemetry import opentelemetry
+
+            opentelemetry.install(self.telemetry)
         self._running = asyncio.get_running_loop().create_task(self._connection.run())
 
     async def _close(self) -> None:

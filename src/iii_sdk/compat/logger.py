@@ -7,8 +7,9 @@ from typing import Any
 
 from iii_sdk.compat import lifetime
 from iii_sdk.compat.handlers import current_instance
-from iii_sdk.current_call import current_call
+from iii_sdk.current_call import active
 from iii_sdk.protocol import parse_traceparent
+from iii_sdk.telemetry import LogRecord
 
 _local = logging.getLogger("iii.logger")
 
@@ -16,7 +17,8 @@ _local = logging.getLogger("iii.logger")
 class Logger:
     """Sends records to the engine; while there is no connection they go to `logging`.
 
-    The instance is the one whose handler runs, else the one made last. In handlers the record
+    They are telemetry; with that switched off they are calls of `engine::log::*`. The instance is
+    the one whose handler runs, else the one made last. In handlers the record
     carries the trace of the call unless another is given here.
     """
 
@@ -52,13 +54,19 @@ class Logger:
             text = "%s %s" if data is not None else "%s"
             _local.log(level, text, *((message,) if data is None else (message, data)))
             return
+        exporter = instance.telemetry
+        if exporter is not None and exporter.settings.logs_enabled:
+            ids = self._trace()
+            trace_id, span_id = ids.get("trace_id"), ids.get("span_id")
+            exporter.record(LogRecord(name, message, data, trace_id, span_id, self.service_name))
+            return
         record = {"message": message, "service_name": self.service_name or instance.worker_name}
         if data is not None:
             record["data"] = data
         instance.trigger_void(f"engine::log::{name}", {**record, **self._trace()})
 
     def _trace(self) -> dict[str, str]:
-        call = current_call.get()
+        call = active()
         parent = call and call.traceparent and parse_traceparent(call.traceparent)
         trace_id, span_id = parent or (None, None)
         found = {"trace_id": self.trace_id or trace_id, "span_id": self.span_id or span_id}

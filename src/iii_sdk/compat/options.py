@@ -9,6 +9,7 @@ from typing import Any
 
 from iii_sdk.backoff import Backoff
 from iii_sdk.compat.messages import built
+from iii_sdk.telemetry import Settings
 
 #: Milliseconds that a call waits for its answer unless told otherwise.
 INVOCATION_TIMEOUT_MS = 30_000
@@ -37,7 +38,12 @@ class TelemetryOptions:
 
 @dataclass(frozen=True)
 class OtelConfig:
-    """Options of the telemetry exporter. Accepted and without effect: this release has none."""
+    """What the engine is told of spans, logs and the process. Absent values come from the
+    environment.
+
+    `engine_ws_url` and `fetch_instrumentation_enabled` are accepted and have no effect: records
+    travel on the connection of the worker, and outgoing HTTP requests are not recorded.
+    """
 
     enabled: bool | None = None
     service_name: str | None = None
@@ -57,10 +63,9 @@ class OtelConfig:
 class InitOptions:
     """Options of `III` and `register_worker`.
 
-    `otel` and `enable_metrics_reporting` are accepted and have no effect: this release sends no
-    spans, metrics or OTLP logs. The last three are ours: `max_sync_handlers` is the number of
-    threads for handlers that are plain functions, `drain_ms` how long `shutdown` waits for running
-    handlers, `description` what the worker is for.
+    `enable_metrics_reporting` False is `metrics_enabled` False of `otel`. The last three are ours:
+    `max_sync_handlers` is the number of threads for handlers that are plain functions, `drain_ms`
+    how long `shutdown` waits for running handlers, `description` what the worker is for.
     """
 
     worker_name: str | None = None
@@ -83,6 +88,31 @@ class InitOptions:
             raise ValueError("max_sync_handlers: expected at least 1")
         built(OtelConfig, options.otel or {}, "otel")
         return options
+
+    @property
+    def observed(self) -> Settings:
+        """What is told of this program; what is given here wins over the environment."""
+        given = built(OtelConfig, self.otel or {}, "otel")
+        settings = Settings.from_environment()
+        changes: dict[str, Any] = {
+            name: getattr(given, name)
+            for name in (
+                "enabled",
+                "service_name",
+                "service_version",
+                "service_namespace",
+                "service_instance_id",
+                "logs_enabled",
+            )
+            if getattr(given, name) is not None
+        }
+        if given.logs_flush_interval_ms:
+            changes["logs_interval"] = given.logs_flush_interval_ms / 1000
+        changes["metrics_enabled"] = (
+            settings.metrics_enabled and given.metrics_enabled and self.enable_metrics_reporting
+        )
+        changes["metrics_interval"] = max(given.metrics_export_interval_ms, 1) / 1000
+        return replace(settings, **changes)
 
     @property
     def reconnection(self) -> ReconnectionConfig:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.support.otlp import records, spans
 from tests.support.waiting import until
 
 from iii_sdk import III, HttpInvocationConfig, Logger
@@ -118,17 +119,38 @@ async def test_calls_and_records_of_a_handler_belong_to_its_trace(engine, iii):
         await engine.call(function_id)
         frame = await sent(engine, "invokefunction", function_id=called)
         assert parse_traceparent(frame["traceparent"])
-    record = (await sent(engine, "invokefunction", function_id="engine::log::info"))["data"]
-    assert record.pop("trace_id")
-    assert record.pop("span_id")
-    assert record == {"message": "seen", "service_name": "svc", "data": {"n": 1}}
+    (record,) = await until(lambda: records(engine))
+    (span,) = await until(lambda: [s for s in spans(engine) if s["name"] == "call wire::traced"])
+    assert (record["traceId"], record["spanId"]) == (span["traceId"], span["spanId"])
+    assert (record["severityNumber"], record["severityText"]) == (9, "INFO")
+    assert record["body"] == {"stringValue": "seen"}
+    assert record["attributes"] == [
+        {"key": "n", "value": {"intValue": "1"}},
+        {"key": "service.name", "value": {"stringValue": "svc"}},
+    ]
 
 
 async def test_the_log_outside_of_handlers(engine, iii, caplog):
-    Logger("t" * 32).error("outside")
-    record = (await sent(engine, "invokefunction", function_id="engine::log::error"))["data"]
-    assert record == {"message": "outside", "service_name": "wire", "trace_id": "t" * 32}
+    Logger("a" * 32).error("outside", "plain")
+    (record,) = await until(lambda: records(engine))
+    assert record["body"] == {"stringValue": "outside"}
+    assert record["traceId"] == "a" * 32
+    assert record["attributes"] == [{"key": "log.data", "value": {"stringValue": "plain"}}]
     assert not caplog.records
+
+
+async def test_the_log_with_telemetry_switched_off(engine, monkeypatch):
+    monkeypatch.setenv("OTEL_ENABLED", "off")
+    engine.record = True
+    iii = III(engine.url, worker_name="quiet")
+    try:
+        await iii.connect_async()
+        Logger().warn("once", {"n": 1})
+        record = (await sent(engine, "invokefunction", function_id="engine::log::warn"))["data"]
+        assert record == {"message": "once", "service_name": "quiet", "data": {"n": 1}}
+        assert engine.telemetry == []
+    finally:
+        await asyncio.to_thread(iii.shutdown)
 
 
 async def test_the_log_without_a_connection(caplog):

@@ -1,0 +1,67 @@
+"""A program that uses OpenTelemetry too. Its providers are global: it is a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+from tests.support.otlp import ancestors, plain, span
+from tests.support.waiting import until
+
+PROGRAM = """
+import sys
+from opentelemetry import baggage, context, trace
+import opentelemetry.sdk.trace
+from iii_sdk import III
+from iii_sdk.compat import telemetry
+
+iii = III(sys.argv[1], worker_name="both")
+tracer = trace.get_tracer("theirs")
+
+@iii.function("both::f")
+async def f(data):
+    with tracer.start_as_current_span("their span", attributes={"n": 1}) as theirs:
+        theirs.add_event("happened")
+        context.attach(baggage.set_baggage("from", "their library"))
+        return await iii.trigger("both::g", {})
+
+@iii.function("both::g")
+def g(data):
+    return telemetry.get_baggage_entry("from")
+
+iii.wait_connected(10)
+print("ready", flush=True)
+sys.stdin.readline()
+iii.shutdown()
+"""
+
+
+@pytest.mark.timeout(60)
+async def test_spans_of_both_are_parents_of_each_other(engine):
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        PROGRAM,
+        engine.url,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert program.stdin is not None
+    assert program.stdout is not None
+    try:
+        assert await program.stdout.readline() == b"ready\n"
+        await until(lambda: "both::g" in engine.core.registry)
+        assert await engine.call("both::f") == "their library"
+        ours = await until(lambda: span(engine, "call both::f"))
+        theirs = await until(lambda: span(engine, "their span"))
+        inner = await until(lambda: span(engine, "call both::g"))
+        assert {theirs["traceId"], inner["traceId"]} == {ours["traceId"]}
+        assert theirs["parentSpanId"] == ours["spanId"]
+        assert theirs["kind"] == 1
+        assert plain(theirs["attributes"]) == {"n": "1"}
+        assert [event["name"] for event in theirs["events"]] == ["happened"]
+        assert theirs["spanId"] in ancestors(engine, inner)
+    finally:
+        program.stdin.close()
+        assert await program.wait() == 0
