@@ -84,6 +84,7 @@ BUILTINS = (
         "http_functions::HttpFunctionsModule",
         "iii_engine.modules.http_functions:HttpFunctionsModule",
     ),
+    Builtin("iii-cluster", None, "iii_engine.modules.cluster:ClusterModule"),
     Builtin("iii-sandbox", None),
     Builtin(TELEMETRY, "telemetry::TelemetryModule"),
 )

@@ -121,6 +121,11 @@ class Cluster:
         self._end(list(self.peers.values()))
         return goodbye
 
+    @property
+    def busy(self) -> bool:
+        """Calls are under way to or from another engine."""
+        return any(p.session.active or p.session.outstanding for p in self.peers.values())
+
     # -- what the carrier brings -----------------------------------------------------------------
 
     def announced(self, payload: bytes) -> None:
