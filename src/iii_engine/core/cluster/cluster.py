@@ -268,8 +268,10 @@ class Cluster:
         name = self._lost.get(function_id)
         if name is None:
             return None
-        text = f"Function {function_id} is provided by engine {name}, which cannot be reached now"
-        return ErrorBody("engine_unreachable", text)
+        return ErrorBody(
+            "engine_unreachable",
+            f"Function {function_id} is provided by engine {name}, which cannot be reached now",
+        )
 
     # -- time ------------------------------------------------------------------------------------
 
