@@ -38,6 +38,11 @@ class Disk(LocalReads):
     def read(self, work: Callable[[Transaction], T]) -> T:
         return work(self.maps)
 
+    def page(
+        self, space: str, *, after: str = "", limit: int, descending: bool = False
+    ) -> list[tuple[str, bytes]]:
+        return self.maps.page(space, after=after, limit=limit, descending=descending)
+
     def write(
         self,
         work: Callable[[Transaction], T],

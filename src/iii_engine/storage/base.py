@@ -92,3 +92,9 @@ class LocalStore(Store, Protocol):
     def read(self, work: Callable[[Transaction], T]) -> T:
         """As `query`, answered by returning."""
         ...
+
+    def page(
+        self, space: str, *, after: str = "", limit: int, descending: bool = False
+    ) -> list[tuple[str, bytes]]:
+        """Committed items in the order of their keys: those behind `after`, or the last ones."""
+        ...

@@ -117,6 +117,14 @@ class EmbeddedStore(LocalReads):
         except apsw.Error as error:
             raise StoreError(f"cannot read {self._file}: {error}") from error
 
+    def page(
+        self, space: str, *, after: str = "", limit: int, descending: bool = False
+    ) -> list[tuple[str, bytes]]:
+        """See `LocalStore.page`."""
+        return self.read(
+            lambda _: self._reading.page(space, after=after, limit=limit, descending=descending)
+        )
+
     def _end_snapshot(self) -> None:
         if self._snapshot:
             self._snapshot = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TypeVar
@@ -17,24 +18,35 @@ T = TypeVar("T")
 
 
 class Maps:
-    """The data: spaces by name, each a map in the order of first insertion."""
+    """The data: spaces by name, each a map in the order of first insertion.
+
+    A space that was read in pages has its keys in order as well. Keys that are gone stay there
+    until they are half of it.
+    """
 
     def __init__(self) -> None:
         self._spaces: dict[str, dict[str, bytes]] = {}
+        self._sorted: dict[str, list[str]] = {}
 
     def get(self, space: str, key: str) -> bytes | None:
         items = self._spaces.get(space)
         return None if items is None else items.get(key)
 
     def put(self, space: str, key: str, value: bytes) -> None:
-        self._spaces.setdefault(space, {})[key] = value
+        items = self._spaces.setdefault(space, {})
+        if space in self._sorted and key not in items:
+            keys = self._sorted[space]
+            place = bisect_left(keys, key)
+            if place == len(keys) or keys[place] != key:
+                keys.insert(place, key)
+        items[key] = value
 
     def delete(self, space: str, key: str) -> bool:
         items = self._spaces.get(space)
         if items is None or items.pop(key, None) is None:
             return False
         if not items:
-            del self._spaces[space]
+            self.delete_space(space)
         return True
 
     def items(
@@ -51,7 +63,22 @@ class Maps:
     def spaces(self, prefix: str = "") -> list[str]:
         return sorted(space for space in self._spaces if space.startswith(prefix))
 
+    def page(
+        self, space: str, *, after: str = "", limit: int, descending: bool = False
+    ) -> list[tuple[str, bytes]]:
+        """See `LocalStore.page`."""
+        items = self._spaces.get(space, {})
+        keys = self._sorted.get(space)
+        if keys is None or len(keys) > 2 * len(items):
+            keys = self._sorted[space] = sorted(items)
+        if descending:
+            there = (key for key in reversed(keys) if key in items)
+        else:
+            there = (key for key in islice(keys, bisect_right(keys, after), None) if key in items)
+        return [(key, items[key]) for key in islice(there, limit)]
+
     def delete_space(self, space: str) -> int:
+        self._sorted.pop(space, None)
         return len(self._spaces.pop(space, ()))
 
 
@@ -91,6 +118,14 @@ class MemoryStore(LocalReads):
             else:
                 maps.put(space, key, value)
         done(result, None)
+
+    def page(
+        self, space: str, *, after: str = "", limit: int, descending: bool = False
+    ) -> list[tuple[str, bytes]]:
+        """See `LocalStore.page`."""
+        return self.read(
+            lambda _: self._maps.page(space, after=after, limit=limit, descending=descending)
+        )
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         if self._closed:

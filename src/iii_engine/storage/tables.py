@@ -40,6 +40,8 @@ _ITEMS_BETWEEN = (
     "SELECT key, value FROM item WHERE space = ? AND key >= ? AND key < ?"
     " ORDER BY id LIMIT ? OFFSET ?"
 )
+_AFTER = "SELECT key, value FROM item WHERE space = ? AND key > ? ORDER BY key LIMIT ?"
+_LAST = "SELECT key, value FROM item WHERE space = ? ORDER BY key DESC LIMIT ?"
 #: Jumps from each name to the next greater one instead of reading every row.
 _SPACES = """
 WITH RECURSIVE name (space) AS (
@@ -93,6 +95,16 @@ class Tables:
         deleted = self.count(space)
         self._execute(_DELETE_SPACE, (space,))
         return deleted
+
+    def page(
+        self, space: str, *, after: str = "", limit: int, descending: bool = False
+    ) -> list[tuple[str, bytes]]:
+        """See `LocalStore.page`."""
+        if descending:
+            cursor = self._execute(_LAST, (space, limit))
+        else:
+            cursor = self._execute(_AFTER, (space, after, limit))
+        return cast("list[tuple[str, bytes]]", cursor.fetchall())
 
     def apply(self, writes: list[Write]) -> None:
         """Make the changes of one piece of work, in order."""

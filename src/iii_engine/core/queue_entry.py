@@ -1,0 +1,49 @@
+"""What memory knows of a job that is stored: its place, not its payload."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class State(Enum):
+    """`GONE` jobs are done, cancelled or moved; the store may not know it yet."""
+
+    WAITING = "waiting"
+    ACTIVE = "active"
+    GONE = "gone"
+
+
+class Entry:
+    """A job in memory.
+
+    `key` is its key in the store, and its place: jobs are taken in the order of keys. `delayed`
+    says in which of the two orders it is: keys of delayed jobs begin with the time they are due.
+    Jobs without a group share the group "".
+    `due_ms` keeps a job back that is first of its group until then. `record` is the stored job,
+    for as long as there is room to keep it here.
+    """
+
+    __slots__ = ("attempts", "delayed", "due_ms", "group", "key", "record", "state")
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        group: str = "",
+        delayed: bool = False,
+        due_ms: int = 0,
+        attempts: int = 0,
+        record: bytes | None = None,
+    ) -> None:
+        self.key = key
+        self.group = group
+        self.delayed = delayed
+        self.due_ms = due_ms
+        self.attempts = attempts
+        self.record = record
+        self.state = State.WAITING
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Its place among those that may run: delayed ones that are due come first."""
+        return (0 if self.delayed else 1, self.key)

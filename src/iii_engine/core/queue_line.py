@@ -1,0 +1,211 @@
+"""The jobs of one queue: which may run now, which later, and which are not in memory.
+
+Jobs are stored in two orders: `jobs`, by place, and `delayed`, by the time they are due. Memory has
+the first jobs of each; the rest is fetched as those go. So a queue of a million jobs takes the
+memory of some thousand.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from iii_engine.core.queue_entry import Entry, State
+from iii_engine.core.queue_groups import Groups
+from iii_engine.core.queue_limits import Limits
+from iii_engine.core.queue_part import Part
+
+#: Gets `(delayed, after, limit)`: the stored jobs of an order whose keys are greater than `after`.
+Fetch: TypeAlias = Callable[[bool, str, int], list[Entry]]
+
+#: Jobs of one order that are fetched together; as many wait in memory without need.
+WINDOW: Final = 1000
+
+#: So many wait in memory when none of them may run, because their groups are busy.
+AHEAD: Final = 10_000
+
+
+class Line:
+    """Decides what runs; stores nothing. Times are milliseconds since the epoch.
+
+    A job is admitted once it is stored. It stays known after it has ended, until `forget` says
+    that the store knows that too: else it could be fetched again.
+    """
+
+    def __init__(
+        self, fetch: Fetch, limits: Limits, *, window: int = WINDOW, ahead: int = AHEAD
+    ) -> None:
+        self._fetch = fetch
+        self._window = window
+        self._ahead = ahead
+        self.groups = Groups(limits)
+        self.jobs = Part()
+        self.delayed = Part()
+        self._due: list[tuple[str, Entry]] = []  # of the delayed ones in memory
+        self._known: dict[str, Entry] = {}
+
+    def restore(self, jobs: int, delayed: int) -> None:
+        """So many are stored, and none is in memory yet."""
+        self.jobs.stored, self.delayed.stored = jobs, delayed
+        self.jobs.horizon = "" if jobs else None
+        self.delayed.horizon = "" if delayed else None
+
+    # -- what comes ------------------------------------------------------------------------------
+
+    def admit(self, entry: Entry) -> None:
+        """A job has been stored."""
+        part = self._part(entry)
+        part.stored += 1
+        if entry.key in self._known:
+            return  # it was fetched a moment ago
+        if part.horizon is None and part.loaded >= self._window and entry.key > part.last:
+            part.horizon = part.last
+        if part.covers(entry.key):
+            self._load(entry)
+            if part.loaded > 2 * self._ahead:
+                self._trim(entry.delayed)
+
+    def take(self, limit: int, now_ms: int) -> list[Entry]:
+        """Up to so many jobs to run now; each ends with `end` or `hold`."""
+        self.groups.wake(now_ms)
+        self._promote(now_ms)
+        taken: list[Entry] = []
+        while len(taken) < limit:
+            if self.jobs.loaded <= self._window // 4:
+                self._refill(delayed=False)
+            entry = self.groups.pop(now_ms)
+            if entry is not None:
+                entry.state = State.ACTIVE
+                part = self._part(entry)
+                part.loaded -= 1
+                part.active += 1
+                taken.append(entry)
+            elif not self._refill(delayed=False):
+                break
+        return taken
+
+    def next_due_ms(self) -> int | None:
+        """When `take` may have more to give although nothing else happened."""
+        if not self._due:
+            self._refill(delayed=True)
+        due = self.groups.next_due_ms()
+        if self._due and (due is None or self._due[0][1].due_ms < due):
+            due = self._due[0][1].due_ms
+        return due
+
+    # -- what goes -------------------------------------------------------------------------------
+
+    def end(self, entry: Entry) -> None:
+        """A taken job is done, dead, or about to be stored at another place."""
+        entry.state = State.GONE
+        entry.record = None
+        part = self._part(entry)
+        part.active -= 1
+        part.stored -= 1
+        self.groups.release(entry)
+
+    def hold(self, entry: Entry) -> None:
+        """A taken job runs again at its `due_ms`; until then its group waits for it."""
+        entry.state = State.WAITING
+        part = self._part(entry)
+        part.active -= 1
+        part.loaded += 1
+        self.groups.hold(entry)
+
+    def withdraw(self, key: str, *, delayed: bool) -> None:
+        """A job that waits is cancelled, dead, or about to be stored at another place."""
+        entry = self._known.get(key)
+        if entry is None:
+            entry = self._known[key] = Entry(key, delayed=delayed)
+        elif entry.state is State.WAITING:
+            self._part(entry).loaded -= 1
+        entry.state = State.GONE
+        entry.record = None
+        self._part(entry).stored -= 1
+
+    def forget(self, key: str) -> None:
+        """The store does not have a job any more that has ended."""
+        self._known.pop(key, None)
+
+    def known(self, key: str) -> Entry | None:
+        """The job in memory, also when it has just ended."""
+        return self._known.get(key)
+
+    @property
+    def active(self) -> int:
+        """Jobs that were taken and have not ended."""
+        return self.jobs.active + self.delayed.active
+
+    @property
+    def depth(self) -> int:
+        """Jobs that wait, run or are delayed."""
+        return self.jobs.stored + self.delayed.stored
+
+    @property
+    def in_memory(self) -> int:
+        return len(self._known)
+
+    # -- memory ----------------------------------------------------------------------------------
+
+    def _part(self, entry: Entry) -> Part:
+        return self.delayed if entry.delayed else self.jobs
+
+    def _load(self, entry: Entry) -> None:
+        part = self._part(entry)
+        part.loaded += 1
+        part.last = max(part.last, entry.key)
+        if part.loaded > self._window:
+            entry.record = None  # it is read again: memory has room for the first ones only
+        self._known[entry.key] = entry
+        if entry.delayed:
+            heapq.heappush(self._due, (entry.key, entry))
+        else:
+            self.groups.add(entry)
+
+    def _promote(self, now_ms: int) -> None:
+        """Delayed jobs that are due may run."""
+        while True:
+            while self._due and self._due[0][1].due_ms <= now_ms:
+                entry = heapq.heappop(self._due)[1]
+                if entry.state is State.WAITING:
+                    self.groups.add(entry)
+            if self._due or not self._refill(delayed=True):
+                return
+
+    def _refill(self, *, delayed: bool) -> bool:
+        """Fetch the next jobs of an order; whether there were any."""
+        part = self.delayed if delayed else self.jobs
+        while part.horizon is not None and part.loaded < self._ahead:
+            found = self._fetch(delayed, part.horizon, self._window)
+            part.horizon = found[-1].key if len(found) == self._window else None
+            fresh = [entry for entry in found if entry.key not in self._known]
+            for entry in fresh:
+                self._load(entry)
+            if fresh:
+                return True
+        return False
+
+    def _trim(self, delayed: bool) -> None:
+        """Too many came in front of others: forget those that are last."""
+        part = self.delayed if delayed else self.jobs
+        waiting = (
+            [entry for _, entry in self._due]
+            if delayed
+            else [entry for entry in self.groups.waiting() if not entry.delayed]
+        )
+        waiting = sorted(
+            (entry for entry in waiting if entry.state is State.WAITING), key=lambda e: e.key
+        )
+        kept, dropped = waiting[: self._ahead], waiting[self._ahead :]
+        if not dropped:
+            return
+        for entry in dropped:
+            del self._known[entry.key]
+        part.loaded -= len(dropped)
+        part.last = part.horizon = kept[-1].key
+        if delayed:
+            self._due = [(entry.key, entry) for entry in kept]
+        else:
+            promoted = [entry for entry in self.groups.waiting() if entry.delayed]
+            self.groups.keep(promoted + kept)

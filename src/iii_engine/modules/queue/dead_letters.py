@@ -1,0 +1,128 @@
+"""Dead jobs of the embedded broker: how they come, how they live again, and how many are kept."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from iii_engine.core.clock import Clock
+from iii_engine.core.queue_entry import Entry
+from iii_engine.core.queue_keys import Keys
+from iii_engine.modules.queue.broker import Done
+from iii_engine.modules.queue.job import DeadJob, decode_dead, decode_job, encode_job
+from iii_engine.modules.queue.journal import Journal, Soon
+from iii_engine.modules.queue.kept_queue import KeptQueue
+from iii_engine.storage.base import LocalStore, Transaction
+
+#: Jobs that are moved in one transaction.
+BATCH: Final = 500
+
+
+class DeadLetters:
+    """Works on the `dead` space of any queue; `KeptQueue.dead` counts what is there."""
+
+    def __init__(
+        self, store: LocalStore, journal: Journal, keys: Keys, clock: Clock, soon: Soon
+    ) -> None:
+        self._store = store
+        self._soon = soon
+        self._journal = journal
+        self._keys = keys
+        self._clock = clock
+
+    def bury(self, queue: KeptQueue, key: str, dead: DeadJob) -> None:
+        """Move a job that ended; the oldest dead one goes when there are too many."""
+        queue.dead += 1
+        extra = max(0, queue.dead - queue.settings.dead_letter_max)
+        queue.dead -= extra
+
+        def change(transaction: Transaction) -> None:
+            queue.shelf.bury(transaction, key, dead)
+            if extra:
+                queue.shelf.drop_oldest(transaction, extra)
+
+        self._journal.add(change, partial(queue.line.forget, key))
+
+    def bury_all(self, queue: KeptQueue, reason: str) -> None:
+        """All jobs that wait die. Those that run end as they would."""
+        shelf, now_ms = queue.shelf, self._now_ms
+
+        def some(transaction: Transaction) -> list[str]:
+            buried: list[str] = []
+            for space in (shelf.delayed, shelf.jobs):
+                for key, record in list(transaction.items(space, limit=BATCH + queue.line.active)):
+                    if queue.waits(key) and len(buried) < BATCH:
+                        shelf.bury(transaction, key, DeadJob(decode_job(record), reason, now_ms))
+                        buried.append(key)
+            extra = queue.dead + len(buried) - queue.settings.dead_letter_max
+            if extra > 0:
+                shelf.drop_oldest(transaction, extra)
+            return buried
+
+        def done(buried: list[str] | None, error: BaseException | None) -> None:
+            for key in buried or ():
+                queue.replaced(key)
+            limit = queue.settings.dead_letter_max
+            queue.dead = min(limit, queue.dead + len(buried or ()))
+            if buried:
+                self._soon(partial(self._store.write, some, done))
+
+        self._store.write(some, done)
+
+    def redrive(self, queue: KeptQueue, message_id: str, done: Done[int]) -> None:
+        """Run one dead job again."""
+
+        def work(transaction: Transaction) -> list[Entry]:
+            record = transaction.get(queue.shelf.dead, message_id)
+            return [] if record is None else [self._revive(transaction, queue, record)]
+
+        def written(entries: list[Entry] | None, error: BaseException | None) -> None:
+            self._revived(queue, entries or [])
+            done(None if entries is None else len(entries), error)
+
+        self._store.write(work, written)
+
+    def redrive_all(self, queue: KeptQueue, done: Done[int]) -> None:
+        """Run those again that are dead now, in pieces that do not keep the engine from others."""
+        left, total = queue.dead, 0
+
+        def work(transaction: Transaction) -> list[Entry]:
+            found = list(transaction.items(queue.shelf.dead, limit=min(BATCH, left)))
+            return [self._revive(transaction, queue, record) for _, record in found]
+
+        def written(entries: list[Entry] | None, error: BaseException | None) -> None:
+            nonlocal left, total
+            if entries is None:
+                done(None, error)
+                return
+            self._revived(queue, entries)
+            left, total = left - len(entries), total + len(entries)
+            if entries and left > 0:
+                self._soon(partial(self._store.write, work, written))
+            else:
+                done(total, None)
+
+        self._store.write(work, written)
+
+    def discard(self, queue: KeptQueue, message_id: str, done: Done[int]) -> None:
+        """Forget one dead job."""
+
+        def written(there: bool | None, error: BaseException | None) -> None:
+            queue.dead -= 1 if there else 0
+            done(None if error else int(bool(there)), error)
+
+        self._store.write(lambda t: t.delete(queue.shelf.dead, message_id), written)
+
+    def _revive(self, transaction: Transaction, queue: KeptQueue, record: bytes) -> Entry:
+        key = self._keys.make(self._now_ms)
+        job = queue.shelf.revive(transaction, decode_dead(record), key)
+        return queue.entry(key, job, encode_job(job))
+
+    def _revived(self, queue: KeptQueue, entries: list[Entry]) -> None:
+        queue.dead -= len(entries)
+        for entry in entries:
+            queue.admit(entry)
+
+    @property
+    def _now_ms(self) -> int:
+        return self._clock.now_ns() // 1_000_000

@@ -1,0 +1,265 @@
+"""The broker in the engine's own store: a job is one record, its end one deletion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+
+from iii_engine.core.engine import Engine
+from iii_engine.core.queue_entry import Entry
+from iii_engine.core.queue_keys import Keys, delayed_key
+from iii_engine.modules.queue.broker import Broker, Done
+from iii_engine.modules.queue.dead_letters import DeadLetters
+from iii_engine.modules.queue.job import (
+    DeadJob,
+    Draft,
+    Job,
+    Lease,
+    QueueName,
+    Receipt,
+    Stats,
+    decode_dead,
+    decode_job,
+    encode_job,
+)
+from iii_engine.modules.queue.journal import Journal, Soon
+from iii_engine.modules.queue.kept_queue import KeptQueue
+from iii_engine.modules.queue.publication import Publication
+from iii_engine.modules.queue.settings import Settings
+from iii_engine.modules.queue.shelf import Shelf
+from iii_engine.modules.queue.topic_table import Bound, TopicTable
+from iii_engine.storage.base import LocalStore, Transaction
+
+class EmbeddedBroker(Broker):
+    """Jobs in the spaces `queue/…`; what is known of them in memory is bounded."""
+
+    kind = "builtin"
+
+    def __init__(self, engine: Engine, store: LocalStore, soon: Soon) -> None:
+        self._clock = engine.clock
+        self._timers = engine.timers
+        self._store = store
+        self._keys = Keys(engine.ids)
+        self._tokens = count(1)
+        self._queues: dict[QueueName, KeptQueue] = {}
+        self.topics = TopicTable(engine.ids)
+        self.journal = Journal(store, engine.timers, soon)
+        self._letters = DeadLetters(store, self.journal, self._keys, engine.clock, soon)
+
+    async def open(self) -> None:
+        self._store.read(self.topics.load)
+        # Greater than any token of an earlier engine, as far as the clock can be trusted.
+        self._tokens = count(self._now_ms * 1000)
+
+    async def close(self) -> None:
+        await self.journal.close()
+        for queue in self._queues.values():
+            queue.detach()
+
+    # -- producers -------------------------------------------------------------------------------
+
+    def publish(self, topic: str, draft: Draft, done: Done[Receipt]) -> None:
+        self.submit(self.publication(topic, draft), done)
+
+    def enqueue(self, queue: str, draft: Draft, done: Done[Receipt]) -> None:
+        self.submit(self.enqueuing(queue, draft), done)
+
+    def publication(self, topic: str, draft: Draft) -> Publication:
+        """What `publish` writes, for a transaction that does more than that."""
+        bound = self.topics.of(topic) or [self._bind(topic, "", 0)]
+        return Publication(
+            [self.queue(each.name) for each in bound],
+            draft,
+            self._keys,
+            self._now_ms,
+            f"queue/seen/topic/{topic}",
+            self.topics.unsaved(topic),
+        )
+
+    def enqueuing(self, queue: str, draft: Draft) -> Publication:
+        """What `enqueue` writes, for a transaction that does more than that."""
+        kept = self.queue(QueueName(queue))
+        return Publication([kept], draft, self._keys, self._now_ms, f"queue/seen/named/{queue}")
+
+    def submit(self, publication: Publication, done: Done[Receipt]) -> None:
+        """Write it in a transaction of its own."""
+
+        def written(receipt: Receipt | None, error: BaseException | None) -> None:
+            if error is None:
+                publication.committed()
+            done(receipt, error)
+
+        self._store.write(publication.write, written)
+
+    # -- topics ----------------------------------------------------------------------------------
+
+    def bind(self, topic: str, function_id: str, settings: Settings) -> None:
+        self._bind(topic, function_id, settings.delay_ms)
+
+    def unbind(self, topic: str, function_id: str, reason: str) -> None:
+        bound = self.topics.get(QueueName(topic, topic=True, function_id=function_id))
+        if bound is not None and not bound.removed:
+            bound.removed = True
+            self._save(bound)
+            queue = self.queue(bound.name)
+            queue.detach()
+            self._letters.bury_all(queue, reason)
+
+    def bindings(self) -> list[QueueName]:
+        return [each.name for each in self.topics if each.function_id and not each.removed]
+
+    def _bind(self, topic: str, function_id: str, delay_ms: int) -> Bound:
+        bound, before = self.topics.put(topic, function_id)
+        bound.delay_ms = delay_ms
+        kept = None if before is None else self._queues.pop(before.name, None)
+        if kept is not None:
+            kept.name = bound.name
+            self._queues[bound.name] = kept
+        self._save(bound, before)
+        return bound
+
+    def _save(self, bound: Bound, before: Bound | None = None) -> None:
+        def change(transaction: Transaction) -> None:
+            if before is not None:
+                before.forget(transaction)
+            bound.save(transaction)
+
+        self.journal.add(change, partial(self.topics.saved, bound))
+
+    # -- consumers -------------------------------------------------------------------------------
+
+    def attach(self, queue: QueueName, settings: Settings, wake: Callable[[], None]) -> None:
+        self.queue(queue).attach(settings, wake)
+
+    def detach(self, queue: QueueName) -> None:
+        self.queue(queue).detach()
+
+    def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
+        kept = self.queue(queue)
+        leases = []
+        for entry in kept.take(limit):
+            record = kept.record_of(entry)
+            if record is None:  # it was replaced at the very moment it became due
+                kept.line.end(entry)
+                kept.line.forget(entry.key)
+            else:
+                leases.append(Lease(queue, decode_job(record), next(self._tokens), entry))
+        done(leases)
+
+    def complete(self, lease: Lease) -> None:
+        kept, entry = self._held(lease)
+        kept.line.end(entry)
+        shelf, key, job_id = kept.shelf, entry.key, lease.job.id
+
+        def change(transaction: Transaction) -> None:
+            shelf.remove(transaction, key, job_id)
+
+        self.journal.add(change, partial(kept.line.forget, key))
+
+    def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
+        kept, entry = self._held(lease)
+        job.process_at = self._now_ms + delay_ms
+        ordered = kept.settings.limits.ordered
+        key = entry.key if ordered else delayed_key(job.process_at, job.id)
+        record = encode_job(job)
+        again = kept.entry(key, job, record)
+        if not ordered:
+            kept.line.end(entry)
+
+        def change(transaction: Transaction) -> None:
+            kept.shelf.move(transaction, entry.key, key, job, record)
+
+        def then() -> None:
+            if ordered:
+                entry.due_ms, entry.record = again.due_ms, again.record
+                kept.hold(entry)
+            else:
+                kept.line.forget(entry.key)
+                kept.admit(again)
+
+        self.journal.add(change, then)
+
+    def bury(self, lease: Lease, dead: DeadJob) -> None:
+        kept, entry = self._held(lease)
+        kept.line.end(entry)
+        self._letters.bury(kept, entry.key, dead)
+
+    # -- single jobs -----------------------------------------------------------------------------
+
+    def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
+        kept = self.queue(queue)
+
+        def change(transaction: Transaction) -> str | None:
+            key = kept.shelf.place(transaction, message_id)
+            if key is None or not kept.waits(key):
+                return None
+            kept.shelf.remove(transaction, key, message_id)
+            return key
+
+        def written(key: str | None, error: BaseException | None) -> None:
+            if key is not None:
+                kept.replaced(key)
+            done(None if error else key is not None, error)
+
+        self._store.write(change, written)
+
+    def find(self, queue: QueueName, message_id: str, done: Done[Job | DeadJob | bool]) -> None:
+        shelf = self.queue(queue).shelf
+
+        def look(transaction: Transaction) -> Job | DeadJob | bool:
+            key = shelf.place(transaction, message_id)
+            if key is not None:
+                return decode_job(transaction.get(shelf.space_of(key), key) or b"")
+            record = transaction.get(shelf.dead, message_id)
+            return False if record is None else decode_dead(record)
+
+        self._store.query(look, done)
+
+    # -- dead letters ----------------------------------------------------------------------------
+
+    def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
+        shelf = self.queue(queue).shelf
+        self._store.query(lambda t: shelf.newest_dead(t, offset, limit), done)
+
+    def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:
+        kept = self.queue(queue)
+        if message_id is None:
+            self._letters.redrive_all(kept, done)
+        else:
+            self._letters.redrive(kept, message_id, done)
+
+    def discard(self, queue: QueueName, message_id: str, done: Done[int]) -> None:
+        self._letters.discard(self.queue(queue), message_id, done)
+
+    # -- numbers ---------------------------------------------------------------------------------
+
+    def stats(self, queue: QueueName, done: Done[Stats]) -> None:
+        done(self.queue(queue).stats, None)
+
+    def dead_queues(self) -> list[QueueName]:
+        return [each.name for each in self.topics if each.function_id]
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def queue(self, name: QueueName) -> KeptQueue:
+        """The queue, read from the store when it is first needed."""
+        kept = self._queues.get(name)
+        if kept is None:
+            bound = self.topics.get(name) if name.topic else None
+            base = f"queue/named/{name.name}" if bound is None else bound.base
+            settings = Settings(delay_ms=0 if bound is None else bound.delay_ms)
+            kept = self._queues[name] = KeptQueue(
+                name, Shelf(base), settings, self._store, self._clock, self._timers
+            )
+            if (last := kept.last_key()) is not None:
+                self._keys.follow(last)
+        return kept
+
+    def _held(self, lease: Lease) -> tuple[KeptQueue, Entry]:
+        assert isinstance(lease.handle, Entry)
+        return self.queue(lease.queue), lease.handle
+
+    @property
+    def _now_ms(self) -> int:
+        return self._clock.now_ns() // 1_000_000

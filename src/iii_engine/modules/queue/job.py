@@ -1,0 +1,128 @@
+"""What is kept of a job, and what somebody who makes one says about it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from iii_sdk.protocol import NULL
+
+
+class QueueName(NamedTuple):
+    """A named queue (`topic` False), or the queue of a function on a topic.
+
+    The queue of a topic without a function keeps what was published before anybody subscribed.
+    """
+
+    name: str
+    topic: bool = False
+    function_id: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it is shown in logs and spans."""
+        return f"{self.name}::{self.function_id}" if self.function_id else self.name
+
+
+class Job(Struct, omit_defaults=True, kw_only=True):
+    """A job as it is stored. Times are milliseconds since the epoch; `data` is the payload.
+
+    `process_at` keeps it back until then. `error` is what the last attempt ended with.
+    """
+
+    id: str
+    created_at: int
+    data: Raw
+    function_id: str | None = None
+    attempts_made: int = 0
+    process_at: int = 0
+    group_id: str = ""
+    priority: int = 0
+    traceparent: str | None = None
+    baggage: str | None = None
+    metadata: Raw = NULL
+    error: str | None = None
+
+
+class DeadJob(Struct):
+    """An entry of a dead letter queue; `failed_at` in milliseconds since the epoch."""
+
+    job: Job
+    error: str
+    failed_at: int
+
+
+class Wishes(Struct, omit_defaults=True, kw_only=True):
+    """What a producer may say about a job; times are in milliseconds.
+
+    A job is delayed by `delay_ms`. Of those that wait, one with a higher `priority` (-1000 to
+    1000) overtakes those that have waited less than the difference times the queue's
+    `priority_aging_ms`. `key` is the group whose order, concurrency and rate the job keeps to. A
+    second job with the same `idempotency_key` within `dedupe_window_ms` is the first one.
+    `message_id` is such a key, and the job's id. With `debounce_ms` the job waits that long, and
+    one that follows meanwhile with the same `debounce_key` (default: the function or topic) takes
+    its place and starts the wait anew.
+    """
+
+    delay_ms: int = 0
+    priority: int = 0
+    key: str | None = None
+    message_id: str | None = None
+    idempotency_key: str | None = None
+    dedupe_window_ms: int = 300_000
+    debounce_ms: int = 0
+    debounce_key: str | None = None
+
+
+class Draft(Struct, kw_only=True):
+    """A job that is about to be stored."""
+
+    data: Raw
+    wishes: Wishes = field(default_factory=Wishes)
+    function_id: str | None = None
+    group_id: str = ""
+    traceparent: str | None = None
+    baggage: str | None = None
+    metadata: Raw = NULL
+
+
+class Receipt(NamedTuple):
+    """The id of a stored job; `duplicate` when it was there before."""
+
+    message_id: str
+    duplicate: bool = False
+
+
+class Lease:
+    """A job that was taken. `token` grows with every lease, so a later holder has a greater one.
+
+    `handle` is the broker's own.
+    """
+
+    __slots__ = ("handle", "job", "queue", "token")
+
+    def __init__(self, queue: QueueName, job: Job, token: int, handle: object) -> None:
+        self.queue = queue
+        self.job = job
+        self.token = token
+        self.handle = handle
+
+
+class Stats(NamedTuple):
+    """How many jobs wait, run, are delayed, and are dead."""
+
+    waiting: int = 0
+    active: int = 0
+    delayed: int = 0
+    dead: int = 0
+
+    @property
+    def depth(self) -> int:
+        return self.waiting + self.active + self.delayed
+
+
+encode_job: Final = msgspec.json.Encoder().encode
+decode_job: Final = msgspec.json.Decoder(Job).decode
+decode_dead: Final = msgspec.json.Decoder(DeadJob).decode

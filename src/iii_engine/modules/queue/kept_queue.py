@@ -1,0 +1,164 @@
+"""One queue of the embedded broker: its place in the store, and its line in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from iii_engine.core.queue_entry import Entry, State
+from iii_engine.core.queue_keys import due_of
+from iii_engine.core.queue_line import Line
+from iii_engine.core.timers import Timer, Timers
+from iii_engine.core.clock import Clock
+from iii_engine.modules.queue.job import Job, QueueName, Stats, decode_job
+from iii_engine.modules.queue.settings import Settings
+from iii_engine.modules.queue.shelf import Shelf, is_delayed
+from iii_engine.storage.base import LocalStore
+
+#: Larger records are read again when their job runs.
+SMALL: Final = 4096
+
+
+class KeptQueue:
+    """Counts are of what is stored; who takes jobs is woken when some may run."""
+
+    def __init__(
+        self,
+        name: QueueName,
+        shelf: Shelf,
+        settings: Settings,
+        store: LocalStore,
+        clock: Clock,
+        timers: Timers,
+    ) -> None:
+        self.name = name
+        self.shelf = shelf
+        self.settings = settings
+        self._store = store
+        self._clock = clock
+        self._timers = timers
+        self._timer: Timer | None = None
+        self._wake: Callable[[], None] | None = None
+        self.line = Line(self._fetch, settings.limits)
+        self.dead = 0
+        self._count()
+
+    def _count(self) -> None:
+        shelf = self.shelf
+        jobs, delayed, self.dead = self._store.read(
+            lambda t: (t.count(shelf.jobs), t.count(shelf.delayed), t.count(shelf.dead))
+        )
+        self.line.restore(jobs, delayed)
+
+    def last_key(self) -> str | None:
+        """The greatest key of the jobs that are not delayed."""
+        found = self._store.page(self.shelf.jobs, limit=1, descending=True)
+        return found[0][0] if found else None
+
+    # -- who takes -------------------------------------------------------------------------------
+
+    def attach(self, settings: Settings, wake: Callable[[], None]) -> None:
+        self.change(settings)
+        self._wake = wake
+        wake()
+
+    def change(self, settings: Settings) -> None:
+        if settings.limits != self.settings.limits:
+            self.line.groups.change(settings.limits)
+        self.settings = settings
+
+    def detach(self) -> None:
+        self._wake = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def wake(self) -> None:
+        if self._wake is not None:
+            self._wake()
+
+    def take(self, limit: int) -> list[Entry]:
+        taken = self.line.take(limit, self.now_ms)
+        self.arm()
+        return taken
+
+    def arm(self) -> None:
+        """Wake who takes when a delayed job is due."""
+        due = self.line.next_due_ms()
+        if due is None or self._wake is None:
+            return
+        seconds = max(0, due - self.now_ms) / 1000
+        due_ns = self._clock.monotonic_ns() + int(seconds * 1e9)
+        if self._timer is not None and not self._timer.cancelled:
+            if self._timer.due_ns <= due_ns:
+                return
+            self._timer.cancel()
+        self._timer = self._timers.after(seconds, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.wake()
+
+    # -- what changed ----------------------------------------------------------------------------
+
+    def entry(self, key: str, job: Job, record: bytes) -> Entry:
+        """What memory keeps of a job."""
+        delayed = is_delayed(key)
+        return Entry(
+            key,
+            group=job.group_id,
+            delayed=delayed,
+            due_ms=due_of(key) if delayed else job.process_at,
+            attempts=job.attempts_made,
+            record=record if len(record) <= SMALL else None,
+        )
+
+    def admit(self, entry: Entry) -> None:
+        """A job has been stored."""
+        self.line.admit(entry)
+        if entry.due_ms:
+            self.arm()
+        self.wake()
+
+    def hold(self, entry: Entry) -> None:
+        """A job that failed is stored again: it runs when it is due, and its group waits."""
+        self.line.hold(entry)
+        self.arm()
+        self.wake()
+
+    def waits(self, key: str) -> bool:
+        """Whether a stored job does not run."""
+        entry = self.line.known(key)
+        return entry is None or entry.state is State.WAITING
+
+    def replaced(self, key: str) -> None:
+        """A job that waited was removed from the store; one that runs by now ends by itself."""
+        entry = self.line.known(key)
+        if entry is None or entry.state is State.WAITING:
+            self.line.withdraw(key, delayed=is_delayed(key))
+            self.line.forget(key)
+
+    def record_of(self, entry: Entry) -> bytes | None:
+        if entry.record is not None:
+            return entry.record
+        space = self.shelf.space_of(entry.key)
+        return self._store.read(lambda t: t.get(space, entry.key))
+
+    @property
+    def now_ms(self) -> int:
+        return self._clock.now_ns() // 1_000_000
+
+    @property
+    def stats(self) -> Stats:
+        jobs, delayed = self.line.jobs, self.line.delayed
+        return Stats(
+            waiting=max(0, jobs.stored - jobs.active),
+            active=jobs.active + delayed.active,
+            delayed=max(0, delayed.stored - delayed.active),
+            dead=self.dead,
+        )
+
+    def _fetch(self, delayed: bool, after: str, limit: int) -> list[Entry]:
+        space = self.shelf.delayed if delayed else self.shelf.jobs
+        found = self._store.page(space, after=after, limit=limit)
+        return [self.entry(key, decode_job(record), record) for key, record in found]

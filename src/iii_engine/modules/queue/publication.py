@@ -1,0 +1,134 @@
+"""The change of the store that makes a job, as a function over a transaction.
+
+So it can share a transaction with changes of other modules: `write` in it, `committed` after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from iii_engine.core.queue_entry import Entry
+from iii_engine.core.queue_keys import DUE_DIGITS, Keys, delayed_key, due_of
+from iii_engine.modules.queue.job import Draft, Job, Receipt, encode_job
+from iii_engine.modules.queue.kept_queue import KeptQueue
+from iii_engine.modules.queue.topic_table import Bound
+from iii_engine.storage.base import Transaction
+
+#: Expired entries that each new one sweeps: more than one, so that they cannot pile up.
+SWEEP: Final = 2
+
+
+class Seen(Struct):
+    """The job that an idempotency key stands for, until a time in milliseconds."""
+
+    id: str
+    until: int
+
+
+decode_seen: Final = msgspec.json.Decoder(Seen).decode
+
+
+class Publication:
+    """One job for each of some queues. `seen` is the space of their idempotency keys."""
+
+    def __init__(
+        self,
+        queues: Sequence[KeptQueue],
+        draft: Draft,
+        keys: Keys,
+        now_ms: int,
+        seen: str,
+        bindings: Sequence[Bound] = (),
+    ) -> None:
+        """`bindings` are stored as well: those of the queues that are not known to be stored."""
+        self._queues = queues
+        self._bindings = bindings
+        self._draft = draft
+        self._keys = keys
+        self._now = now_ms
+        self._seen = seen
+        self._added: list[tuple[KeptQueue, Entry]] = []
+        self._replaced: list[tuple[KeptQueue, str]] = []
+
+    def write(self, transaction: Transaction) -> Receipt:
+        """Store the jobs, or find that they are stored already."""
+        wishes = self._draft.wishes
+        once = wishes.idempotency_key or wishes.message_id
+        if once is not None and (found := self._look(transaction, once)) is not None:
+            return Receipt(found, duplicate=True)
+        for bound in self._bindings:
+            bound.save(transaction)
+        key = self._keys.make(self._now)
+        job_id = wishes.message_id or key
+        for queue in self._queues:
+            job_id = self._put(transaction, queue, key, job_id)
+        if once is not None:
+            seen = Seen(job_id, self._now + wishes.dedupe_window_ms)
+            transaction.delete(self._seen, once)  # so that the newest is last
+            transaction.put(self._seen, once, msgspec.json.encode(seen))
+        return Receipt(job_id)
+
+    def committed(self) -> None:
+        """What `write` did is in the store: let the jobs run."""
+        for queue, key in self._replaced:
+            queue.replaced(key)
+        for queue, entry in self._added:
+            queue.admit(entry)
+
+    def _put(self, transaction: Transaction, queue: KeptQueue, key: str, job_id: str) -> str:
+        draft, wishes, settings = self._draft, self._draft.wishes, queue.settings
+        job = Job(
+            id=job_id,
+            created_at=self._now,
+            data=draft.data,
+            function_id=draft.function_id,
+            group_id=draft.group_id,
+            priority=wishes.priority,
+            traceparent=draft.traceparent,
+            baggage=draft.baggage,
+            metadata=draft.metadata,
+        )
+        delay = max(wishes.delay_ms, settings.delay_ms, wishes.debounce_ms)
+        if delay:
+            job.process_at = self._now + delay
+        if wishes.debounce_ms:
+            self._debounce(transaction, queue, job)
+        if delay and not settings.limits.ordered:
+            key = delayed_key(job.process_at, job.id)
+        elif wishes.priority and not settings.limits.ordered:
+            key = self._keys.make(self._now, wishes.priority * settings.priority_aging_ms)
+        record = encode_job(job)
+        queue.shelf.put(transaction, key, job, record)
+        self._added.append((queue, queue.entry(key, job, record)))
+        return job.id
+
+    def _debounce(self, transaction: Transaction, queue: KeptQueue, job: Job) -> None:
+        """Take the place of the job that still waits under the same debounce key."""
+        shelf = queue.shelf
+        name = self._draft.wishes.debounce_key or self._draft.function_id or ""
+        for other, value in list(transaction.items(shelf.debounced, limit=SWEEP)):
+            if due_of(value.decode()) <= self._now:
+                transaction.delete(shelf.debounced, other)
+        found = transaction.get(shelf.debounced, name)
+        if found is not None:
+            before = found.decode()
+            if due_of(before) > self._now and transaction.get(shelf.delayed, before) is not None:
+                job.id = before[DUE_DIGITS + 1 :]
+                shelf.remove(transaction, before, job.id)
+                self._replaced.append((queue, before))
+            transaction.delete(shelf.debounced, name)
+        transaction.put(shelf.debounced, name, delayed_key(job.process_at, job.id).encode())
+
+    def _look(self, transaction: Transaction, once: str) -> str | None:
+        """The job with this idempotency key; old keys go on the way."""
+        for key, record in list(transaction.items(self._seen, limit=SWEEP)):
+            if decode_seen(record).until <= self._now:
+                transaction.delete(self._seen, key)
+        record = transaction.get(self._seen, once)
+        if record is None or (seen := decode_seen(record)).until <= self._now:
+            return None
+        return seen.id

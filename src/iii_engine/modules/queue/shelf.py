@@ -1,0 +1,90 @@
+"""Where the jobs of one queue are in the store, and the changes made there.
+
+`jobs` are in the order they run, `delayed` in the order they are due, `dead` in the order they
+died, by id. `places` has the key of each job whose key is not its id: most need none.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from iii_engine.modules.queue.job import DeadJob, Job, decode_dead, encode_job
+from iii_engine.storage.base import Transaction
+
+
+def is_delayed(key: str) -> bool:
+    """Which order a key belongs to: delayed ones have a time and a colon in front."""
+    return key[15:16] == ":"
+
+
+class Shelf:
+    """The spaces of one queue below `base`."""
+
+    __slots__ = ("base", "dead", "debounced", "delayed", "jobs", "places")
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        self.jobs = f"{base}/jobs"
+        self.delayed = f"{base}/delayed"
+        self.places = f"{base}/places"
+        self.dead = f"{base}/dead"
+        self.debounced = f"{base}/debounced"
+
+    def space_of(self, key: str) -> str:
+        return self.delayed if is_delayed(key) else self.jobs
+
+    def put(self, transaction: Transaction, key: str, job: Job, record: bytes = b"") -> None:
+        """Store a job at its place."""
+        transaction.put(self.space_of(key), key, record or encode_job(job))
+        if key != job.id:
+            transaction.put(self.places, job.id, key.encode())
+
+    def remove(self, transaction: Transaction, key: str, job_id: str) -> bool:
+        """Whether it was there."""
+        if key != job_id:
+            transaction.delete(self.places, job_id)
+        return transaction.delete(self.space_of(key), key)
+
+    def move(
+        self, transaction: Transaction, key: str, target: str, job: Job, record: bytes
+    ) -> None:
+        """Store a job anew, possibly at another place."""
+        if key != target:
+            transaction.delete(self.space_of(key), key)
+        self.put(transaction, target, job, record)
+
+    def place(self, transaction: Transaction, job_id: str) -> str | None:
+        """The key of a job that is not dead."""
+        found = transaction.get(self.places, job_id)
+        key = job_id if found is None else found.decode()
+        return None if transaction.get(self.space_of(key), key) is None else key
+
+    # -- dead letters ----------------------------------------------------------------------------
+
+    def bury(self, transaction: Transaction, key: str, dead: DeadJob) -> None:
+        """Move a job to the dead ones; one that is not there any more came to its end before."""
+        if self.remove(transaction, key, dead.job.id):
+            transaction.delete(self.dead, dead.job.id)  # so that it becomes the newest
+            transaction.put(self.dead, dead.job.id, msgspec.json.encode(dead))
+
+    def drop_oldest(self, transaction: Transaction, count: int) -> None:
+        """Forget so many dead jobs."""
+        for job_id, _ in list(transaction.items(self.dead, limit=count)):
+            transaction.delete(self.dead, job_id)
+
+    def newest_dead(self, transaction: Transaction, offset: int, limit: int) -> list[DeadJob]:
+        """Newest first."""
+        end = transaction.count(self.dead) - offset
+        start = max(0, end - limit)
+        if end <= start:
+            return []
+        found = transaction.items(self.dead, offset=start, limit=end - start)
+        return [decode_dead(record) for _, record in found][::-1]
+
+    def revive(self, transaction: Transaction, dead: DeadJob, key: str) -> Job:
+        """Store a dead job at the end of those that wait, as if it were new."""
+        job = dead.job
+        job.attempts_made, job.process_at, job.error = 0, 0, None
+        transaction.delete(self.dead, job.id)
+        self.put(transaction, key, job)
+        return job
