@@ -21,7 +21,7 @@ STORE_FILE = "store.db"
 
 #: Modules whose data is in the store: those that say so in the option `adapter`, and among their
 #: own options.
-STORED = ("iii-state", "iii-stream", "iii-cron")
+STORED = ("iii-state", "iii-stream", "iii-cron", "iii-queue")
 STORED_DIRECTLY = ("iii-kv",)
 
 

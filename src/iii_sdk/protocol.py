@@ -11,10 +11,10 @@ import json
 import math
 import re
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 #: Absent and null are the same everywhere, so an opaque field is never None: it is NULL.
 NULL: Final = Raw(b"null")
@@ -38,7 +38,28 @@ class VoidAction(Struct, tag_field="type", tag="void"):
     """Call without an answer."""
 
 
-class EnqueueAction(Struct, tag_field="type", tag="enqueue"):
+class JobOptions(Struct, omit_defaults=True, kw_only=True):
+    """What a producer may ask for a job, an extension; times are in milliseconds.
+
+    A job waits `delay_ms` before it runs. One with a higher `priority` overtakes those that have
+    waited for less than the difference times the queue's `priority_aging_ms`. `key` is the group
+    whose order, concurrency and rate the job keeps to. A second job with the same
+    `idempotency_key` within `dedupe_window_ms` is the first one; `message_id` is such a key, and
+    becomes the job's id. With `debounce_ms` the job waits that long, and one that follows
+    meanwhile with the same `debounce_key` takes its place and starts the wait anew.
+    """
+
+    delay_ms: Annotated[int, Meta(ge=0)] = 0
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    key: str | None = None
+    message_id: Annotated[str, Meta(min_length=1)] | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
+    dedupe_window_ms: Annotated[int, Meta(ge=0)] = 300_000
+    debounce_ms: Annotated[int, Meta(ge=0)] = 0
+    debounce_key: str | None = None
+
+
+class EnqueueAction(JobOptions, tag_field="type", tag="enqueue", omit_defaults=True):
     """Put the call on a named queue; the answer is a receipt."""
 
     queue: str

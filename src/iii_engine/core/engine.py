@@ -48,8 +48,8 @@ from iii_sdk.protocol import (
 
 log = logging.getLogger("iii.engine")
 
-#: Takes (call, queue name) and answers the call with a receipt; set by the queue module.
-Enqueue = Callable[[Call, str], None]
+#: Takes a call and answers it with a receipt; set by the queue module.
+Enqueue = Callable[[Call, EnqueueAction], None]
 
 #: The strict decoder; what it refuses goes through the tolerant one.
 _decode: Final = msgspec.json.Decoder(Message).decode
@@ -263,7 +263,7 @@ class Engine:
             return
         if isinstance(action, EnqueueAction):
             call.data = without_caller(message.data, frame)
-            self._enqueue(call, action.queue)
+            self._enqueue(call, action)
         else:
             function = self.registry.get(function_id)
             if function is None:
@@ -304,13 +304,13 @@ class Engine:
         """Whether the access control of a listener depends on the function."""
         return any(function_id in rules.gatekeepers for rules in self.rules)
 
-    def _enqueue(self, call: Call, queue: str) -> None:
+    def _enqueue(self, call: Call, action: EnqueueAction) -> None:
         if self.enqueue is None:
             self._answer_at_once(call, ErrorBody("enqueue_error", "QueueModule not loaded"))
         else:
             self.router.accept(call)
             self.router.counters.deferred += 1
-            self.enqueue(call, queue)
+            self.enqueue(call, action)
 
     def _answer_at_once(self, call: Call, error: ErrorBody) -> None:
         """Refuse a call that never got a provider."""

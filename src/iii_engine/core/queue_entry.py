@@ -18,12 +18,12 @@ class Entry:
 
     `key` is its key in the store, and its place: jobs are taken in the order of keys. `delayed`
     says in which of the two orders it is: keys of delayed jobs begin with the time they are due.
-    Jobs without a group share the group "".
+    Jobs without a group share the group ""; `lane` is the group that a job was counted in.
     `due_ms` keeps a job back that is first of its group until then. `record` is the stored job,
     for as long as there is room to keep it here.
     """
 
-    __slots__ = ("attempts", "delayed", "due_ms", "group", "key", "record", "state")
+    __slots__ = ("attempts", "delayed", "due_ms", "group", "key", "lane", "record", "state")
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Entry:
         record: bytes | None = None,
     ) -> None:
         self.key = key
-        self.group = group
+        self.group = self.lane = group
         self.delayed = delayed
         self.due_ms = due_ms
         self.attempts = attempts

@@ -37,7 +37,8 @@ class Groups:
 
     def add(self, entry: Entry) -> None:
         """A job that waits."""
-        group = self._group(entry.group)
+        entry.lane = "" if self.limits.single else entry.group
+        group = self._group(entry.lane)
         item = (entry.place, entry)
         heapq.heappush(group.heap, item)
         if group.heap[0] is item:
@@ -69,7 +70,7 @@ class Groups:
 
     def release(self, entry: Entry) -> None:
         """A job that was popped does not run any more."""
-        group = self._groups[entry.group]
+        group = self._groups[entry.lane]
         group.active -= 1
         self._offer(group)
         self._drop_idle(group)
@@ -82,9 +83,9 @@ class Groups:
         """Let run what waited for this time."""
         while self._held and self._held[0][0] <= now_ms:
             entry = heapq.heappop(self._held)[2]
+            self.release(entry)
             if entry.state is not State.GONE:
                 self.add(entry)
-            self.release(entry)
         while self._resting and self._resting[0][0] <= now_ms:
             group = self._groups.get(heapq.heappop(self._resting)[1])
             if group is not None:
@@ -114,11 +115,12 @@ class Groups:
             self._drop_idle(group)
 
     def change(self, limits: Limits) -> None:
-        """Other limits from now on. Whether order is kept cannot change while jobs are held."""
+        """Other limits from now on."""
+        waiting = list(self.waiting())
         self.limits = limits
         for group in self._groups.values():
             group.meter = None if limits.rate is None else Meter(limits.rate)
-            self._offer(group)
+        self.keep(waiting)
 
     def _group(self, name: str) -> Group:
         group = self._groups.get(name)

@@ -1,4 +1,4 @@
-"""How many jobs of one key may run at the same time, and how many may start in a period."""
+"""How many jobs of one group may run at the same time, and how many may start in a period."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from msgspec import Struct
 
 
 class Rate(Struct, frozen=True):
-    """`limit` starts at once, and after that one more each time a `limit`th of the period is over."""
+    """`limit` starts at once, then one more whenever a `limit`th of the period is over."""
 
     limit: int
     period_ms: int = 1000
 
 
 class Limits(Struct, frozen=True):
-    """Limits of each key. `concurrency` 0 means none. `ordered` keeps the order of a key across
-    retries: a job that must wait for its next attempt holds up those behind it."""
+    """Limits of each group. `concurrency` 0 means none. `ordered` keeps the order of a group across
+    retries: a job that must wait for its next attempt holds up those behind it. With `single` all
+    jobs are one group, whatever they say."""
 
     concurrency: int = 0
     rate: Rate | None = None
     ordered: bool = False
+    single: bool = False
 
 
 class Meter:

@@ -6,8 +6,8 @@ from __future__ import annotations
 class Part:
     """All stored jobs up to the key `horizon` are in memory, or all there are when it is None.
 
-    `stored` counts all, `active` those that run, `loaded` those that wait in memory; no key that was
-    loaded is greater than `last`.
+    `stored` counts all, `active` those that run, `loaded` those that wait in memory; no key that
+    was loaded is greater than `last`.
     """
 
     __slots__ = ("active", "horizon", "last", "loaded", "stored")

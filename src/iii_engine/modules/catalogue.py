@@ -69,7 +69,9 @@ BUILTINS = (
     Builtin(
         "iii-stream", "stream::StreamModule", "iii_engine.modules.stream:StreamModule", default=True
     ),
-    Builtin("iii-queue", "queue::QueueModule", default=True),
+    Builtin(
+        "iii-queue", "queue::QueueModule", "iii_engine.modules.queue:QueueModule", default=True
+    ),
     Builtin(
         "iii-pubsub", "pubsub::PubSubModule", "iii_engine.modules.pubsub:PubSubModule", default=True
     ),

@@ -6,7 +6,7 @@ import logging
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.buffer import Buffer
@@ -17,11 +17,15 @@ log = logging.getLogger("iii.storage")
 T = TypeVar("T")
 
 
+#: Keys of deleted items that are left in place whatever the size of their space.
+SLACK: Final = 1000
+
+
 class Maps:
     """The data: spaces by name, each a map in the order of first insertion.
 
-    A space that was read in pages has its keys in order as well. Keys that are gone stay there
-    until they are half of it.
+    A space that was read in pages has its keys in order as well, `_sorted`, where keys that are
+    gone stay until they are more than those that are there.
     """
 
     def __init__(self) -> None:
@@ -46,7 +50,9 @@ class Maps:
         if items is None or items.pop(key, None) is None:
             return False
         if not items:
-            self.delete_space(space)
+            del self._spaces[space]
+        if len(self._sorted.get(space, ())) > 2 * len(items) + SLACK:
+            del self._sorted[space]
         return True
 
     def items(
@@ -67,9 +73,11 @@ class Maps:
         self, space: str, *, after: str = "", limit: int, descending: bool = False
     ) -> list[tuple[str, bytes]]:
         """See `LocalStore.page`."""
-        items = self._spaces.get(space, {})
+        items = self._spaces.get(space)
+        if items is None:
+            return []
         keys = self._sorted.get(space)
-        if keys is None or len(keys) > 2 * len(items):
+        if keys is None:
             keys = self._sorted[space] = sorted(items)
         if descending:
             there = (key for key in reversed(keys) if key in items)

@@ -106,9 +106,7 @@ class Broker(ABC):
     # -- dead letters ----------------------------------------------------------------------------
 
     @abstractmethod
-    def dead(
-        self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]
-    ) -> None:
+    def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
         """Dead jobs, newest first."""
 
     @abstractmethod
@@ -125,5 +123,6 @@ class Broker(ABC):
     def stats(self, queue: QueueName, done: Done[Stats]) -> None: ...
 
     @abstractmethod
-    def dead_queues(self) -> list[QueueName]:
-        """Queues of topics that may have dead jobs, bound or not any more."""
+    def topic_queues(self) -> list[QueueName]:
+        """All queues of topics that may have jobs: also of functions that are not bound any more,
+        and of topics that nobody has subscribed to yet."""

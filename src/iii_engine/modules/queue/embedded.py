@@ -31,6 +31,7 @@ from iii_engine.modules.queue.shelf import Shelf
 from iii_engine.modules.queue.topic_table import Bound, TopicTable
 from iii_engine.storage.base import LocalStore, Transaction
 
+
 class EmbeddedBroker(Broker):
     """Jobs in the spaces `queue/…`; what is known of them in memory is bounded."""
 
@@ -237,8 +238,8 @@ class EmbeddedBroker(Broker):
     def stats(self, queue: QueueName, done: Done[Stats]) -> None:
         done(self.queue(queue).stats, None)
 
-    def dead_queues(self) -> list[QueueName]:
-        return [each.name for each in self.topics if each.function_id]
+    def topic_queues(self) -> list[QueueName]:
+        return [each.name for each in self.topics]
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 
-from iii_sdk.protocol import NULL
+from iii_sdk.protocol import NULL, JobOptions
 
 
 class QueueName(NamedTuple):
@@ -54,33 +54,11 @@ class DeadJob(Struct):
     failed_at: int
 
 
-class Wishes(Struct, omit_defaults=True, kw_only=True):
-    """What a producer may say about a job; times are in milliseconds.
-
-    A job is delayed by `delay_ms`. Of those that wait, one with a higher `priority` (-1000 to
-    1000) overtakes those that have waited less than the difference times the queue's
-    `priority_aging_ms`. `key` is the group whose order, concurrency and rate the job keeps to. A
-    second job with the same `idempotency_key` within `dedupe_window_ms` is the first one.
-    `message_id` is such a key, and the job's id. With `debounce_ms` the job waits that long, and
-    one that follows meanwhile with the same `debounce_key` (default: the function or topic) takes
-    its place and starts the wait anew.
-    """
-
-    delay_ms: int = 0
-    priority: int = 0
-    key: str | None = None
-    message_id: str | None = None
-    idempotency_key: str | None = None
-    dedupe_window_ms: int = 300_000
-    debounce_ms: int = 0
-    debounce_key: str | None = None
-
-
 class Draft(Struct, kw_only=True):
     """A job that is about to be stored."""
 
     data: Raw
-    wishes: Wishes = field(default_factory=Wishes)
+    options: JobOptions
     function_id: str | None = None
     group_id: str = ""
     traceparent: str | None = None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from iii_engine.core.clock import Clock
 from iii_engine.core.queue_entry import Entry, State
 from iii_engine.core.queue_keys import due_of
 from iii_engine.core.queue_line import Line
 from iii_engine.core.timers import Timer, Timers
-from iii_engine.core.clock import Clock
 from iii_engine.modules.queue.job import Job, QueueName, Stats, decode_job
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed

@@ -56,18 +56,18 @@ class Publication:
 
     def write(self, transaction: Transaction) -> Receipt:
         """Store the jobs, or find that they are stored already."""
-        wishes = self._draft.wishes
-        once = wishes.idempotency_key or wishes.message_id
+        options = self._draft.options
+        once = options.idempotency_key or options.message_id
         if once is not None and (found := self._look(transaction, once)) is not None:
             return Receipt(found, duplicate=True)
         for bound in self._bindings:
             bound.save(transaction)
         key = self._keys.make(self._now)
-        job_id = wishes.message_id or key
+        job_id = options.message_id or key
         for queue in self._queues:
             job_id = self._put(transaction, queue, key, job_id)
         if once is not None:
-            seen = Seen(job_id, self._now + wishes.dedupe_window_ms)
+            seen = Seen(job_id, self._now + options.dedupe_window_ms)
             transaction.delete(self._seen, once)  # so that the newest is last
             transaction.put(self._seen, once, msgspec.json.encode(seen))
         return Receipt(job_id)
@@ -80,27 +80,27 @@ class Publication:
             queue.admit(entry)
 
     def _put(self, transaction: Transaction, queue: KeptQueue, key: str, job_id: str) -> str:
-        draft, wishes, settings = self._draft, self._draft.wishes, queue.settings
+        draft, options, settings = self._draft, self._draft.options, queue.settings
         job = Job(
             id=job_id,
             created_at=self._now,
             data=draft.data,
             function_id=draft.function_id,
             group_id=draft.group_id,
-            priority=wishes.priority,
+            priority=options.priority,
             traceparent=draft.traceparent,
             baggage=draft.baggage,
             metadata=draft.metadata,
         )
-        delay = max(wishes.delay_ms, settings.delay_ms, wishes.debounce_ms)
+        delay = max(options.delay_ms, settings.delay_ms, options.debounce_ms)
         if delay:
             job.process_at = self._now + delay
-        if wishes.debounce_ms:
+        if options.debounce_ms:
             self._debounce(transaction, queue, job)
         if delay and not settings.limits.ordered:
             key = delayed_key(job.process_at, job.id)
-        elif wishes.priority and not settings.limits.ordered:
-            key = self._keys.make(self._now, wishes.priority * settings.priority_aging_ms)
+        elif options.priority and not settings.limits.ordered:
+            key = self._keys.make(self._now, options.priority * settings.priority_aging_ms)
         record = encode_job(job)
         queue.shelf.put(transaction, key, job, record)
         self._added.append((queue, queue.entry(key, job, record)))
@@ -109,7 +109,7 @@ class Publication:
     def _debounce(self, transaction: Transaction, queue: KeptQueue, job: Job) -> None:
         """Take the place of the job that still waits under the same debounce key."""
         shelf = queue.shelf
-        name = self._draft.wishes.debounce_key or self._draft.function_id or ""
+        name = self._draft.options.debounce_key or self._draft.function_id or ""
         for other, value in list(transaction.items(shelf.debounced, limit=SWEEP)):
             if due_of(value.decode()) <= self._now:
                 transaction.delete(shelf.debounced, other)
@@ -128,7 +128,7 @@ class Publication:
         for key, record in list(transaction.items(self._seen, limit=SWEEP)):
             if decode_seen(record).until <= self._now:
                 transaction.delete(self._seen, key)
-        record = transaction.get(self._seen, once)
-        if record is None or (seen := decode_seen(record)).until <= self._now:
+        found = transaction.get(self._seen, once)
+        if found is None or (seen := decode_seen(found)).until <= self._now:
             return None
         return seen.id

@@ -1,0 +1,134 @@
+"""Runs the jobs of one queue: takes as many as have room, calls their functions, decides."""
+
+from __future__ import annotations
+
+import logging
+
+from msgspec import Raw, Struct
+
+from iii_engine.core.engine import Engine
+from iii_engine.modules.queue.broker import Broker
+from iii_engine.modules.queue.job import DeadJob, Lease, QueueName
+from iii_engine.modules.queue.journal import Soon
+from iii_engine.modules.queue.run import Run
+from iii_engine.modules.queue.settings import Settings
+from iii_sdk.protocol import ErrorBody
+
+log = logging.getLogger("iii.queue")
+
+#: Ends of a call that say nothing about the job: it may run again at once, elsewhere.
+WORKER_GONE = "invocation_stopped"
+
+
+class Target(Struct, frozen=True):
+    """What is called for the jobs of a topic. A named queue's jobs say themselves."""
+
+    function_id: str | None = None
+    condition: str | None = None
+    metadata: Raw | None = None
+
+
+class Consumer:
+    """`open` consumers take; a closed one lets end what runs. One batch is asked for at a time."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        broker: Broker,
+        queue: QueueName,
+        settings: Settings,
+        soon: Soon,
+        target: Target | None = None,
+    ) -> None:
+        self.engine = engine
+        self.queue = queue
+        self.settings = settings
+        self.target = target or Target()
+        self.paused = False
+        self.running: dict[int, Run] = {}  # by the token of the lease
+        self._broker = broker
+        self._soon = soon
+        self._open = False
+        self._woken = False
+        self._asked = False
+
+    # -- taking ----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        self._open = True
+        self._broker.attach(self.queue, self.settings, self.wake)
+
+    def close(self) -> None:
+        """Take no more."""
+        self._open = False
+        self._broker.detach(self.queue)
+
+    def change(self, settings: Settings, target: Target | None = None) -> None:
+        """Other settings from the next job on."""
+        self.settings = settings
+        self.target = target or self.target
+        if self._open:
+            self._broker.attach(self.queue, settings, self.wake)
+
+    def pause(self, paused: bool) -> None:
+        self.paused = paused
+        self.wake()
+
+    def wake(self) -> None:
+        """There may be something to take: look at the end of this tick, once for all."""
+        if not self._woken:
+            self._woken = True
+            self._soon(self._pump)
+
+    def _pump(self) -> None:
+        self._woken = False
+        room = self.settings.concurrency - len(self.running)
+        if self._open and not self.paused and not self._asked and room > 0:
+            self._asked = True
+            self._broker.take(self.queue, room, self._taken)
+
+    def _taken(self, leases: list[Lease]) -> None:
+        self._asked = False
+        for lease in leases:
+            run = Run(self, lease)
+            self.running[lease.token] = run
+            run.start()
+
+    # -- what a run ended with -------------------------------------------------------------------
+
+    def done(self, lease: Lease) -> None:
+        """The job need not run again."""
+        self._ended(lease)
+        self._broker.complete(lease)
+
+    def failed(self, lease: Lease, error: ErrorBody) -> None:
+        """Try again later, or give up."""
+        self._ended(lease)
+        job, policy = lease.job, self.settings.policy
+        job.attempts_made += 1
+        job.error = f"{error.code}: {error.message}"
+        if policy.gives_up(job.attempts_made):
+            log.warning("queue %s: job %s is dead: %s", self.queue.text, job.id, job.error)
+            now_ms = self.engine.clock.now_ns() // 1_000_000
+            self._broker.bury(lease, DeadJob(job, job.error, now_ms))
+        else:
+            gone = error.code == WORKER_GONE
+            self._broker.retry(lease, job, 0 if gone else policy.delay_ms(job.attempts_made))
+
+    def find(self, message_id: str) -> Run | None:
+        """The delivery of a job that runs."""
+        found = (run for run in self.running.values() if run.lease.job.id == message_id)
+        return next(found, None)
+
+    def cancel(self, message_id: str) -> bool:
+        """Whether the job runs: then its answer does not count any more, and it is done."""
+        run = self.find(message_id)
+        if run is None:
+            return False
+        run.abandon()
+        self.done(run.lease)
+        return True
+
+    def _ended(self, lease: Lease) -> None:
+        del self.running[lease.token]
+        self.wake()

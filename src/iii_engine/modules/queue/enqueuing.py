@@ -1,0 +1,86 @@
+"""The action `enqueue` of a call: put the call on a named queue, answer with a receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Raw
+
+from iii_engine.core.router import Call
+from iii_engine.modules.base import fail
+from iii_engine.modules.queue.broker import Broker
+from iii_engine.modules.queue.job import Draft, Receipt
+from iii_engine.modules.queue.options import QueueConfig
+from iii_sdk.errors import BusError
+from iii_sdk.protocol import EnqueueAction, is_null
+
+
+class NotEnqueued(BusError):
+    """The job cannot be put on that queue."""
+
+    code = "enqueue_error"
+
+
+class Enqueuing:
+    """`queues` are the named queues there are."""
+
+    def __init__(self, broker: Broker, queues: Mapping[str, QueueConfig]) -> None:
+        self._broker = broker
+        self.queues = queues
+
+    def __call__(self, call: Call, action: EnqueueAction) -> None:
+        """Store the job, then answer."""
+        try:
+            draft = self.draft(call, action)
+        except BusError as error:
+            fail(call, error)
+            return
+
+        def done(receipt: Receipt | None, error: BaseException | None) -> None:
+            if receipt is None:
+                fail(call, error, NotEnqueued.code)
+            else:
+                call.reply(b'{"messageReceiptId":%b}' % msgspec.json.encode(receipt.message_id))
+
+        self._broker.enqueue(action.queue, draft, done)
+
+    def draft(self, call: Call, action: EnqueueAction) -> Draft:
+        """The job that a call becomes. Raises `NotEnqueued`."""
+        config = self.queues.get(action.queue)
+        if config is None:
+            raise NotEnqueued(f"Queue '{action.queue}' not found")
+        if action.priority and config.fifo:
+            raise NotEnqueued(f"FIFO queue '{action.queue}' keeps its order: it has no priorities")
+        return Draft(
+            data=Raw(call.data),
+            options=action,
+            function_id=call.function_id,
+            group_id=action.key or group_of(action.queue, config, call.data),
+            traceparent=call.traceparent,
+            baggage=call.baggage,
+            metadata=call.metadata,
+        )
+
+
+def group_of(queue: str, config: QueueConfig, data: Raw | bytes) -> str:
+    """The JSON text of the payload's group field; of a standard queue "" when it has none.
+
+    Raises `NotEnqueued`.
+    """
+    name = config.message_group_field
+    if not name:
+        return ""
+    try:
+        value = msgspec.json.decode(data, type=dict[str, Raw]).get(name)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        value = None
+    if value is not None and not is_null(value):
+        return bytes(value).decode("utf-8", "replace")
+    if not config.fifo:
+        return ""
+    if value is None:
+        raise NotEnqueued(
+            f"FIFO queue '{queue}' requires field '{name}' in data, but it was not found"
+        )
+    raise NotEnqueued(f"FIFO queue '{queue}': field '{name}' must not be null")

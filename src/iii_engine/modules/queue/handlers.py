@@ -1,0 +1,198 @@
+"""The functions of `iii-queue`, from a call to the broker and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from iii_engine.core.router import Call
+from iii_engine.modules.base import fail, read
+from iii_engine.modules.queue import answers, requests
+from iii_engine.modules.queue.broker import Done
+from iii_engine.modules.queue.gathering import gather
+from iii_engine.modules.queue.job import DeadJob, Draft, QueueName, Receipt, Stats
+from iii_engine.modules.queue.queues import Queues
+from iii_sdk.errors import BusError
+
+Q = TypeVar("Q")
+T = TypeVar("T")
+
+#: Dead jobs that one page shows at most.
+PAGE = 1000
+
+
+def handling(kind: type[Q], handle: Callable[[Call, Q], None]) -> Callable[[Call], None]:
+    """A handler that reads a `kind` and goes on with it; what that refuses is the answer."""
+
+    def handler(call: Call) -> None:
+        try:
+            handle(call, read(call, kind))
+        except BusError as error:
+            fail(call, error)
+
+    return handler
+
+
+def answering(call: Call, code: str, answer: Callable[[T], Any]) -> Done[T]:
+    """Answer a call with what becomes of a result; `code` is that of a failure."""
+
+    def done(result: T | None, error: BaseException | None) -> None:
+        if error is not None or result is None:
+            fail(call, error, code)
+        else:
+            call.reply(msgspec.json.encode(answer(result)))
+
+    return done
+
+
+def named(value: str, code: str, field: str) -> str:
+    """The value; a missing one is refused with a code of its own."""
+    if not value:
+        raise BusError(f"{field} is not set ($.{field})", code=code)
+    return value
+
+
+class Handlers:
+    """What each function does."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+        self._broker = queues.broker
+
+    def publish(self, call: Call, request: requests.PublishRequest) -> None:
+        topic = named(request.topic, "topic_not_set", "topic")
+        draft = Draft(
+            data=request.data,
+            options=request,
+            group_id=request.key or "",
+            traceparent=call.traceparent,
+            baggage=call.baggage,
+        )
+
+        def done(receipt: Receipt | None, error: BaseException | None) -> None:
+            if receipt is None:
+                fail(call, error, "publish_failed")
+            elif request.return_receipt:
+                call.reply(msgspec.json.encode(answers.Published(*receipt)))
+            else:
+                call.reply(b"null")
+
+        self._broker.publish(topic, draft, done)
+
+    # -- dead letters ----------------------------------------------------------------------------
+
+    def redrive(self, call: Call, request: requests.QueueRequest) -> None:
+        name = named(request.queue, "queue_not_set", "queue")
+
+        def ask(queue: QueueName, done: Done[int]) -> None:
+            self._broker.redrive(queue, None, done)
+
+        def answer(counts: list[int]) -> answers.Redriven:
+            return answers.Redriven(name, sum(counts))
+
+        gather(self._queues.behind(name), ask, answering(call, "redrive_failed", answer))
+
+    def redrive_message(self, call: Call, request: requests.MessageRequest) -> None:
+        self._one(call, request, "redrive_message_failed", self._broker.redrive)
+
+    def discard_message(self, call: Call, request: requests.MessageRequest) -> None:
+        self._one(call, request, "discard_message_failed", self._broker.discard)
+
+    def _one(
+        self,
+        call: Call,
+        request: requests.MessageRequest,
+        code: str,
+        work: Callable[[QueueName, str, Done[int]], None],
+    ) -> None:
+        name, message_id = message_of(request)
+
+        def ask(queue: QueueName, done: Done[int]) -> None:
+            work(queue, message_id, done)
+
+        def answer(counts: list[int]) -> answers.RedrivenMessage:
+            return answers.RedrivenMessage(name, message_id, int(any(counts)))
+
+        gather(self._queues.behind(name), ask, answering(call, code, answer))
+
+    def dead_topics(self, call: Call, request: object) -> None:
+        names = dict.fromkeys(
+            [*self._queues.names(), *(q.name for q in self._broker.topic_queues())]
+        )
+
+        def answer(counts: list[int]) -> list[answers.DeadTopic]:
+            kind = self._broker.kind
+            return [
+                answers.DeadTopic(name, kind, count)
+                for name, count in zip(names, counts, strict=True)
+                if count
+            ]
+
+        gather(
+            list(names),
+            lambda name, done: self._sum(name, done, lambda stats: stats.dead),
+            answering(call, "dlq_topics_failed", answer),
+        )
+
+    def _sum(self, name: str, done: Done[int], field: Callable[[Stats], int]) -> None:
+        def summed(found: list[Stats] | None, error: BaseException | None) -> None:
+            done(None if found is None else sum(map(field, found)), error)
+
+        gather(self._queues.behind(name), self._broker.stats, summed)
+
+    def dead_messages(self, call: Call, request: requests.DeadRequest) -> None:
+        topic = named(request.topic, "topic_required", "topic")
+        first, limit = request.offset, min(request.limit, PAGE)
+        queues = self._queues.behind(topic)
+
+        def answer(found: list[list[DeadJob]]) -> list[answers.DeadMessage]:
+            dead = [each for page in found for each in page]
+            if len(queues) > 1:
+                dead.sort(key=lambda each: -each.failed_at)
+                dead = dead[first : first + limit]
+            return [answers.dead_message(each) for each in dead]
+
+        # Of several queues the page can be in any one of them.
+        offset, count = (first, limit) if len(queues) == 1 else (0, first + limit)
+        gather(
+            queues,
+            lambda queue, done: self._broker.dead(queue, offset, count, done),
+            answering(call, "dlq_messages_failed", answer),
+        )
+
+    # -- numbers ---------------------------------------------------------------------------------
+
+    def list_topics(self, call: Call, request: object) -> None:
+        queues, kind = self._queues, self._broker.kind
+        found = [answers.Topic(name, kind, queues.consumer_count(name)) for name in queues.names()]
+        call.reply(msgspec.json.encode(found))
+
+    def topic_stats(self, call: Call, request: requests.TopicRequest) -> None:
+        topic = named(request.topic, "topic_required", "topic")
+
+        def answer(found: list[Stats]) -> answers.TopicStats:
+            waiting, active, delayed, dead = map(sum, zip(Stats(), *found, strict=True))
+            return answers.TopicStats(
+                depth=waiting + active + delayed,
+                consumer_count=self._queues.consumer_count(topic),
+                dlq_depth=dead,
+                config=None,
+                waiting=waiting,
+                active=active,
+                delayed=delayed,
+                paused=topic in self._queues.pauses,
+            )
+
+        gather(
+            self._queues.behind(topic),
+            self._broker.stats,
+            answering(call, "topic_stats_failed", answer),
+        )
+
+
+def message_of(request: requests.MessageRequest) -> tuple[str, str]:
+    """Queue and message id of a request. Raises `BusError` for one that is missing."""
+    name = named(request.queue, "queue_not_set", "queue")
+    return name, named(request.message_id, "message_id_not_set", "message_id")

@@ -1,0 +1,127 @@
+"""`iii-queue`: topics and named queues whose jobs outlive workers and engine."""
+
+from __future__ import annotations
+
+import asyncio
+
+from iii_engine.modules.adapters import adapter_config, adapter_name, warn_of_method
+from iii_engine.modules.base import Module
+from iii_engine.modules.queue import answers, requests
+from iii_engine.modules.queue.embedded import EmbeddedBroker
+from iii_engine.modules.queue.handlers import Handlers, handling
+from iii_engine.modules.queue.options import ADAPTERS, BuiltinConfig, QueueOptions
+from iii_engine.modules.queue.pauses import Pauses
+from iii_engine.modules.queue.queues import Queues
+
+
+class QueueModule(Module[QueueOptions]):
+    """The broker keeps the jobs; consumers run them; the queues are what people see of both."""
+
+    kind = "iii-queue"
+    Options = QueueOptions
+
+    @classmethod
+    def check(cls, options: QueueOptions) -> None:
+        adapter_name(options.adapter, ADAPTERS, "builtin")
+        adapter_config(options.adapter, BuiltinConfig)
+        for name, config in options.queue_configs.items():
+            config.check(name)
+
+    async def start(self) -> None:
+        self.check(self.options)
+        config = adapter_config(self.options.adapter, BuiltinConfig)
+        warn_of_method(config)
+        soon = self.host.loop.call_soon
+        self.broker = EmbeddedBroker(self.engine, self.host.store, soon)
+        await self.broker.open()
+        self.queues = Queues(self.engine, self.broker, Pauses(self.host.store), soon)
+        self.queues.subscribers.change(config)
+        self.queues.subscribers.open()
+        self.queues.configure(self.options.queues)
+        self.engine.enqueue = self.queues.enqueuing
+        self._offer_functions(Handlers(self.queues))
+        self.offer_type(self.queues.subscribers.kind, ("queue",))
+
+    async def reconfigure(self, options: QueueOptions) -> bool:
+        """In place, but for another adapter: jobs that run end under their old settings."""
+        old, new = self.options.adapter, options.adapter
+        if adapter_name(old, ADAPTERS, "builtin") != adapter_name(new, ADAPTERS, "builtin"):
+            return False
+        self.queues.subscribers.change(adapter_config(new, BuiltinConfig))
+        self.queues.configure(options.queues)
+        self.options = options
+        return True
+
+    async def drain(self, seconds: float) -> None:
+        self.queues.close()
+        end = self.host.loop.time() + seconds
+        while self.queues.running() and self.host.loop.time() < end:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    async def quiesce(self) -> None:
+        self.queues.close()
+
+    async def stop(self) -> None:
+        if hasattr(self, "queues"):
+            self.queues.close()
+            if self.engine.enqueue is self.queues.enqueuing:
+                self.engine.enqueue = None
+            await self.broker.close()
+        await super().stop()
+
+    def _offer_functions(self, handlers: Handlers) -> None:
+        for function_id in ("iii::durable::publish", "iii::queue::publish", "enqueue"):
+            self.offer(
+                function_id,
+                handling(requests.PublishRequest, handlers.publish),
+                description="Put a message on a durable topic: every subscribed function gets it",
+                request=requests.PublishRequest,
+                response=answers.Published | None,
+            )
+        self.offer(
+            "iii::queue::redrive",
+            handling(requests.QueueRequest, handlers.redrive),
+            description="Run all dead jobs of a queue again",
+            request=requests.QueueRequest,
+            response=answers.Redriven,
+        )
+        self.offer(
+            "iii::queue::redrive_message",
+            handling(requests.MessageRequest, handlers.redrive_message),
+            description="Run one dead job again",
+            request=requests.MessageRequest,
+            response=answers.RedrivenMessage,
+        )
+        self.offer(
+            "iii::queue::discard_message",
+            handling(requests.MessageRequest, handlers.discard_message),
+            description="Forget one dead job; `redriven` is 1 when it was there",
+            request=requests.MessageRequest,
+            response=answers.RedrivenMessage,
+        )
+        self.offer(
+            "engine::queue::list_topics",
+            handling(object, handlers.list_topics),
+            description="Named queues and topics, and who consumes them",
+            response=list[answers.Topic],
+        )
+        self.offer(
+            "engine::queue::topic_stats",
+            handling(requests.TopicRequest, handlers.topic_stats),
+            description="How many jobs of a queue or topic wait, run, are delayed or dead",
+            request=requests.TopicRequest,
+            response=answers.TopicStats,
+        )
+        self.offer(
+            "engine::queue::dlq_topics",
+            handling(object, handlers.dead_topics),
+            description="Queues and topics that have dead jobs",
+            response=list[answers.DeadTopic],
+        )
+        self.offer(
+            "engine::queue::dlq_messages",
+            handling(requests.DeadRequest, handlers.dead_messages),
+            description="The dead jobs of a queue or topic, newest first",
+            request=requests.DeadRequest,
+            response=list[answers.DeadMessage],
+        )

@@ -1,0 +1,121 @@
+"""One delivery of a job: the condition, the handler, the lease, and the first of their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Raw, Struct
+
+from iii_engine.core.router import Call
+from iii_engine.core.timers import Timer
+from iii_engine.modules.queue.job import Lease
+from iii_sdk.protocol import ErrorBody, is_null
+
+if TYPE_CHECKING:
+    from iii_engine.modules.queue.consumer import Consumer
+
+
+class Delivery(Struct):
+    """What a handler whose lease can end is told in the metadata of its call, as `iii_queue`."""
+
+    queue: str
+    message_id: str
+    attempt: int
+    token: int
+    visibility_timeout_ms: int
+
+
+class Run:
+    """Tells its consumer `done` or `failed`, once; after `abandon` nothing."""
+
+    def __init__(self, consumer: Consumer, lease: Lease) -> None:
+        self.lease = lease
+        self._consumer = consumer
+        self._call: Call | None = None
+        self._timer: Timer | None = None
+        self._over = False
+
+    def start(self) -> None:
+        condition = self._consumer.target.condition
+        self.renew(self._consumer.settings.visibility_timeout_ms)
+        if condition is None:
+            self._ask(self._function_id, self._handled)
+        else:
+            self._ask(condition, self._decided)
+
+    def renew(self, timeout_ms: int) -> None:
+        """The lease ends so many milliseconds from now; 0 is never."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if timeout_ms:
+            self._timer = self._consumer.engine.timers.after(timeout_ms / 1000, self._expire)
+
+    def abandon(self) -> None:
+        """What the call answers does not count any more."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._call is not None:
+            self._call.cancel()
+
+    @property
+    def _function_id(self) -> str:
+        return self._consumer.target.function_id or self.lease.job.function_id or ""
+
+    def _ask(self, function_id: str, on_answer: Callable[[Raw, ErrorBody | None], None]) -> None:
+        job = self.lease.job
+        self._call = self._consumer.engine.call(
+            function_id,
+            job.data,
+            on_answer,
+            traceparent=job.traceparent,
+            baggage=job.baggage,
+            metadata=self._metadata(),
+        )
+
+    def _metadata(self) -> Raw:
+        given = self._consumer.target.metadata or self.lease.job.metadata
+        timeout_ms = self._consumer.settings.visibility_timeout_ms
+        if not timeout_ms:
+            return given
+        job = self.lease.job
+        told = Delivery(
+            self._consumer.queue.name, job.id, job.attempts_made, self.lease.token, timeout_ms
+        )
+        try:
+            members = {} if is_null(given) else msgspec.json.decode(given, type=dict[str, Raw])
+        except msgspec.DecodeError:
+            members = {"metadata": given}
+        members["iii_queue"] = Raw(msgspec.json.encode(told))
+        return Raw(msgspec.json.encode(members))
+
+    def _decided(self, result: Raw, error: ErrorBody | None) -> None:
+        if self._over:
+            return
+        if error is not None:
+            self._fail(error)
+        elif bytes(result).strip() == b"false":
+            self._end()
+        else:
+            self._ask(self._function_id, self._handled)
+
+    def _handled(self, _: Raw, error: ErrorBody | None) -> None:
+        if self._over:
+            return
+        if error is not None:
+            self._fail(error)
+        else:
+            self._end()
+
+    def _expire(self) -> None:
+        self._fail(ErrorBody("lease_expired", "No heartbeat within the visibility timeout"))
+
+    def _end(self) -> None:
+        self.abandon()
+        self._consumer.done(self.lease)
+
+    def _fail(self, error: ErrorBody) -> None:
+        self.abandon()
+        self._consumer.failed(self.lease, error)

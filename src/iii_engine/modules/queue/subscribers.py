@@ -1,0 +1,140 @@
+"""The trigger type `durable:subscriber`: which functions consume which topics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from iii_engine.core.engine import Engine
+from iii_engine.core.sessions import Status
+from iii_engine.core.timers import Timer
+from iii_engine.core.triggers import Trigger, TriggerType
+from iii_engine.modules.base import schema
+from iii_engine.modules.queue.broker import Broker
+from iii_engine.modules.queue.consumer import Consumer, Target
+from iii_engine.modules.queue.job import QueueName
+from iii_engine.modules.queue.options import BuiltinConfig
+from iii_engine.modules.queue.settings import Settings
+from iii_engine.modules.queue.subscription import SubscriberConfig, SubscriberSchema, read_config
+
+REMOVED = "subscription removed"
+EXPIRED = "subscription expired"
+
+
+class Subscriber:
+    """A function of a topic with its triggers, newest last; the newest says how jobs are handled.
+
+    Without a trigger its worker is away, and `timer` waits for the end of the binding.
+    """
+
+    def __init__(self, queue: QueueName, consumer: Consumer) -> None:
+        self.queue = queue
+        self.consumer = consumer
+        self.triggers: dict[Trigger, tuple[Settings, Target]] = {}
+        self.timer: Timer | None = None
+
+
+class Subscribers:
+    """Binds triggers, and keeps bindings whose workers are away."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        broker: Broker,
+        defaults: BuiltinConfig,
+        make: Callable[[QueueName, Settings], Consumer],
+    ) -> None:
+        self._engine = engine
+        self._broker = broker
+        self._make = make
+        self.defaults = defaults
+        self._all: dict[QueueName, Subscriber] = {}
+        self.kind = TriggerType(
+            "durable:subscriber",
+            "Calls a function with what is published on a topic, at least once",
+            schema(SubscriberSchema),
+            schema(Any),
+            bind=self._bind,
+            unbind=self._unbind,
+        )
+
+    def open(self) -> None:
+        """Wait for the workers of an earlier engine."""
+        for queue in self._broker.bindings():
+            self._await_return(self._subscriber(queue, Settings()))
+
+    def __iter__(self) -> Iterator[Subscriber]:
+        return iter(self._all.values())
+
+    def get(self, queue: QueueName) -> Subscriber | None:
+        return self._all.get(queue)
+
+    def change(self, defaults: BuiltinConfig) -> None:
+        """Other defaults, also for the triggers that are bound."""
+        self.defaults = defaults
+        for subscriber in self._all.values():
+            for trigger in subscriber.triggers:
+                _, settings, target = self._read(trigger)
+                subscriber.triggers[trigger] = (settings, target)
+            self._apply(subscriber)
+
+    def _read(self, trigger: Trigger) -> tuple[SubscriberConfig, Settings, Target]:
+        config, queue_config = read_config(trigger.config)
+        target = Target(trigger.function_id, config.function_id, trigger.metadata)
+        return config, queue_config.settings(self.defaults), target
+
+    def _subscriber(self, queue: QueueName, settings: Settings) -> Subscriber:
+        found = self._all.get(queue)
+        if found is None:
+            found = self._all[queue] = Subscriber(queue, self._make(queue, settings))
+        return found
+
+    def _bind(self, trigger: Trigger) -> None:
+        config, settings, target = self._read(trigger)
+        queue = QueueName(config.topic, topic=True, function_id=trigger.function_id)
+        self._broker.bind(config.topic, trigger.function_id, settings)
+        subscriber = self._subscriber(queue, settings)
+        subscriber.triggers[trigger] = (settings, target)
+        if subscriber.timer is not None:
+            subscriber.timer.cancel()
+            subscriber.timer = None
+        self._apply(subscriber)
+        subscriber.consumer.open()
+
+    def _apply(self, subscriber: Subscriber) -> None:
+        """What the newest trigger says counts."""
+        if subscriber.triggers:
+            settings, target = subscriber.triggers[next(reversed(subscriber.triggers))]
+            subscriber.consumer.change(settings, target)
+
+    def _unbind(self, trigger: Trigger) -> None:
+        config, _ = read_config(trigger.config)
+        queue = QueueName(config.topic, topic=True, function_id=trigger.function_id)
+        subscriber = self._all.get(queue)
+        if subscriber is None or subscriber.triggers.pop(trigger, None) is None:
+            return
+        if subscriber.triggers:
+            self._apply(subscriber)
+            return
+        subscriber.consumer.close()
+        if trigger.owner is not None and trigger.owner.status is Status.GONE:
+            self._await_return(subscriber)
+        else:  # the same trigger may be bound anew in a moment, with another config
+            self._end_after(subscriber, 0, REMOVED)
+
+    def _await_return(self, subscriber: Subscriber) -> None:
+        self._end_after(subscriber, self.defaults.binding_ttl_seconds, EXPIRED)
+
+    def _end_after(self, subscriber: Subscriber, seconds: float, reason: str) -> None:
+        def end() -> None:
+            if not subscriber.triggers:
+                self._all.pop(subscriber.queue, None)
+                self._broker.unbind(subscriber.queue.name, subscriber.queue.function_id, reason)
+
+        subscriber.timer = self._engine.timers.after(seconds, end)
+
+    def close(self) -> None:
+        for subscriber in self._all.values():
+            subscriber.consumer.close()
+            if subscriber.timer is not None:
+                subscriber.timer.cancel()

@@ -1,0 +1,109 @@
+"""The config of a `durable:subscriber` trigger."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct, field
+from msgspec.structs import fields
+
+from iii_engine.core.fanout import Condition
+from iii_engine.core.queue_limits import Limits, Rate
+from iii_engine.core.queue_policy import Backoff, RetryPolicy
+from iii_engine.modules.bounds import NotNegative, Positive
+from iii_engine.modules.queue.options import BuiltinConfig
+from iii_engine.modules.queue.settings import Settings
+from iii_sdk.errors import BusError
+from iii_sdk.protocol import NULL, is_null
+
+
+class SubscriptionConfig(Struct, rename="camel"):
+    """How one function handles the jobs of a topic; what is absent comes from the adapter config.
+
+    `type` `fifo` runs one job at a time, in order; with a `concurrency` one of each key. Times end
+    in their unit; `visibilityTimeout` is in seconds. Snake case is accepted as well.
+    """
+
+    type: str | None = None
+    max_retries: NotNegative | None = None
+    concurrency: Positive | None = None
+    visibility_timeout: float | None = None
+    delay_seconds: float | None = None
+    backoff_type: Backoff | None = None
+    backoff_delay_ms: NotNegative | None = None
+    max_delay_ms: NotNegative | None = None
+    dead_letter_max: NotNegative | None = None
+    priority_aging_ms: NotNegative | None = None
+    key_concurrency: NotNegative = 0
+    key_rate_limit: NotNegative = 0
+    key_rate_period_ms: Positive = 1000
+
+    def settings(self, defaults: BuiltinConfig) -> Settings:
+        """How the jobs are handled."""
+        fifo = self.type == "fifo" if self.type is not None else defaults.mode == "fifo"
+        concurrency = self.concurrency or (1 if fifo else defaults.concurrency)
+        rate = Rate(self.key_rate_limit, self.key_rate_period_ms) if self.key_rate_limit else None
+        usual = Settings()
+        return Settings(
+            concurrency=concurrency,
+            policy=RetryPolicy(
+                attempts=_given(self.max_retries, defaults.max_attempts),
+                backoff_ms=_given(self.backoff_delay_ms, defaults.backoff_ms),
+                backoff=self.backoff_type or "exponential",
+                max_delay_ms=_given(self.max_delay_ms, usual.policy.max_delay_ms),
+            ),
+            limits=Limits(
+                1 if fifo else self.key_concurrency,
+                rate,
+                ordered=fifo,
+                single=fifo and concurrency == 1,
+            ),
+            visibility_timeout_ms=round((self.visibility_timeout or 0) * 1000),
+            priority_aging_ms=_given(self.priority_aging_ms, usual.priority_aging_ms),
+            delay_ms=round((self.delay_seconds or 0) * 1000),
+            dead_letter_max=_given(self.dead_letter_max, usual.dead_letter_max),
+        )
+
+
+class SubscriberConfig(Condition):
+    """A function of a topic. `queue_config` that is no object is ignored."""
+
+    topic: str = ""
+    queue_config: Raw = field(default_factory=lambda: NULL)
+
+
+class SubscriberSchema(Condition):
+    """`SubscriberConfig` as it is shown."""
+
+    topic: str = ""
+    queue_config: SubscriptionConfig | None = None
+
+
+def _given(value: int | None, default: int) -> int:
+    return default if value is None else value
+
+
+_CAMEL: Final = {info.name: info.encode_name for info in fields(SubscriptionConfig)}
+
+
+def read_config(config: Raw) -> tuple[SubscriberConfig, SubscriptionConfig]:
+    """Raises `BusError` that names the wrong field."""
+    try:
+        read = msgspec.json.decode(b"{}" if is_null(config) else config, type=SubscriberConfig)
+        queue_config = _subscription(read.queue_config)
+    except msgspec.DecodeError as error:
+        text = f"config of a durable:subscriber trigger: {error}"
+        raise BusError(text, code="invalid_config") from None
+    if not read.topic:
+        text = "config of a durable:subscriber trigger: $.topic is empty"
+        raise BusError(text, code="topic_not_set")
+    return read, queue_config
+
+
+def _subscription(config: Raw) -> SubscriptionConfig:
+    if not bytes(config).lstrip().startswith(b"{"):
+        return SubscriptionConfig()
+    members = msgspec.json.decode(config, type=dict[str, Raw])
+    named = {_CAMEL.get(name, name): value for name, value in members.items()}
+    return msgspec.json.decode(msgspec.json.encode(named), type=SubscriptionConfig)
