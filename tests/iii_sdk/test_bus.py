@@ -67,8 +67,8 @@ async def test_void_calls_and_publish(engine, bus, wait_until):
 async def test_enqueue_returns_the_receipt(engine, bus):
     queued: list[tuple[str, str, Any]] = []
 
-    def enqueue(call, queue: str) -> None:
-        queued.append((queue, call.function_id, json.loads(bytes(call.data))))
+    def enqueue(call, action) -> None:
+        queued.append((action.queue, call.function_id, json.loads(bytes(call.data))))
         call.reply(b'{"messageReceiptId":"r1"}')
 
     with pytest.raises(BusError, match="QueueModule not loaded") as raised:

@@ -112,5 +112,3 @@ async def queue_desk(
         QueueModule, options, trigger_type="durable:subscriber", clock=clock, store=store
     ) as desk:
         yield QueueDesk(desk)
-
-

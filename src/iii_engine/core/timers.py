@@ -39,11 +39,15 @@ class Timers:
         self._now = now_ns
         self._heap: list[tuple[int, int, Timer]] = []
         self._order = count()
+        #: Called when something is due sooner than all there was before.
+        self.on_sooner: Callable[[], None] = _ignore
 
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Do `action` once, `seconds` from now."""
         timer = Timer(self._now() + int(seconds * 1e9), action)
         heapq.heappush(self._heap, (timer.due_ns, next(self._order), timer))
+        if self._heap[0][2] is timer:
+            self.on_sooner()
         return timer
 
     def next_deadline_ns(self) -> int | None:
@@ -62,3 +66,7 @@ class Timers:
                 timer.fire()
             except Exception:
                 log.exception("what was due at this time failed")
+
+
+def _ignore() -> None:
+    pass

@@ -7,7 +7,7 @@ import json
 import pytest
 from tests.support.bus import Bus, replying
 
-from iii_sdk.protocol import is_uuid
+from iii_sdk.protocol import EnqueueAction, is_uuid
 
 
 def test_wire_case_1_first_message_names_the_worker() -> None:
@@ -200,8 +200,8 @@ def test_wire_case_31_enqueue_is_answered_by_the_queue() -> None:
     bus = Bus()
     taken = []
 
-    def enqueue(call: object, queue: str) -> None:
-        taken.append((call, queue))
+    def enqueue(call: object, action: EnqueueAction) -> None:
+        taken.append((call, action.queue))
 
     bus.engine.enqueue = enqueue
     caller = bus.peer()

@@ -45,6 +45,8 @@ class Consumer:
         self.settings = settings
         self.target = target or Target()
         self.paused = False
+        #: Jobs that are older were made under another engine (or before this queue was consumed).
+        self.since_ms = engine.clock.now_ns() // 1_000_000
         self.running: dict[int, Run] = {}  # by the token of the lease
         self._broker = broker
         self._soon = soon

@@ -29,27 +29,35 @@ class BadQueue(BusError):
 
 
 class QueueConfig(Struct, forbid_unknown_fields=True, kw_only=True):
-    """A named queue. Times are in milliseconds.
+    """A named queue. Jobs without a group share the limits of a group."""
 
-    `message_group_field` is the field of the payload whose value is the job's key: with `fifo` the
-    jobs of a key run one after another; with `standard` at most `key_concurrency` of a key run at
-    the same time, and `key_rate_limit` of a key start per `key_rate_period_ms` (0: no limit).
-    Without a key, all jobs of a standard queue share these limits.
-    """
-
+    #: `standard`, or `fifo`: the jobs of a group run one after another.
     type: str = "standard"
+    #: The field of the payload whose value is the job's group; `fifo` needs it.
     message_group_field: str | None = None
+    #: Attempts at a job in all; 0 is one as well.
     max_retries: NotNegative = 3
+    #: Jobs that run at the same time.
     concurrency: Positive = 10
+    #: The pause after the first failure, in milliseconds.
     backoff_ms: NotNegative = 1000
+    #: Pauses double (`exponential`), grow by the first one (`linear`) or stay (`fixed`).
     backoff_type: Backoff = "exponential"
+    #: No pause is longer, in milliseconds.
     max_delay_ms: NotNegative = 3_600_000
+    #: Accepted, without effect: nothing is polled.
     poll_interval_ms: NotNegative = 100
+    #: Dead jobs that are kept; one more drops the oldest.
     dead_letter_max: NotNegative = 10_000
+    #: A job without an answer or heartbeat for so long failed; 0: never.
     visibility_timeout_ms: NotNegative = 0
+    #: How long a job of priority 0 has waited when one of priority 1 is its equal.
     priority_aging_ms: NotNegative = 60_000
+    #: Jobs of one group that run at the same time; 0: no limit.
     key_concurrency: NotNegative = 0
+    #: Jobs of one group that start in each period; 0: no limit.
     key_rate_limit: NotNegative = 0
+    #: The period, in milliseconds.
     key_rate_period_ms: Positive = 1000
 
     @property
@@ -85,25 +93,30 @@ class QueueConfig(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class BuiltinConfig(KvConfig, forbid_unknown_fields=True, kw_only=True):
-    """Config of the adapter `builtin`; the first five are the defaults of topic subscriptions.
+    """Config of the adapter `builtin`: its store, and the defaults of topic subscriptions."""
 
-    `channel_size` and `poll_interval_ms` are accepted and have no effect: nothing is polled. A
-    subscription whose worker is away is kept for `binding_ttl_seconds`.
-    """
-
+    #: Attempts at a message of a topic.
     max_attempts: NotNegative = 3
+    #: The pause after the first failure, in milliseconds.
     backoff_ms: NotNegative = 1000
+    #: Jobs that run at the same time.
     concurrency: Positive = 10
+    #: Accepted, without effect: nothing is polled.
     poll_interval_ms: NotNegative = 100
+    #: Whether a subscriber of a topic gets one message after another.
     mode: Literal["concurrent", "fifo"] = "concurrent"
+    #: Accepted, without effect.
     channel_size: Positive = 256
+    #: How long messages are kept for a subscriber whose worker is away.
     binding_ttl_seconds: Positive = 86_400
 
 
 class QueueOptions(Struct, forbid_unknown_fields=True):
     """Where the jobs are, and the named queues."""
 
+    #: Where the jobs are.
     adapter: Adapter = field(default_factory=Adapter)
+    #: The named queues.
     queue_configs: dict[str, QueueConfig] = {}
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 
 from iii_engine.modules.bounds import NotNegative, Positive
 from iii_sdk.protocol import NULL, JobOptions
@@ -12,7 +12,7 @@ class PublishRequest(JobOptions, kw_only=True):
     """A message for a topic. With `return_receipt` the answer is its id."""
 
     topic: str = ""
-    data: Raw = NULL
+    data: Raw = field(default_factory=lambda: NULL)
     return_receipt: bool = False
 
 

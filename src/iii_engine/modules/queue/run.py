@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw, Struct
 
+from iii_engine.core.patient_call import PROVIDER_SECONDS
 from iii_engine.core.router import Call
 from iii_engine.core.timers import Timer
 from iii_engine.modules.queue.job import Lease
@@ -35,13 +36,14 @@ class Run:
         self._consumer = consumer
         self._call: Call | None = None
         self._timer: Timer | None = None
+        self._patience: Timer | None = None
         self._over = False
 
     def start(self) -> None:
         condition = self._consumer.target.condition
         self.renew(self._consumer.settings.visibility_timeout_ms)
         if condition is None:
-            self._ask(self._function_id, self._handled)
+            self._handle()
         else:
             self._ask(condition, self._decided)
 
@@ -55,6 +57,7 @@ class Run:
     def abandon(self) -> None:
         """What the call answers does not count any more."""
         self._over = True
+        self._lose_patience()
         if self._timer is not None:
             self._timer.cancel()
         if self._call is not None:
@@ -63,6 +66,25 @@ class Run:
     @property
     def _function_id(self) -> str:
         return self._consumer.target.function_id or self.lease.job.function_id or ""
+
+    def _handle(self) -> None:
+        """Call the handler; a job of an earlier engine waits a moment for its worker to return."""
+        engine, function_id = self._consumer.engine, self._function_id
+        if self.lease.job.created_at >= self._consumer.since_ms or function_id in engine.registry:
+            self._begin()
+        else:
+            self._patience = engine.timers.after(PROVIDER_SECONDS, self._begin)
+            engine.registry.await_provider(function_id, self._begin)
+
+    def _begin(self) -> None:
+        self._lose_patience()
+        self._ask(self._function_id, self._handled)
+
+    def _lose_patience(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+            self._consumer.engine.registry.stop_awaiting(self._function_id, self._begin)
 
     def _ask(self, function_id: str, on_answer: Callable[[Raw, ErrorBody | None], None]) -> None:
         job = self.lease.job
@@ -99,7 +121,7 @@ class Run:
         elif bytes(result).strip() == b"false":
             self._end()
         else:
-            self._ask(self._function_id, self._handled)
+            self._handle()
 
     def _handled(self, _: Raw, error: ErrorBody | None) -> None:
         if self._over:

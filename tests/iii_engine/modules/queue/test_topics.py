@@ -8,9 +8,7 @@ from tests.support.queue_desk import QueueDesk
 from iii_sdk.errors import BusError
 
 
-@pytest.mark.parametrize(
-    "function_id", ["iii::durable::publish", "enqueue", "iii::queue::publish"]
-)
+@pytest.mark.parametrize("function_id", ["iii::durable::publish", "enqueue", "iii::queue::publish"])
 async def test_modules_case_86_a_subscriber_gets_what_is_published(
     desk: QueueDesk, function_id: str
 ) -> None:
