@@ -20,6 +20,10 @@ OLDER = ("py-0.11.6", "js-0.11.6", "js-0.11.2")
 pytestmark = pytest.mark.timeout(120)
 
 
+@pytest.mark.promise(
+    "Connections",
+    "Published clients of three generations work on one listener at the same time.",
+)
 @pytest.mark.parametrize("kind", CLIENTS)
 async def test_wire_case_91_each_client_alone(
     kind: str, start: Start, engine: RunningEngine

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import picows
+import pytest
 from tests.support.engine import EngineProcess
 
 from benchmarks.echo_worker import ECHO, EchoWorker
@@ -13,6 +14,10 @@ from benchmarks.load import Plan, drive
 CALLS = 20_000
 
 
+@pytest.mark.promise(
+    "Calls",
+    "Every call gets exactly one answer: a result, or an error that says why.",
+)
 async def test_20_000_calls_are_each_answered_once(engine_process: EngineProcess) -> None:
     url, ready = engine_process.url, asyncio.Event()
     worker, _ = await picows.ws_connect(lambda: EchoWorker(ready), url)

@@ -21,6 +21,7 @@ PLACEMENTS = {
 }
 
 
+@pytest.mark.promise("Operation", "Work under way ends well while the system stops.")
 @pytest.mark.parametrize("settings", PLACEMENTS.values(), ids=PLACEMENTS)
 async def test_a_slow_chat_ends_well_while_the_system_stops(settings: str, tmp_path: Path) -> None:
     release = asyncio.Event()

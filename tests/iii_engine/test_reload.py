@@ -121,6 +121,10 @@ async def test_modules_case_13_add_and_remove_a_module(
         assert time.monotonic() - written < 2
 
 
+@pytest.mark.promise(
+    "Operation",
+    "A config file that does not work changes nothing, and the health check says why.",
+)
 async def test_modules_case_14_a_broken_file_keeps_the_old_config(
     engine_process: EngineProcess, config_file: Path
 ) -> None:
@@ -144,6 +148,10 @@ async def test_modules_case_14_a_broken_file_keeps_the_old_config(
         assert await worker.call("state::get", {"scope": "s", "key": "k"}) == 1
 
 
+@pytest.mark.promise(
+    "Operation",
+    "Another port serves the routes that are registered, without a restart.",
+)
 async def test_modules_case_15_another_port_serves_the_registered_route(
     engine_process: EngineProcess, config_file: Path
 ) -> None:

@@ -24,6 +24,10 @@ def seeds(part: int, runs: int) -> range:
     return range(part * runs, (part + 1) * runs)
 
 
+@pytest.mark.promise(
+    "Connections",
+    "A worker that reconnects never loses a function or a trigger.",
+)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_2000_staged_reconnects(part: int) -> None:
     outcomes = [Scenario(seed).run() for seed in seeds(part, RUNS)]
@@ -32,6 +36,10 @@ def test_2000_staged_reconnects(part: int) -> None:
         assert sum(outcome.answered for outcome in outcomes) > 5000
 
 
+@pytest.mark.promise(
+    "Data",
+    "A commit that fails acknowledges nothing, and nothing of it is seen later.",
+)
 def test_what_the_disk_acknowledged_is_kept_and_what_it_refused_never_shows() -> None:
     outcomes = [DiskScenario(seed).run() for seed in seeds(0, 60)]
     if len(outcomes) == 60:

@@ -23,6 +23,10 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.promise(
+    "Operation",
+    "The key of a first start is made once, and only its owner may read it.",
+)
 def test_the_key_is_made_once_and_only_its_owner_may_read_it(home: Home) -> None:
     key = home.ensure_api_key()
     assert key.startswith("ak_")

@@ -120,6 +120,10 @@ def test_wire_case_24_other_than_objects_pass_unchanged(data: object) -> None:
 @pytest.mark.parametrize(
     "data", [b"{}", b"{ }", b'{"x":1}', b'{ "x":1 }', b'{"_caller_worker_id":"forged","x":1}']
 )
+@pytest.mark.promise(
+    "Calls",
+    "Nobody can pretend to be another caller: `_caller_worker_id` is the engine's.",
+)
 def test_wire_case_24_objects_learn_the_caller(data: bytes) -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
@@ -214,6 +218,10 @@ def test_wire_case_31_enqueue_is_answered_by_the_queue() -> None:
     assert caller.only()["result"] == {"messageReceiptId": "r"}
 
 
+@pytest.mark.promise(
+    "Calls",
+    "A worker that goes in the middle of a call ends it at once, with `invocation_stopped`.",
+)
 def test_wire_case_34_callee_gone_stops_the_call() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()
@@ -246,6 +254,7 @@ def test_wire_case_36_caller_gone_frees_the_call() -> None:
     assert worker.session.active == 0
 
 
+@pytest.mark.promise("Calls", "Only the worker that was given a call can answer it.")
 def test_wire_case_37_foreign_and_unknown_results_are_dropped() -> None:
     bus = Bus()
     worker, other, caller = bus.peer("a::b"), bus.peer(), bus.peer()
@@ -324,6 +333,10 @@ def test_a_wrong_traceparent_starts_a_new_trace() -> None:
     assert (version, len(trace), len(span), flags) == ("00", 32, 16, "01")
 
 
+@pytest.mark.promise(
+    "Calls",
+    "A message too large for its receiver is an error to who waits, never a lost connection.",
+)
 def test_wire_case_44_too_large_for_the_receiver() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()

@@ -64,6 +64,10 @@ def desk() -> Desk:
     return Desk()
 
 
+@pytest.mark.promise(
+    "Events",
+    "Events of one record reach a trigger in the order of the writes, one at a time.",
+)
 def test_one_key_is_delivered_in_order_one_at_a_time(desk: Desk) -> None:
     desk.deliver("a:1", "a:2", "a:3")
     assert desk.heard == ["a:1"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from tests.support.bus import Bus, Peer, replying
 
 from iii_sdk.protocol import WorkerTelemetry
@@ -17,6 +18,7 @@ def calls_served(bus: Bus, function_id: str, count: int, *workers: Peer) -> Coun
     return Counter(w.id for w in workers for _ in w.inbox())
 
 
+@pytest.mark.promise("Connections", "Instances of one program share its calls.")
 def test_wire_case_47_instances_of_one_program_share_the_calls() -> None:
     bus = Bus()
     one, two = bus.peer("x"), bus.peer("x")

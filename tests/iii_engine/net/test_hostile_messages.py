@@ -106,6 +106,10 @@ MESSAGES = st.builds(
 )
 
 
+@pytest.mark.promise(
+    "Connections",
+    "Whatever a peer sends, the next message on a healthy connection works.",
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(MESSAGES, MESSAGES, JSON), min_size=1, max_size=10))
 def test_any_messages_leave_the_connection_usable(

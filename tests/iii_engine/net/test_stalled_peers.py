@@ -6,6 +6,7 @@ import socket
 import subprocess
 from contextlib import ExitStack
 
+import pytest
 from tests.support.engine import EngineProcess
 from tests.support.hostile import Pair, Peer, ThreadedEngine
 from tests.support.waiting import until_sync
@@ -16,6 +17,10 @@ MIB = 1024 * 1024
 BOUND = 8 * MIB
 
 
+@pytest.mark.promise(
+    "Connections",
+    "Peers that do not read are closed before they fill the memory, and nobody waits for them.",
+)
 def test_peers_that_do_not_read_are_closed_before_they_fill_the_memory() -> None:
     with ThreadedEngine().running() as engine, Pair(engine.port) as pair, ExitStack() as stack:
         core = engine.engine.core
@@ -61,6 +66,7 @@ def rss_kib(pid: int) -> int:
     return int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)]))
 
 
+@pytest.mark.promise("Connections", "An idle connection costs at most 30 KiB.")
 def test_an_idle_peer_costs_at_most_30_kib(engine_process: EngineProcess) -> None:
     with ExitStack() as stack:
         warm = [stack.enter_context(Peer(engine_process.port)) for _ in range(50)]

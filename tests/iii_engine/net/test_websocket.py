@@ -136,6 +136,7 @@ async def test_wire_case_10_shutdown_says_1012(server: Server) -> None:
         await connect(server.url)
 
 
+@pytest.mark.promise("Connections", "A web page of another machine cannot reach a listener.")
 async def test_foreign_web_pages_are_refused(server: Server) -> None:
     with pytest.raises(websockets.InvalidStatus) as raised:
         await connect(server.url, origin=websockets.Origin("http://evil.example"))

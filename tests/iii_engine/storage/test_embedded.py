@@ -49,6 +49,7 @@ async def test_modules_case_16_closing_waits_for_what_was_submitted(file: Path) 
     await again.close()
 
 
+@pytest.mark.promise("Data", "Two engines never share one store.")
 async def test_modules_case_17_a_second_engine_is_refused(file: Path) -> None:
     store = await opened(file)
     with pytest.raises(StoreError, match="in use by another engine") as caught:
@@ -95,6 +96,7 @@ async def filled(file: Path) -> None:
     await store.close()
 
 
+@pytest.mark.promise("Data", "A corrupt store keeps what can be read of it.")
 async def test_modules_case_18_what_can_be_read_of_a_corrupt_file_is_kept(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -292,6 +294,7 @@ async def test_relaxed_does_not_wait_for_the_disk(file: Path) -> None:
     await store.close()
 
 
+@pytest.mark.promise("Data", "Only the owner of the engine may read its store.")
 async def test_only_the_owner_may_read_the_file(file: Path) -> None:
     store = await opened(file)
     await put(store, "s", "k")

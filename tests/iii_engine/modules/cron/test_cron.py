@@ -101,6 +101,7 @@ def test_modules_case_108_sundays(desk: Desk, expression: str) -> None:
     assert scheduled(desk) == ["2023-11-19T00:00:00", "2023-11-26T00:00:00"]
 
 
+@pytest.mark.promise("Events", "A tick of a schedule runs once, and its runs never overlap.")
 def test_modules_case_109_runs_never_overlap(desk: Desk) -> None:
     running: list[str] = []
     most: list[int] = []

@@ -24,6 +24,7 @@ async def transact(worker: RawWorker, *changes: dict[str, Any]) -> Any:
     return await worker.call("engine::transact", {"changes": list(changes)})
 
 
+@pytest.mark.promise("Data", "Changes of several modules in one transaction happen together.")
 async def test_changes_of_several_modules_happen_together(
     engine: RunningEngine, worker: RawWorker
 ) -> None:
@@ -70,6 +71,7 @@ async def test_a_condition_that_does_not_hold_undoes_what_was_before_it(worker: 
     assert await worker.call("stream::get", ITEM) is None
 
 
+@pytest.mark.promise("Data", "A change that fails undoes those before it in its transaction.")
 async def test_an_error_undoes_everything_and_names_the_change(worker: RawWorker) -> None:
     first = change("state::set", scope="s", key="a", value=1)
     for wrong, code, message in (

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from msgspec import Raw
 
 from iii_engine.core.clock import SeededIds, VirtualClock
@@ -62,6 +63,7 @@ async def test_modules_case_16_state_survives_a_restart(tmp_path: Path) -> None:
     await house.stop()
 
 
+@pytest.mark.promise("Data", "Concurrent changes of one record all count.")
 async def test_modules_case_71_a_hundred_increments_at_once(tmp_path: Path) -> None:
     house = House(tmp_path)
     await house.start()
