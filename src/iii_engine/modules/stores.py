@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -45,7 +46,9 @@ class Place(Struct, frozen=True):
 class RecordStore:
     """The store of one module by its option `adapter`."""
 
-    def __init__(self, adapter: Adapter, known: dict[str, tuple[str, ...]], place: Place) -> None:
+    def __init__(
+        self, adapter: Adapter, known: Mapping[str, tuple[str, ...]], place: Place
+    ) -> None:
         """Raises `BusError` that names what is wrong with the option; connects to nothing."""
         name = adapter_name(adapter, known, "kv")
         self.choice: Choice = (

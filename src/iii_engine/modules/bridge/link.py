@@ -20,7 +20,7 @@ from iii_sdk import frames
 from iii_sdk.address import Address
 from iii_sdk.backoff import Backoff
 from iii_sdk.connection import Connection, State
-from iii_sdk.current_call import current_call
+from iii_sdk.current_call import Traced, current_call
 from iii_sdk.errors import BusError, Timeout
 from iii_sdk.metadata import worker_metadata
 from iii_sdk.protocol import (
@@ -111,22 +111,24 @@ class Link:
 
     def request(
         self,
-        cause: Call,
+        cause: Traced | None,
         function_id: str,
         data: Raw | bytes,
         timeout_ms: int,
         on_answer: OnAnswer,
+        *,
         action: bytes = b"",
+        metadata: Raw = NULL,
     ) -> None:
         """Call a function there, in the trace of `cause`. The payload is not read.
 
         `on_answer` gets the result, or the error as the other engine, or the link, gave it.
         """
-        metadata = b"" if is_null(cause.metadata) else cause.metadata
+        about = b"" if is_null(metadata) else metadata
         token = current_call.set(cause)
         try:
             future = self.connection.request(
-                function_id, data, timeout_ms / 1000, action, metadata=metadata
+                function_id, data, timeout_ms / 1000, action, metadata=about
             )
         except BusError as error:
             on_answer(NULL, error_of(error))
@@ -149,7 +151,11 @@ class Link:
             on_answer(NULL, ErrorBody("invocation_failed", "internal server error"))
 
     def send(
-        self, cause: Call, function_id: str, data: Raw | bytes, action: bytes = frames.VOID_ACTION
+        self,
+        cause: Traced | None,
+        function_id: str,
+        data: Raw | bytes,
+        action: bytes = frames.VOID_ACTION,
     ) -> None:
         """As `request`, without an answer. Raises `BusError` for what is too large."""
         token = current_call.set(cause)
@@ -249,7 +255,7 @@ def forward(link: Link, call: Call, function_id: str, data: Raw | bytes, timeout
         call.settle(result, None if error is None else bridge_error(error))
 
     try:
-        link.request(call, function_id, data, timeout_ms, on_answer)
+        link.request(call, function_id, data, timeout_ms, on_answer, metadata=call.metadata)
     except Exception as error:  # noqa: BLE001  (`fail` logs it)
         fail(call, error)
 

@@ -12,7 +12,7 @@ from iii_engine.core.router import Call
 from iii_engine.modules.base import RUNNING
 from iii_engine.modules.bridge.link import bridge_error
 from iii_engine.modules.bridge.links import acquire, release
-from iii_sdk.protocol import ErrorBody
+from iii_sdk.protocol import ErrorBody, InvokeFunction
 
 #: How long a call may take, in milliseconds.
 TIMEOUT_MS: Final = 30_000
@@ -28,12 +28,15 @@ class RemoteModule:
 
     def __init__(self, engine: Engine, url: str) -> None:
         self.link = acquire(engine, url)
+        self._subscriptions: set[str] = set()
 
     @property
     def status(self) -> str:
         return RUNNING if self.link.connected else self.link.status
 
     async def close(self) -> None:
+        for subscription in list(self._subscriptions):
+            self.ignore(subscription)
         await release(self.link)
 
     def handler(self, function_id: str) -> Callable[[Call], None]:
@@ -45,6 +48,20 @@ class RemoteModule:
                     error = bridge_error(error)
                 call.settle(result, error)
 
-            self.link.request(call, function_id, call.data, TIMEOUT_MS, on_answer)
+            self.link.request(
+                call, function_id, call.data, TIMEOUT_MS, on_answer, metadata=call.metadata
+            )
 
         return handle
+
+    def hear(
+        self, trigger_type: str, config: bytes, on_event: Callable[[InvokeFunction], None]
+    ) -> str:
+        """Hear of events over there until `ignore`, or the end."""
+        subscription = self.link.subscribe(trigger_type, config, on_event)
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def ignore(self, subscription: str) -> None:
+        self._subscriptions.remove(subscription)
+        self.link.unsubscribe(subscription)

@@ -31,24 +31,16 @@ class RemoteState(RemoteModule):
     def __init__(self, engine: Engine, url: str, events: StateEvents) -> None:
         super().__init__(engine, url)
         self._events = events
-        self._subscriptions: dict[Place, str] = {}
+        self._places: dict[Place, str] = {}
         events.on_place = self._on_place
-
-    async def close(self) -> None:
-        for subscription in self._subscriptions.values():
-            self.link.unsubscribe(subscription)
-        self._subscriptions.clear()
-        await super().close()
 
     def _on_place(self, place: Place, wanted: bool) -> None:
         if wanted:
             scope, key = place
             config = msgspec.json.encode(StateConfig(scope=scope, key=key))
-            self._subscriptions[place] = self.link.subscribe(
-                "state", config, partial(self._on_event, place)
-            )
+            self._places[place] = self.hear("state", config, partial(self._on_event, place))
         else:
-            self.link.unsubscribe(self._subscriptions.pop(place))
+            self.ignore(self._places.pop(place))
 
     def _on_event(self, place: Place, message: InvokeFunction) -> None:
         about = msgspec.json.decode(message.data, type=_Record)

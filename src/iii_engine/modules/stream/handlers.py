@@ -9,6 +9,7 @@ from typing import TypeVar
 from msgspec import Raw
 
 from iii_engine.core.engine import Engine
+from iii_engine.core.registry import LocalHandler
 from iii_engine.core.router import Call
 from iii_engine.core.stream_messages import Event, sent
 from iii_engine.modules.base import fail, read, read_input
@@ -29,22 +30,36 @@ Q = TypeVar("Q", bound=ItemRequest)
 class Handlers:
     """Makes handlers. `code` is what a failure of the store is answered with."""
 
-    def __init__(self, engine: Engine, store: Store, hub: Hub) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        hub: Hub,
+        elsewhere: Callable[[str], LocalHandler] | None = None,
+    ) -> None:
+        """`elsewhere` makes the handlers of functions whose work another engine does."""
         self.engine = engine
         self.store = store
         self._hub = hub
+        self._elsewhere = elsewhere
 
     def changing(
         self, op: str, code: str, kind: type[Q], work: Callable[[Transaction, Q], Change]
-    ) -> Changing[Q]:
+    ) -> LocalHandler:
         """Answers when the change is durable, then tells those who watch."""
-        return Changing(self, op, code, kind, work)
+        changing = Changing(self, op, code, kind, work)
+        if self._elsewhere is None:
+            return changing
+        changing.make_elsewhere = self._elsewhere(f"stream::{op}")
+        return changing.__call__  # a mere function: no step of a transaction
 
     def reading(
         self, op: str, code: str, kind: type[R], work: Callable[[Transaction, R], bytes]
     ) -> Callable[[Call], None]:
         """Answers from what is committed, or what the worker answers that keeps the stream."""
         from_store = reading(self.store, code, kind, work)
+        if self._elsewhere is not None:
+            from_store = self._elsewhere(f"stream::{op}")
 
         def handler(call: Call) -> None:
             try:
@@ -109,6 +124,7 @@ class Changing(Writing[Q, Change]):
         self._handlers = handlers
         self._op = op
         self._item = kind
+        self.make_elsewhere: LocalHandler | None = None
 
     def __call__(self, call: Call) -> None:
         engine = self._handlers.engine
@@ -121,6 +137,8 @@ class Changing(Writing[Q, Change]):
         if function_id in engine.registry:
             tell = self._handlers.tell
             change_by(engine, function_id, call, request, lambda change: tell(change, call))
+        elif self.make_elsewhere is not None:
+            self.make_elsewhere(call)
         else:
             self.make(call, request)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Raw, json
 
@@ -26,6 +26,9 @@ log = logging.getLogger("iii.streams")
 #: How long a worker that keeps a stream itself may take to read it for a subscription.
 SNAPSHOT_TIMEOUT_MS: Final = 10_000
 
+#: Gets what was read, or why it could not be.
+Read: TypeAlias = Callable[[bytes | None, BaseException | None], None]
+
 READ_ERROR: Final = "STREAM_GET_ERROR"
 
 
@@ -34,7 +37,7 @@ class Hub:
 
     `publish` is given what happens here. By itself it delivers; an adapter that shares streams
     with other engines puts a function in its place that brings the event to all of them, each of
-    which calls `deliver` once.
+    which calls `deliver` once. `stored` reads what a subscription begins with.
     """
 
     def __init__(self, engine: Engine, store: Store) -> None:
@@ -45,6 +48,7 @@ class Hub:
         self.leaves = Leaves(engine)
         self.subscriptions = Subscriptions(self, self.now_ms)
         self.publish: Callable[[Event], None] = self.deliver
+        self.stored: Callable[[Wanted, Read], None] = self._stored
 
     def now_ms(self) -> int:
         return self._engine.clock.now_ns() // 1_000_000
@@ -59,6 +63,9 @@ class Hub:
         if watched:
             self.subscriptions.deliver(event, message)
         self.triggers.deliver(triggers, event, message)
+
+    def _stored(self, wanted: Wanted, done: Read) -> None:
+        self._store.query(partial(listing.wanted, request=wanted), done)
 
     # -- for subscriptions -----------------------------------------------------------------------
 
@@ -84,7 +91,7 @@ class Hub:
         stream, group, item = wanted.stream_name, wanted.group_id, wanted.id
         function_id = custom("list" if item is None else "get", stream)
         if function_id not in self._engine.registry:
-            self._store.query(partial(listing.wanted, request=wanted), read)
+            self.stored(wanted, read)
             return
         request = GroupRequest(stream, group) if item is None else ItemRequest(stream, group, item)
         self._engine.call(

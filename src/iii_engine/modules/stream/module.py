@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from iii_engine.modules.adapters import adapter_name, kv_config
 from iii_engine.modules.base import Module, changed
 from iii_engine.modules.records.answers import Written
 from iii_engine.modules.records.handlers import reading
+from iii_engine.modules.stores import RecordStore
 from iii_engine.modules.stream import answers, listing, records, requests
 from iii_engine.modules.stream.authentication import asking
 from iii_engine.modules.stream.handlers import Handlers
 from iii_engine.modules.stream.hub import Hub
-from iii_engine.modules.stream.options import ADAPTERS, StreamOptions
+from iii_engine.modules.stream.options import ADAPTERS, PLACE, StreamOptions
 from iii_engine.net.stream_listener import StreamListener
 from iii_engine.storage.base import Store
 
+if TYPE_CHECKING:
+    from iii_engine.modules.stream.remote import RemoteStreams
+
 
 class StreamModule(Module[StreamOptions]):
-    """Items live in the spaces `stream/<stream>/<group>` of the engine's store."""
+    """Items live in the spaces `stream/<stream>/<group>` of the engine's store, or in another
+    engine."""
 
     kind = "iii-stream"
     Options = StreamOptions
+    #: None until it has started.
+    records: RecordStore | None = None
+    #: The streams of another engine, when they are there.
+    remote: RemoteStreams | None = None
 
     @classmethod
     def check(cls, options: StreamOptions) -> None:
-        adapter_name(options.adapter, ADAPTERS, "kv")
-        kv_config(options.adapter)  # the store itself belongs to the engine
+        RecordStore(options.adapter, ADAPTERS, PLACE)
 
     async def start(self) -> None:
-        self.check(self.options)
-        store = self._store()
+        self.records = RecordStore(self.options.adapter, ADAPTERS, PLACE)
+        store = await self.records.open(self.host.store)
         self.hub = Hub(self.engine, store)
-        self.handlers = Handlers(self.engine, store, self.hub)
+        self.handlers = self._handlers(store, self.records.bridge_url)
         self.listener = StreamListener(self.engine, self.hub.subscriptions, self.host.loop)
         self._admit(self.options)
         self.port = await self.listener.open(self.options.host, self.options.port)
@@ -43,9 +50,16 @@ class StreamModule(Module[StreamOptions]):
         self.offer_type(self.hub.joins.kind)
         self.offer_type(self.hub.leaves.kind)
 
-    def _store(self) -> Store:
-        """The one place that knows which adapter keeps the items."""
-        return self.host.store
+    def _handlers(self, store: Store, bridge_url: str | None) -> Handlers:
+        if bridge_url is None:
+            return Handlers(self.engine, store, self.hub)
+        from iii_engine.modules.stream.remote import RemoteStreams
+
+        self.remote = RemoteStreams(self.engine, bridge_url, self.hub)
+        return Handlers(self.engine, store, self.hub, self.remote.handler)
+
+    def status(self) -> str:
+        return super().status() if self.remote is None else self.remote.status
 
     def _admit(self, options: StreamOptions) -> None:
         """Judge by these options who connects from now on."""
@@ -54,11 +68,14 @@ class StreamModule(Module[StreamOptions]):
         self.listener.ask_first = None if function_id is None else asking(self.engine, function_id)
 
     async def reconfigure(self, options: StreamOptions) -> bool:
-        """Everything in place, but for the store, which cannot change.
+        """Everything in place while the items stay where they are.
 
         At another address, or with another auth function, those who are connected are sent away
         with 1012: who comes back is judged anew.
         """
+        wanted = RecordStore(options.adapter, ADAPTERS, PLACE)
+        if self.records is None or not self.records.same_as(wanted):
+            return False
         different = changed(self.options, options)
         here = set(self.listener.sockets)
         if different & {"host", "port"}:
@@ -77,6 +94,10 @@ class StreamModule(Module[StreamOptions]):
         if hasattr(self, "listener"):
             await self.listener.close()
         await super().stop()
+        if self.remote is not None:
+            await self.remote.close()
+        if self.records is not None:
+            await self.records.close()
 
     def _offer_changes(self) -> None:
         changing = self.handlers.changing
@@ -133,9 +154,12 @@ class StreamModule(Module[StreamOptions]):
             request=requests.StreamRequest,
             response=list[str],
         )
+        list_all = reading(store, "STREAM_LIST_ALL_ERROR", requests.ListAllRequest, listing.streams)
+        if self.remote is not None:
+            list_all = self.remote.handler("stream::list_all")
         self.offer(
             "stream::list_all",
-            reading(store, "STREAM_LIST_ALL_ERROR", requests.ListAllRequest, listing.streams),
+            list_all,
             description="All streams that the engine keeps, with their groups",
             request=requests.ListAllRequest,
             response=answers.AllStreams,

@@ -6,6 +6,7 @@ from msgspec import Struct, field
 
 from iii_engine.modules.adapters import Adapter
 from iii_engine.modules.bounds import Port
+from iii_engine.modules.stores import Place
 
 
 class StreamOptions(Struct, forbid_unknown_fields=True):
@@ -27,4 +28,9 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 
 
 #: Names of adapters with their older class names.
-ADAPTERS = {"kv": ("modules::stream::adapters::KvStore", "workers::stream::adapters::KvStore")}
+ADAPTERS = {
+    "kv": ("modules::stream::adapters::KvStore", "workers::stream::adapters::KvStore"),
+    "bridge": ("modules::stream::adapters::Bridge", "workers::stream::adapters::Bridge"),
+}
+
+PLACE = Place(spaces="stream/", redis="stream:", nats="stream")
