@@ -201,6 +201,7 @@ def public_error(error: BusError) -> BusError:
 _STATUS_BY_CODE: Final = {
     "function_not_found": 503,
     "invocation_stopped": 503,
+    "engine_unreachable": 503,
     "worker_overloaded": 503,
     "payload_too_large": 413,
 }

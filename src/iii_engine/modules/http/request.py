@@ -52,6 +52,8 @@ FAILED_STREAM_SECONDS = 5.0
 
 #: The program of the handler went away.
 STOPPED = ErrorBody("invocation_stopped", "Invocation stopped")
+#: Who would answer is lost, and mostly back soon.
+GONE_FOR_NOW = (STOPPED.code, "engine_unreachable")
 
 #: How long a null result waits for a writer that is still connecting, in seconds.
 LATE_WRITER_SECONDS = 0.25
@@ -362,7 +364,7 @@ class Request:
         if error.code == "timeout":
             self.refuse(504, failure.body_of("Gateway Timeout"))
             return
-        if error.code == STOPPED.code:
+        if error.code in GONE_FOR_NOW:
             body = self.logged(self.route.function_id, error)
             self.send(Answer(503, JSON_TYPE + failure.RETRY_SOON, body))
             return

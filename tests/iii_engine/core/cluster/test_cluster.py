@@ -8,8 +8,10 @@ import pytest
 from tests.support.bus import Peer, replying
 from tests.support.mesh import Mesh, Node
 
+from iii_engine.core.access import Rules
 from iii_engine.core.cluster.cluster import Parcel
 from iii_engine.core.cluster.link import GONE, HEADER
+from iii_engine.core.filters import read_filter
 from iii_engine.core.sessions import OUTBOX_MESSAGES
 
 
@@ -99,6 +101,40 @@ class TestCalls:
         mesh.run()
         mesh.ask(caller, "x", {"n": 1})
         assert caller.only()["result"] == {"n": 1}
+
+
+class TestAccess:
+    def test_the_rules_of_the_entry_engine_hold(self, mesh: Mesh) -> None:
+        a, b, _ = mesh.nodes
+        worker = b.worker("open::x", "secret::x")
+        caller = a.guarded(Rules(expose=(read_filter('match("open::*")'),)))
+        assert caller.inbox() == []
+        mesh.ask(caller, "secret::x")
+        assert received(caller) == ["FORBIDDEN"]
+        mesh.ask(caller, "open::x")
+        mesh.answer(worker, result=1)
+        assert received(caller) == [1]
+
+    def test_metadata_of_another_engine_exposes_a_function(self, mesh: Mesh) -> None:
+        a, b, _ = mesh.nodes
+        worker = b.peer()
+        worker.tell("registerfunction", id="x", metadata={"public": True})
+        mesh.run()
+        caller = a.guarded(Rules(expose=(read_filter({"public": True}),)))
+        mesh.ask(caller, "x")
+        mesh.answer(worker, result=1)
+        assert received(caller) == [1]
+
+    def test_a_guarded_worker_cannot_take_what_another_engine_provides(self, mesh: Mesh) -> None:
+        a, b, _ = mesh.nodes
+        theirs = b.worker("x")
+        rules = Rules(expose=(read_filter('match("*")'),))
+        ours = a.guarded(rules)
+        ours.offer("x")
+        mesh.run()
+        mesh.ask(a.guarded(rules), "x")
+        assert ours.inbox() == []
+        assert len(theirs.inbox()) == 1
 
 
 class TestChoice:

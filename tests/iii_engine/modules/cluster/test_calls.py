@@ -15,6 +15,9 @@ from tests.support.waiting import until
 from iii_sdk import Worker, connect
 
 
+@pytest.mark.promise(
+    "Several engines", "A function registered at one engine can be called through every other one."
+)
 async def test_a_function_of_one_engine_is_called_through_another(engines: list[Joined]) -> None:
     a, b, _ = engines
     async with RawWorker(b.url) as worker, RawWorker(a.url) as caller:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import httpx2
 import pytest
 from tests.iii_engine.modules.cluster.conftest import Joined
 from tests.support.raw_worker import CallFailed, RawWorker
@@ -11,6 +12,11 @@ from tests.support.servers import NatsServer
 from tests.support.waiting import until
 
 
+@pytest.mark.promise(
+    "Several engines",
+    "While NATS is lost, an engine goes on with its own workers; calls to other engines fail with "
+    "a clear error, and everything is as before when NATS is back.",
+)
 async def test_a_restart_of_nats_is_survived(
     engines: list[Joined], nats_server: NatsServer
 ) -> None:
@@ -68,6 +74,21 @@ async def test_an_engine_starts_without_nats_and_joins_later(nats_server: NatsSe
     await other.sees("a")
     await alone.stop()
     await other.stop()
+
+
+async def test_a_route_whose_engine_is_out_of_reach_is_unavailable(
+    engines: list[Joined], nats_server: NatsServer
+) -> None:
+    a, b, _ = engines
+    async with RawWorker(b.url) as worker, RawWorker(a.url) as binder:
+        await worker.register("x")
+        await a.knows("x")
+        await binder.register_trigger("http", "x", {"api_path": "/x", "http_method": "GET"})
+        await asyncio.to_thread(nats_server.kill)
+        await until(lambda: not a.module.cluster.connected)
+        async with httpx2.AsyncClient(base_url=a.http_url) as client:
+            response = await client.get("/x")
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 
 async def test_a_nats_that_hangs_stops_the_calls(

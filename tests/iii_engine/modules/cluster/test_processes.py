@@ -89,6 +89,11 @@ class Callers:
                 await asyncio.sleep(0)
 
 
+@pytest.mark.promise(
+    "Several engines",
+    "When an engine is killed, every call under way there ends with a clear error at once, and the "
+    "next ones go to the others.",
+)
 async def test_kill_9_of_an_engine_leaves_no_caller_without_an_answer(
     tmp_path: Path, nats_server: NatsServer
 ) -> None:
