@@ -82,14 +82,20 @@ def python_client(url: str, name: str, folder: Path, program: str = "worker.py")
     return PublishedClient([sys.executable, str(FOLDER / "python" / program)], url, name, folder)
 
 
-def node_client(url: str, name: str, folder: Path) -> PublishedClient:
-    """`iii-sdk` of npm. Without Node.js the test cannot run; continuous integration has it."""
+def node_client(
+    url: str, name: str, folder: Path, options: dict[str, Any] | None = None
+) -> PublishedClient:
+    """`iii-sdk` of npm. Without Node.js the test cannot run; continuous integration has it.
+
+    `options` are those of `registerWorker`, besides the name.
+    """
     node = shutil.which("node")
     if node is None or not NODE_PACKAGE.exists():
         if os.environ.get("CI"):
             raise AssertionError("Node.js or the npm client is missing: run `make setup`")
         pytest.skip("Node.js or the npm client is not installed: run `make setup`")
-    return PublishedClient([node, str(FOLDER / "node" / "worker.mjs")], url, name, folder)
+    program = [node, str(FOLDER / "node" / "worker.mjs")]
+    return PublishedClient(program, url, name, folder, "node", json.dumps(options or {}))
 
 
 #: Every published client that must work, by the prefix of its function ids.

@@ -1,6 +1,6 @@
 // What the workers of the conformance tests do, with whichever client they are given. Commands come
 // on stdin, answers go to stdout, one JSON value per line.
-// Arguments: address, name of the worker, prefix of its function ids.
+// Arguments: address, name of the worker, prefix of its function ids, more options as JSON.
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -15,8 +15,8 @@ function pattern(start, size) {
 export async function serve({ TriggerAction, http, registerWorker }) {
   console.log = console.info = console.debug = console.error // stdout is for answers only
 
-  const [url, workerName = 'node-worker', prefix = 'node'] = process.argv.slice(2)
-  const iii = registerWorker(url, workerName ? { workerName } : {})
+  const [url, workerName = 'node-worker', prefix = 'node', options = '{}'] = process.argv.slice(2)
+  const iii = registerWorker(url, { ...(workerName && { workerName }), ...JSON.parse(options) })
 
   iii.registerFunction(`${prefix}::echo`, async (data) => data)
   iii.registerFunction(`${prefix}::relay`, async ({ function_id, payload }) =>
