@@ -414,7 +414,7 @@ class Engine:
 
     def trace(self, sampler: Sampler | None, *, enabled: bool = True) -> None:
         """Record the traces that `sampler` picks (None: all), or none at all."""
-        self.tracing.sampler, self.tracing.enabled = sampler, enabled
+        self.tracing.use(sampler, enabled=enabled)
         self.router.trace = None if self.tracing.plain else self.tracing.begin
 
     def keep_spans(self, capacity: int, spare: int = 0) -> None:

@@ -77,7 +77,8 @@ class SpanRing:
 class OwnSpan:
     """Something that a module does: under way until `end`, and then a record.
 
-    `traceparent` is the context of what it causes.
+    `traceparent` is the context of what it causes ("" when nothing is traced), `parent` that of
+    what caused it, which has to be valid. `trace_id` is that of a new trace whose id matters.
     """
 
     __slots__ = (
@@ -99,8 +100,8 @@ class OwnSpan:
         name: str,
         kind: SpanKind,
         parent: str | None,
-        attributes: Described,
-        trace_id: str,
+        attributes: Described = (),
+        trace_id: str = "",
     ) -> None:
         self._tracing = tracing
         self.name = name
@@ -121,7 +122,6 @@ class OwnSpan:
 
     def spans(self) -> tuple[Span, ...]:
         trace_id, span_id = parse_traceparent(self.traceparent) or ("", "")
-        attributes = self.attributes
         return (
             Span(
                 trace_id=trace_id,
@@ -133,9 +133,14 @@ class OwnSpan:
                 end_ns=self.ended_ns,
                 status="ok" if self.error is None else "error",
                 status_description=self.error,
-                attributes=attributes() if callable(attributes) else attributes,
+                attributes=self.described(),
             ),
         )
+
+    def described(self) -> Attributes:
+        """Its attributes, for somebody who looks."""
+        attributes = self.attributes
+        return attributes() if callable(attributes) else attributes
 
 
 class Tracing:
@@ -149,13 +154,16 @@ class Tracing:
         self.ring = ring
         self.now_ns = clock.now_ns
         self._ids = ids
-        self.enabled = True
-        self.sampler: Sampler | None = None
+        #: The context of the first span of a new trace.
+        self.new_trace = ids.traceparent
+        self.use(None)
 
-    @property
-    def plain(self) -> bool:
-        """New traces are recorded without further questions."""
-        return self.enabled and self.sampler is None
+    def use(self, sampler: Sampler | None, *, enabled: bool = True) -> None:
+        """Record so from now on."""
+        self.sampler = sampler
+        self.enabled = enabled
+        #: New traces are recorded without further questions.
+        self.plain = enabled and sampler is None
 
     def start(
         self,
@@ -168,8 +176,7 @@ class Tracing:
     ) -> OwnSpan:
         """Begin a span below the traceparent `parent`; a new trace where that is not a valid one.
 
-        Attributes that are dear to make are given as a function. `trace_id` is that of a new trace
-        whose id matters.
+        Attributes that are dear to make are given as a function.
         """
         if parent is not None and not is_traceparent(parent):
             parent = None

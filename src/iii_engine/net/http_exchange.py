@@ -66,6 +66,8 @@ class Exchange:
     keep_alive: bool = True
     #: The whole request has arrived.
     complete: bool = False
+    #: Of the answer, once there is one.
+    status: int = 0
     #: A streamed answer is under way.
     begun: bool = False
     #: The answer is complete, or the client has gone.
@@ -191,6 +193,7 @@ class Exchange:
         """Send the whole answer. `head` is complete header lines without those of framing."""
         if self.closed or self.begun:
             return
+        self.status = status
         if status in _WITHOUT_BODY:
             length, body = b"", b""
         else:
@@ -211,6 +214,7 @@ class Exchange:
         if self.closed or self.begun:
             return
         self.begun = True
+        self.status = status
         self._bodiless = status in _WITHOUT_BODY or self.method == "HEAD"
         framing = b""
         if self.http_1_0:

@@ -53,6 +53,10 @@ class Gateway:
         self, engine: Engine, options: HttpOptions, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.engine = engine
+        self.tracing = engine.tracing
+        self._count = engine.meters.counter(
+            "iii.http.requests", ("route", "status"), description="Requests that found a route"
+        ).add
         self.loop = loop
         self.time = loop.time
         self.new_id = engine.ids.uuid
@@ -163,6 +167,15 @@ class Gateway:
         else:
             self._active -= 1
 
+    def record(self, request: Request) -> None:
+        """A request has its answer, or nobody waits for one. Only the first time counts."""
+        span = request.span
+        if span.ended_ns == 0:
+            exchange, head = request.exchange, request.head
+            span.finish(exchange, head, self.scheme_of(head))
+            if exchange.status:
+                self._count(request.route.label, f"{exchange.status}")
+
     # -- what requests share ---------------------------------------------------------------------
 
     def client_of(self, exchange: Exchange) -> tuple[Head, bytes]:
@@ -181,18 +194,21 @@ class Gateway:
         return head, fields
 
     def _client_fields(self, peer: str, head: Head) -> bytes:
-        client, scheme = peer, "http"
-        if self.options.trust_proxy:
-            if head.forwarded_for:
-                client = head.forwarded_for.partition(",")[0].strip()
-            if head.forwarded_proto:
-                scheme = head.forwarded_proto.partition(",")[0].strip()
+        client = peer
+        if self.options.trust_proxy and head.forwarded_for:
+            client = head.forwarded_for.partition(",")[0].strip()
         encode = msgspec.json.encode
         return b',"client_ip":%b,"remote_addr":%b,"scheme":%b,"headers":' % (
             encode(client),
             encode(peer),
-            encode(scheme),
+            encode(self.scheme_of(head)),
         )
+
+    def scheme_of(self, head: Head) -> str:
+        """What the client uses, as far as its proxy says so and is trusted."""
+        if self.options.trust_proxy and head.forwarded_proto:
+            return head.forwarded_proto.partition(",")[0].strip()
+        return "http"
 
     def common_head(self, request_id: str, head: Head, names: frozenset[str]) -> bytes:
         """Header lines that every answer has, unless the handler set them."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_sdk.protocol import NULL, ChannelRef
+from iii_sdk.protocol import NULL, ChannelRef, is_traceparent
 
 if TYPE_CHECKING:
     from iii_engine.modules.http.routes import Route
@@ -56,7 +56,10 @@ class HttpCall(Struct):
 
 
 class Head(Struct, gc=False):
-    """The headers of a request, read once. `json` lacks its closing brace."""
+    """The headers of a request, read once. `json` lacks its closing brace.
+
+    A traceparent that is not a valid one counts as none.
+    """
 
     json: bytes
     request_id: str | None
@@ -65,6 +68,8 @@ class Head(Struct, gc=False):
     origin: bytes | None
     forwarded_for: str | None
     forwarded_proto: str | None
+    host: str | None
+    user_agent: str | None
 
 
 def read_head(headers: list[tuple[bytes, bytes]], request_id_header: str) -> Head:
@@ -76,15 +81,17 @@ def read_head(headers: list[tuple[bytes, bytes]], request_id_header: str) -> Hea
         if name in merged:
             value = merged[name] + ("; " if name == "cookie" else ", ") + value
         merged[name] = value
-    origin = merged.get("origin")
+    origin, trace = merged.get("origin"), merged.get("traceparent")
     return Head(
         _encode(merged)[:-1],
         _usable_id(merged.get(request_id_header)),
-        merged.get("traceparent"),
+        trace if trace is not None and is_traceparent(trace) else None,
         merged.get("baggage"),
         None if origin is None else origin.encode("latin-1"),
         merged.get("x-forwarded-for"),
         merged.get("x-forwarded-proto"),
+        merged.get("host"),
+        merged.get("user-agent"),
     )
 
 

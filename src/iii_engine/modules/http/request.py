@@ -36,6 +36,7 @@ from iii_engine.modules.http.result import (
     read_result,
 )
 from iii_engine.modules.http.routes import Route
+from iii_engine.modules.http.span import RequestSpan
 from iii_engine.modules.http.streaming import BodyFeed, ResponseStream
 from iii_engine.net.http_exchange import Exchange
 from iii_sdk.protocol import NULL, ErrorBody
@@ -93,6 +94,7 @@ class Request:
         self.path = path
         self.started = gateway.time()
         self.head, self.client = gateway.client_of(exchange)
+        self.span = RequestSpan(gateway.tracing, route, exchange.method, self.head.traceparent)
         self.channel_id = channel_id = gateway.new_id()
         self.id = self.head.request_id or channel_id
         if values:
@@ -104,6 +106,7 @@ class Request:
         exchange = self.exchange
         if exchange.closed:
             self.release()
+            self.gateway.record(self)
             return
         if "?" in exchange.target:
             try:
@@ -259,7 +262,7 @@ class Request:
             payload,
             self._answered,
             timeout_ms=self.remaining_ms(),
-            traceparent=head.traceparent,
+            traceparent=self.span.traceparent,
             baggage=head.baggage,
         )
 
@@ -403,6 +406,7 @@ class Request:
             self._stream.ended = True
             self._stream.channel.close()
         self._forget()
+        self.gateway.record(self)
         if self.dispatched and not self.call_answered:
             return  # the place is free when the handler is done
         self.release()
@@ -410,6 +414,7 @@ class Request:
 
     def _done(self) -> None:
         self.release()
+        self.gateway.record(self)
         self._forget()
         if self._body_channel is not None:
             self._body_channel.finish()

@@ -39,6 +39,7 @@ class Route:
         "flat",
         "function_id",
         "id",
+        "label",
         "method",
         "middleware",
         "names",
@@ -56,6 +57,8 @@ class Route:
         self.function_id = function_id
         self.path = config.api_path if config.api_path.startswith("/") else "/" + config.api_path
         self.method = config.http_method.upper()
+        #: What it is called in traces and metrics; a route of one request has no name there.
+        self.label = "" if literal else self.path
         self.condition = config.condition_function_id or config._condition_path
         self.middleware = config.middleware_function_ids or []
         self.raw_body = bool(config.raw_body)

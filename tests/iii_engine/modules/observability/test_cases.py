@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import httpx2
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
 from tests.support.telemetry import TRACE, logs_frame, span, spans_frame
@@ -60,6 +62,24 @@ async def test_modules_case_111_a_log_line_and_its_triggers(engine: RunningEngin
         assert invocation["data"] == found
         await worker.settle()
         assert [f for f in worker.frames if f["type"] == "invokefunction"] == []
+
+
+async def test_modules_case_113_the_trace_of_a_request(engine: RunningEngine) -> None:
+    async with RawWorker(engine.url) as worker, httpx2.AsyncClient() as client:
+        await worker.register("h")
+        await worker.register_trigger("http", "h", {"api_path": "/things", "http_method": "GET"})
+        asked = asyncio.create_task(client.get(engine.http_url + "/things"))
+        await worker.answer(await worker.invoked("h"), {"body": {}})
+        assert (await asked).status_code == 200
+        (root,) = await spans_named(worker, "GET")
+        assert (root["name"], root["parent_span_id"]) == ("GET /things", None)
+        tree = await worker.call("engine::traces::tree", {"trace_id": root["trace_id"]})
+        ((child,),) = [found["children"] for found in tree["roots"]]
+        assert child["name"] == "call h"
+        hidden = await worker.call("engine::traces::list", {"include_internal": False})
+        shown = await worker.call("engine::traces::list", {"include_internal": True})
+        internal = {s["name"] for s in shown["spans"]} - {s["name"] for s in hidden["spans"]}
+        assert "handle_invocation engine::traces::tree" in internal
 
 
 async def test_modules_case_117_baggage_is_that_of_the_call(engine: RunningEngine) -> None:
