@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import report, rows_bus, rows_http, rows_sdk, rows_start, rows_state
+from benchmarks import report, rows_bus, rows_http, rows_sdk, rows_start, rows_state, rows_streams
 from benchmarks.bench import Bench
 from benchmarks.processes import Failed
 from benchmarks.report import Row, Target
@@ -30,6 +30,7 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "http": rows_http.http,
     "state_128": rows_state.state_128,
     "state_1": rows_state.state_1,
+    "stream_100": rows_streams.stream_100,
     "realm_get": rows_sdk.realm_get,
     "engine_start": rows_start.engine_start,
     "idle_10k": rows_start.idle_10k,

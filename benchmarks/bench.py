@@ -34,14 +34,18 @@ class System:
         return f"ws://127.0.0.1:{self.port}/"
 
 
-def engine_config(folder: Path, port: int, http_port: int) -> Path:
-    """A configuration file with what every measurement has on: tracing, metrics, durable state."""
+def engine_config(folder: Path, port: int, http_port: int, *more: dict[str, object]) -> Path:
+    """A configuration file with what every measurement has on: tracing, metrics, durable state.
+
+    `more` are entries of further modules.
+    """
     state = {"store_method": "file_based", "file_path": str(folder / "state")}
     document = {
         "workers": [
             {"name": "iii-worker-manager", "config": {"host": "127.0.0.1", "port": port}},
             {"name": "iii-http", "config": {"host": "127.0.0.1", "port": http_port}},
             {"name": "iii-state", "config": {"adapter": {"name": "kv", "config": state}}},
+            *more,
         ]
     }
     folder.mkdir(parents=True, exist_ok=True)
