@@ -49,7 +49,9 @@ class Flusher:
             self._call_soon(self._backlog.shed)  # after the loop tried to write what is new
 
 
-def write_messages(messages: list[bytes], write: Callable[[bytes], None]) -> None:
+def write_messages(
+    messages: list[bytes], write: Callable[[bytes], None], join_below: int = JOIN_BELOW
+) -> None:
     """All small messages in one write; large ones are not copied once more."""
     joined: list[bytes] = []
     for message in messages:
@@ -57,10 +59,10 @@ def write_messages(messages: list[bytes], write: Callable[[bytes], None]) -> Non
         if size < SHORT:
             joined.append(SHORT_HEADERS[size])
             joined.append(message)
-        elif size < MEDIUM:
+        elif size < MEDIUM and size <= join_below:
             joined.append(medium_header(MEDIUM_HEADER, size))
             joined.append(message)
-        elif size <= JOIN_BELOW:
+        elif size <= join_below:
             joined += text_frames(message)
         else:
             if joined:

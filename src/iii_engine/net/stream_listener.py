@@ -11,7 +11,9 @@ from urllib.parse import unquote
 import picows
 from msgspec import Raw
 
+from iii_engine.core.backlog import Backlog
 from iii_engine.core.engine import Engine
+from iii_engine.core.sessions import MIB
 from iii_engine.core.stream_messages import Wanted
 from iii_engine.core.stream_subscriber import Subscriber
 from iii_engine.core.stream_subscriptions import Subscriptions
@@ -30,6 +32,9 @@ PING_SECONDS: Final = 30.0
 
 RESTART: Final = 1012
 
+#: All clients together may leave this much unread, in bytes; then those with most are closed.
+BACKLOG_BYTES: Final = 256 * MIB
+
 #: Asks who wants to connect; see `Doorman.ask`.
 Ask = Callable[[Head, Callable[[Raw | None], None]], Callable[[], None]]
 
@@ -44,8 +49,9 @@ class StreamListener:
     ) -> None:
         self.subscriptions = subscriptions
         self.loop = loop
-        self.backlog = engine.backlog
-        self.flusher = Flusher(loop, engine.backlog)
+        #: Of its own: what all subscribers share counts for each, which is no debt to workers.
+        self.backlog = Backlog(BACKLOG_BYTES)
+        self.flusher = Flusher(loop, self.backlog)
         self.sockets: set[StreamSocket] = set()
         self.allowed_origins: Sequence[str] | None = None
         self.ask_first: Ask | None = None

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from iii_engine.core.backlog import Backlog
+from iii_engine.net.assembly import text_frames
+from iii_engine.net.flusher import JOIN_BELOW, Flusher, write_messages
+
+
+@pytest.mark.parametrize("join_below", [JOIN_BELOW, 4096, 100])
+def test_messages_are_framed_in_order_however_they_are_written(join_below: int) -> None:
+    messages = [b"x" * size for size in (0, 125, 126, 5000, 65_535, 65_536, 300_000, 1)]
+    written: list[bytes] = []
+    write_messages(messages, written.append, join_below)
+    frames = [part for message in messages for part in text_frames(message)]
+    assert b"".join(written) == b"".join(frames)
+
+
+def test_large_messages_are_written_as_they_are_and_small_ones_together() -> None:
+    large = b"x" * 5000
+    written: list[bytes] = []
+    write_messages([b"a", b"b", large, b"c"], written.append, 4096)
+    assert [len(part) for part in written] == [6, 4, 5000, 3]
+    assert written[2] is large
+
+
+class Peer:
+    def __init__(self) -> None:
+        self.flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+async def test_all_peers_of_a_tick_are_flushed_once() -> None:
+    flusher, peers = Flusher(asyncio.get_running_loop(), Backlog()), [Peer(), Peer()]
+    for peer in peers:
+        flusher.add(peer)
+    assert [peer.flushed for peer in peers] == [0, 0]
+    await asyncio.sleep(0)
+    assert [peer.flushed for peer in peers] == [1, 1]
