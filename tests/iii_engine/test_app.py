@@ -30,50 +30,6 @@ def app(*entries: str) -> App:
     return App(parse(text, Path("config.yaml"), {}))
 
 
-def seed(folder: Path) -> str:
-    """The legacy config of the seed documents, on free ports."""
-    return f"""
-modules:
-  - class: modules::worker::WorkerModule
-    config: {{host: 127.0.0.1, port: 0}}
-  - class: modules::api::RestApiModule
-    config: {{port: 0, host: 0.0.0.0, default_timeout: 300000, concurrency_request_limit: 2048,
-             cors: {{allowed_origins: ['*'], allowed_methods: [GET, POST, PUT, DELETE, OPTIONS],
-                    allowed_headers: ['*']}}}}
-  - class: modules::state::StateModule
-    config: {{adapter: {{class: modules::state::adapters::KvStore,
-             config: {{store_method: file_based, file_path: {folder}/state}}}}}}
-  - class: modules::stream::StreamModule
-    config: {{port: 0}}
-  - class: modules::queue::QueueModule
-    config: {{adapter: {{class: modules::queue::BuiltinQueueAdapter}}}}
-  - class: modules::pubsub::PubSubModule
-    config: {{adapter: {{class: modules::pubsub::LocalAdapter}}}}
-  - class: modules::cron::CronModule
-    config: {{adapter: {{class: modules::cron::KvCronAdapter}}}}
-  - class: modules::kv_server::KvServer
-    config: {{store_method: file_based, file_path: ./data/kv, save_interval_ms: 5000}}
-  - class: modules::observability::OtelModule
-    config: {{enabled: true, exporter: stdout, metrics_enabled: true, logs_enabled: true,
-             alerts: [{{name: high-error-rate, metric: iii.invocations.error, threshold: 10,
-                       operator: ">", window_seconds: 60, action: {{type: log}}}}]}}
-"""
-
-
-async def test_modules_case_1_the_seed_config_starts(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    started = App(parse(seed(tmp_path), Path("config.yaml"), {}))
-    await started.start()
-    try:
-        async with RawWorker("ws://{}:{}".format(*started.address)) as worker:
-            assert await worker.call("state::get", {"scope": "s", "key": "k"}) is None
-    finally:
-        await started.stop(grace=0)
-    missing = [r.getMessage() for r in caplog.records if "not available" in r.getMessage()]
-    assert missing == []
-
-
 async def test_modules_case_10_two_listeners_of_one_kind_serve_the_same_routes() -> None:
     http = "{name: iii-http, config: {host: 127.0.0.1, port: 0}}"
     started = app(http, http)
