@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.crash.link import Link
-from tests.crash.writers import Counter, Setter, Transactor, Writer
+from tests.crash.writers import Counter, Outbox, Setter, Transactor, Writer
 from tests.support.engine import EngineProcess
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "5"))
@@ -24,15 +24,20 @@ LINKS = 8
 def everybody() -> list[Writer]:
     """64 writers."""
     return [
-        *(Setter(f"set-{n}") for n in range(48)),
+        *(Setter(f"set-{n}") for n in range(40)),
         *(Counter(f"count-{n}") for n in range(8)),
         *(Transactor(f"transact-{n}") for n in range(8)),
+        *(Outbox(f"outbox-{n}") for n in range(8)),
     ]
 
 
 @pytest.mark.promise(
     "Data",
     "What was acknowledged is on disk: `kill -9` under 64 writers loses none of it.",
+)
+@pytest.mark.promise(
+    "Data",
+    "A record, an item of a stream and a job in one transaction: all or nothing under `kill -9`.",
 )
 @pytest.mark.timeout(30 + 10 * ROUNDS)
 async def test_kill_9_under_64_writers_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:

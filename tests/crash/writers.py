@@ -113,6 +113,39 @@ class Transactor(Writer):
         return len(left)
 
 
+class Outbox(Writer):
+    """`engine::transact` over three modules: a record, an item of a stream, and a job."""
+
+    function_id = "engine::transact"
+
+    def change(self, number: int) -> dict[str, Any]:
+        record = {"scope": self.name, "key": str(number), "value": number}
+        item = {**self.group, "item_id": str(number), "data": number}
+        message = {"topic": self.name, "data": number}
+        return {
+            "changes": [
+                {"function_id": "state::set", "data": record},
+                {"function_id": "stream::set", "data": item},
+                {"function_id": "iii::durable::publish", "data": message},
+            ]
+        }
+
+    @property
+    def group(self) -> dict[str, str]:
+        return {"stream_name": "outbox", "group_id": self.name}
+
+    def check_answer(self, number: int, answer: Any) -> None:
+        assert answer["applied"] is True
+
+    async def found(self, link: Link) -> int:
+        records = await listed(link, self.name)
+        items = await link.ask("stream::list", self.group)
+        jobs = await link.ask("engine::queue::topic_stats", {"topic": self.name})
+        assert list(records.values()) == items == list(range(len(records)))
+        assert jobs["depth"] == len(records)
+        return len(records)
+
+
 def increment(path: str) -> dict[str, Any]:
     return {"type": "increment", "path": path, "by": 1}
 

@@ -194,6 +194,7 @@ workers:
       adapter: {{name: kv, config: {{store_method: file_based, file_path: ./data/state}}}}
   - name: iii-stream
     config: {{host: 127.0.0.1, port: {stream}}}
+  - name: iii-queue
   - name: iii-http-functions
     config:
       security:

@@ -24,7 +24,7 @@ from iii_engine.modules.shared_type import SharedType
 from iii_engine.modules.steps import Step
 from iii_engine.storage.base import LocalStore, StoreError
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import NULL
+from iii_sdk.protocol import NULL, EnqueueAction
 
 log = logging.getLogger("iii.modules")
 
@@ -49,6 +49,8 @@ class Host:
     types: dict[tuple[str, str], SharedType] = field(default_factory=dict)
     #: Functions that can be part of a transaction, by id.
     steps: dict[str, Step] = field(default_factory=dict)
+    #: The step that puts a call on a queue; None without one whose jobs are in `store`.
+    enqueue_step: Callable[[EnqueueAction], Step] | None = None
     #: What worker listeners without access rules answer to a plain `GET`, by path: content type
     #: and body.
     pages: dict[str, Callable[[], tuple[str, bytes]]] = field(default_factory=dict)

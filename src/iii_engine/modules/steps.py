@@ -36,5 +36,10 @@ class Step(ABC):
         """Make the change alone, and answer the call."""
 
     @abstractmethod
-    def prepare(self, function_id: str, data: Raw | bytes) -> Callable[[Transaction], Outcome]:
-        """Read what the function is called with. Raises `BusError` that names the wrong field."""
+    def prepare(
+        self, cause: Call, function_id: str, data: Raw | bytes
+    ) -> Callable[[Transaction], Outcome]:
+        """Read what the function is called with. Raises `BusError` that names the wrong field.
+
+        `cause` is the call that asks for the whole transaction.
+        """

@@ -15,16 +15,19 @@ from iii_engine.modules.records.answers import array
 from iii_engine.modules.steps import Outcome, Step
 from iii_engine.storage.base import Store, Transaction
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import NULL
+from iii_sdk.protocol import NULL, EnqueueAction
 
 
 class Change(Struct):
     """One change: the call that would make it alone."""
 
-    #: A function of a module that changes the store: `state::set`, `stream::update`, `enqueue`…
+    #: A function of a module that changes the store: `state::set`, `stream::update`, `enqueue`…;
+    #: with an action any function.
     function_id: str
     #: What it is called with.
     data: Raw = field(default_factory=lambda: NULL)
+    #: Puts the call on a queue: `{"type": "enqueue", "queue": …}`.
+    action: EnqueueAction | None = None
 
 
 class Transact(Struct):
@@ -72,7 +75,7 @@ def _prepare(
     works = []
     for index, (step, change) in enumerate(zip(steps, changes, strict=True)):
         try:
-            works.append(step.prepare(change.function_id, change.data))
+            works.append(step.prepare(call, change.function_id, change.data))
         except BusError as error:
             raise BusError(f"$.changes[{index}]: {error.message}", code=error.code) from None
         if step.store is not steps[0].store:
@@ -95,7 +98,10 @@ def _step(host: Host, call: Call, index: int, change: Change) -> Step:
                 f"$.changes[{index}]: calls of {function_id} go through a middleware here",
                 code="FORBIDDEN",
             )
-    step = host.steps.get(function_id)
+    if change.action is None:
+        step = host.steps.get(function_id)
+    else:
+        step = None if host.enqueue_step is None else host.enqueue_step(change.action)
     if step is None:
         raise BusError(
             f"$.changes[{index}]: {function_id} cannot be part of a transaction",

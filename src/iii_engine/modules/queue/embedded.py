@@ -40,7 +40,7 @@ class EmbeddedBroker(Broker):
     def __init__(self, engine: Engine, store: LocalStore, soon: Soon) -> None:
         self._clock = engine.clock
         self._timers = engine.timers
-        self._store = store
+        self.store = store
         self._keys = Keys(engine.ids)
         self._tokens = count(1)
         self._queues: dict[QueueName, KeptQueue] = {}
@@ -49,7 +49,7 @@ class EmbeddedBroker(Broker):
         self._letters = DeadLetters(store, self.journal, self._keys, engine.clock, soon)
 
     async def open(self) -> None:
-        self._store.read(self.topics.load)
+        self.store.read(self.topics.load)
         # Greater than any token of an earlier engine, as far as the clock can be trusted.
         self._tokens = count(self._now_ms * 1000)
 
@@ -91,7 +91,7 @@ class EmbeddedBroker(Broker):
                 publication.committed()
             done(receipt, error)
 
-        self._store.write(publication.write, written)
+        self.store.write(publication.write, written)
 
     # -- topics ----------------------------------------------------------------------------------
 
@@ -203,7 +203,7 @@ class EmbeddedBroker(Broker):
                 kept.replaced(key)
             done(None if error else key is not None, error)
 
-        self._store.write(change, written)
+        self.store.write(change, written)
 
     def find(self, queue: QueueName, message_id: str, done: Done[Job | DeadJob | bool]) -> None:
         shelf = self.queue(queue).shelf
@@ -215,13 +215,13 @@ class EmbeddedBroker(Broker):
             record = transaction.get(shelf.dead, message_id)
             return False if record is None else decode_dead(record)
 
-        self._store.query(look, done)
+        self.store.query(look, done)
 
     # -- dead letters ----------------------------------------------------------------------------
 
     def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
         shelf = self.queue(queue).shelf
-        self._store.query(lambda t: shelf.newest_dead(t, offset, limit), done)
+        self.store.query(lambda t: shelf.newest_dead(t, offset, limit), done)
 
     def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:
         kept = self.queue(queue)
@@ -251,7 +251,7 @@ class EmbeddedBroker(Broker):
             base = f"queue/named/{name.name}" if bound is None else bound.base
             settings = Settings(delay_ms=0 if bound is None else bound.delay_ms)
             kept = self._queues[name] = KeptQueue(
-                name, Shelf(base), settings, self._store, self._clock, self._timers
+                name, Shelf(base), settings, self.store, self._clock, self._timers
             )
             if (last := kept.last_key()) is not None:
                 self._keys.follow(last)

@@ -32,7 +32,8 @@ class Enqueuing:
     def __call__(self, call: Call, action: EnqueueAction) -> None:
         """Store the job, then answer."""
         try:
-            draft = self.draft(call, action)
+            draft = self.draft(call, call.function_id, call.data, action)
+            draft.metadata = call.metadata
         except BusError as error:
             fail(call, error)
             return
@@ -41,26 +42,32 @@ class Enqueuing:
             if receipt is None:
                 fail(call, error, NotEnqueued.code)
             else:
-                call.reply(b'{"messageReceiptId":%b}' % msgspec.json.encode(receipt.message_id))
+                call.reply(receipt_answer(receipt))
 
         self._broker.enqueue(action.queue, draft, done)
 
-    def draft(self, call: Call, action: EnqueueAction) -> Draft:
-        """The job that a call becomes. Raises `NotEnqueued`."""
+    def draft(
+        self, cause: Call, function_id: str, data: Raw | bytes, action: EnqueueAction
+    ) -> Draft:
+        """The job that a call of the function becomes. Raises `NotEnqueued`."""
         config = self.queues.get(action.queue)
         if config is None:
             raise NotEnqueued(f"Queue '{action.queue}' not found")
         if action.priority and config.fifo:
             raise NotEnqueued(f"FIFO queue '{action.queue}' keeps its order: it has no priorities")
         return Draft(
-            data=Raw(call.data),
+            data=Raw(data),
             options=action,
-            function_id=call.function_id,
-            group_id=action.key or group_of(action.queue, config, call.data),
-            traceparent=call.traceparent,
-            baggage=call.baggage,
-            metadata=call.metadata,
+            function_id=function_id,
+            group_id=action.key or group_of(action.queue, config, data),
+            traceparent=cause.traceparent,
+            baggage=cause.baggage,
         )
+
+
+def receipt_answer(receipt: Receipt) -> bytes:
+    """What the caller of an enqueued call gets."""
+    return b'{"messageReceiptId":%b}' % msgspec.json.encode(receipt.message_id)
 
 
 def group_of(queue: str, config: QueueConfig, data: Raw | bytes) -> str:

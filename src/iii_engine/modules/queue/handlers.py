@@ -54,6 +54,25 @@ def named(value: str, code: str, field: str) -> str:
     return value
 
 
+def published(cause: Call, request: requests.PublishRequest) -> Draft:
+    """The job that a message becomes. Raises `BusError` when the topic is missing."""
+    named(request.topic, "topic_not_set", "topic")
+    return Draft(
+        data=request.data,
+        options=request,
+        group_id=request.key or "",
+        traceparent=cause.traceparent,
+        baggage=cause.baggage,
+    )
+
+
+def publish_answer(request: requests.PublishRequest, receipt: Receipt) -> bytes:
+    """Null, unless a receipt was asked for."""
+    if not request.return_receipt:
+        return b"null"
+    return msgspec.json.encode(answers.Published(*receipt))
+
+
 class Handlers:
     """What each function does."""
 
@@ -62,24 +81,15 @@ class Handlers:
         self._broker = queues.broker
 
     def publish(self, call: Call, request: requests.PublishRequest) -> None:
-        topic = named(request.topic, "topic_not_set", "topic")
-        draft = Draft(
-            data=request.data,
-            options=request,
-            group_id=request.key or "",
-            traceparent=call.traceparent,
-            baggage=call.baggage,
-        )
+        draft = published(call, request)
 
         def done(receipt: Receipt | None, error: BaseException | None) -> None:
             if receipt is None:
                 fail(call, error, "publish_failed")
-            elif request.return_receipt:
-                call.reply(msgspec.json.encode(answers.Published(*receipt)))
             else:
-                call.reply(b"null")
+                call.reply(publish_answer(request, receipt))
 
-        self._broker.publish(topic, draft, done)
+        self._broker.publish(request.topic, draft, done)
 
     # -- dead letters ----------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from iii_engine.modules.adapters import adapter_config, adapter_name, warn_of_method
 from iii_engine.modules.base import Module
@@ -12,6 +13,7 @@ from iii_engine.modules.queue.handlers import Handlers, handling
 from iii_engine.modules.queue.options import ADAPTERS, BuiltinConfig, QueueOptions
 from iii_engine.modules.queue.pauses import Pauses
 from iii_engine.modules.queue.queues import Queues
+from iii_engine.modules.queue.steps import EnqueueStep, Publishing
 
 
 class QueueModule(Module[QueueOptions]):
@@ -40,6 +42,7 @@ class QueueModule(Module[QueueOptions]):
         self.queues.configure(self.options.queues)
         self.engine.enqueue = self.queues.enqueuing
         self._offer_functions(Handlers(self.queues))
+        self.host.enqueue_step = partial(EnqueueStep, self.broker, self.queues.enqueuing)
         self.offer_type(self.queues.subscribers.kind, ("queue",))
 
     async def reconfigure(self, options: QueueOptions) -> bool:
@@ -66,6 +69,7 @@ class QueueModule(Module[QueueOptions]):
             self.queues.close()
             if self.engine.enqueue is self.queues.enqueuing:
                 self.engine.enqueue = None
+                self.host.enqueue_step = None
             await self.broker.close()
         await super().stop()
 
@@ -73,7 +77,7 @@ class QueueModule(Module[QueueOptions]):
         for function_id in ("iii::durable::publish", "iii::queue::publish", "enqueue"):
             self.offer(
                 function_id,
-                handling(requests.PublishRequest, handlers.publish),
+                Publishing(self.broker, handlers),
                 description="Put a message on a durable topic: every subscribed function gets it",
                 request=requests.PublishRequest,
                 response=answers.Published | None,
@@ -103,6 +107,7 @@ class QueueModule(Module[QueueOptions]):
             "engine::queue::list_topics",
             handling(object, handlers.list_topics),
             description="Named queues and topics, and who consumes them",
+            request=requests.Anything,
             response=list[answers.Topic],
         )
         self.offer(
@@ -116,6 +121,7 @@ class QueueModule(Module[QueueOptions]):
             "engine::queue::dlq_topics",
             handling(object, handlers.dead_topics),
             description="Queues and topics that have dead jobs",
+            request=requests.Anything,
             response=list[answers.DeadTopic],
         )
         self.offer(

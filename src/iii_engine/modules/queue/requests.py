@@ -35,6 +35,10 @@ class HeartbeatRequest(MessageRequest):
     visibility_timeout_ms: Positive | None = None
 
 
+class Anything(Struct):
+    """Whatever it is, it says nothing."""
+
+
 class TopicRequest(Struct):
     """A named queue, or else a topic."""
 

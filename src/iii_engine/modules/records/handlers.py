@@ -66,7 +66,9 @@ class Writing(Step, Generic[Q, T]):
 
         self.store.write(made, done)
 
-    def prepare(self, function_id: str, data: Raw | bytes) -> Callable[[Transaction], Outcome]:
+    def prepare(
+        self, cause: Call, function_id: str, data: Raw | bytes
+    ) -> Callable[[Transaction], Outcome]:
         """See `Step.prepare`."""
         request = read_input(function_id, data, self._kind)
 

@@ -142,7 +142,9 @@ class Changing(Writing[Q, Change]):
         else:
             self.make(call, request)
 
-    def prepare(self, function_id: str, data: Raw | bytes) -> Callable[[Transaction], Outcome]:
+    def prepare(
+        self, cause: Call, function_id: str, data: Raw | bytes
+    ) -> Callable[[Transaction], Outcome]:
         """See `Step.prepare`. What a worker keeps is in no transaction of ours."""
         stream = read_input(function_id, data, self._item).stream_name
         if custom(self._op, stream) in self._handlers.engine.registry:
@@ -150,4 +152,4 @@ class Changing(Writing[Q, Change]):
                 f"the stream {stream!r} is kept by a worker and cannot be part of a transaction",
                 code="not_transactable",
             )
-        return super().prepare(function_id, data)
+        return super().prepare(cause, function_id, data)

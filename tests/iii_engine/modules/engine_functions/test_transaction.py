@@ -106,3 +106,38 @@ async def test_a_guarded_worker_changes_only_what_it_may(
         await transact(guest, allowed, change("state::delete", scope="s", key="a"))
     assert caught.value.code == "FORBIDDEN"
     assert await worker.call("state::get", {"scope": "s", "key": "a"}) == 1
+
+
+async def test_a_job_is_stored_with_the_change_it_is_about(worker: RawWorker) -> None:
+    await worker.register("orders::ship")
+    enqueue = {
+        "function_id": "orders::ship",
+        "data": {"order": 7},
+        "action": {"type": "enqueue", "queue": "default"},
+    }
+    set_there = change("state::set", scope="orders", key="7", value="paid", if_absent=True)
+    answer = await transact(worker, set_there, enqueue)
+    assert answer["results"][1].keys() == {"messageReceiptId"}
+    job = await worker.receive("invokefunction")
+    assert (job["function_id"], job["data"]) == ("orders::ship", {"order": 7})
+    await worker.answer(job)
+    again = await transact(worker, enqueue, set_there)
+    assert again == {"applied": False, "results": [], "failed_index": 1}
+    stats = await worker.call("engine::queue::topic_stats", {"topic": "default"})
+    assert stats["depth"] == 0
+    with pytest.raises(CallFailed, match=r"changes\[0\].*'none' not found"):
+        await transact(worker, {**enqueue, "action": {"type": "enqueue", "queue": "none"}})
+
+
+async def test_a_message_is_published_with_the_change_it_is_about(worker: RawWorker) -> None:
+    await worker.register("heard")
+    await worker.register_trigger("durable:subscriber", "heard", {"topic": "orders"})
+    answer = await transact(
+        worker,
+        change("state::set", scope="orders", key="7", value="paid"),
+        change("iii::durable::publish", topic="orders", data={"order": 7}, return_receipt=True),
+    )
+    assert "message_id" in answer["results"][1]
+    job = await worker.receive("invokefunction")
+    assert job["data"] == {"order": 7}
+    await worker.answer(job)
