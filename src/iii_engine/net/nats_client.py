@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from iii_engine.extras import need
 from iii_engine.net.server_url import CONNECT_SECONDS, masked
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
 
 log = logging.getLogger("iii.nats")
+
+T = TypeVar("T")
 
 #: Seconds without an answer after which a request is given up.
 ANSWER_SECONDS: Final = 5.0
@@ -28,47 +31,80 @@ PENDING_BYTES: Final = 64 * 1024 * 1024
 MAX_SUBJECT: Final = 3000
 
 
-async def open_nats(url: str) -> Client:
-    """A client that is connected, and comes back by itself when the server was lost.
+class NatsConnection:
+    """A connection that comes back by itself when its server was lost."""
 
-    Raises `MissingExtra`, or `StoreError` that names the server.
-    """
-    need("nats", "an adapter 'nats'")
-    from nats.aio.client import Client
+    def __init__(self, url: str) -> None:
+        """Raises `MissingExtra`."""
+        need("nats", "an adapter 'nats'")
+        from nats.aio.client import Client
 
-    client = Client()
-    problems: list[Exception] = []
+        self.url = url
+        self.client: Client = Client()
+        self._asking: set[asyncio.Task[object]] = set()
+        self._problem: Exception | None = None
 
-    async def on_error(error: Exception) -> None:
-        problems[:] = [error]
-        if client.is_connected:
-            log.warning("NATS at %s: %s", masked(url), error)
-
-    try:
-        with told(url):
-            async with asyncio.timeout(CONNECT_SECONDS):
-                await client.connect(
-                    [part.strip() for part in url.split(",")],
-                    name="iii",
-                    error_cb=on_error,
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]
-                    connect_timeout=int(CONNECT_SECONDS),
-                    pending_size=PENDING_BYTES,
-                    ping_interval=5,
-                )
-    except ServerLost as error:
-        await client.close()
-        if not problems:
+    async def open(self, reconnected: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Raises `StoreError` that names the server."""
+        try:
+            with told(self.url):
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self.client.connect(
+                        [part.strip() for part in self.url.split(",")],
+                        name="iii",
+                        error_cb=self._on_error,
+                        disconnected_cb=self._on_loss,
+                        reconnected_cb=reconnected,
+                        max_reconnect_attempts=1,
+                        reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]
+                        connect_timeout=math.ceil(CONNECT_SECONDS),
+                        pending_size=PENDING_BYTES,
+                        ping_interval=5,
+                    )
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, ServerLost) and self._problem is not None:
+                with told(self.url):
+                    raise self._problem from None  # it says more
             raise
-        with told(url):
-            raise problems[0] from error
-        raise
-    except BaseException:
-        await client.close()
-        raise
-    client.options["max_reconnect_attempts"] = -1
-    return client
+        self.client.options["max_reconnect_attempts"] = -1
+
+    async def close(self) -> None:
+        await self.client.close()
+
+    async def ask(self, request: Coroutine[Any, Any, T]) -> T:
+        """The answer to a request. Raises `ServerLost` at once when the connection is lost.
+
+        Nothing is sent to a server that is away: it would arrive who knows when.
+        """
+        if not self.client.is_connected:
+            request.close()
+            raise self._lost()
+        task = asyncio.get_running_loop().create_task(request)
+        asker = asyncio.current_task()
+        self._asking.add(task)
+        try:
+            with told(self.url):
+                return await task
+        except asyncio.CancelledError:
+            if asker is None or asker.cancelling():
+                raise
+            raise self._lost() from None
+        finally:
+            self._asking.discard(task)
+            task.cancel()
+
+    def _lost(self) -> ServerLost:
+        return ServerLost(f"NATS at {masked(self.url)} cannot be reached: the connection is lost")
+
+    async def _on_loss(self) -> None:
+        for task in self._asking:
+            task.cancel()
+
+    async def _on_error(self, error: Exception) -> None:
+        self._problem = error
+        if self.client.is_connected:
+            log.warning("NATS at %s: %s", masked(self.url), error)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ANSWER_SECONDS: Final = 5.0
 
 
-def make_redis(url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> Redis:
+def make_redis(url: str, answer_seconds: float | None = ANSWER_SECONDS) -> Redis:
     """A client that connects when it is used and never tries again by itself.
 
     Raises `MissingExtra`, or `StoreError` for an address that is none.
@@ -40,9 +40,9 @@ def make_redis(url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> Re
         raise StoreError(f"{masked(url)} is no address of a Redis server: {error}") from None
 
 
-async def open_redis(url: str, *, answer_seconds: float | None = ANSWER_SECONDS) -> Redis:
+async def open_redis(url: str, answer_seconds: float | None = ANSWER_SECONDS) -> Redis:
     """A client whose server has answered. Raises as `make_redis`, and `StoreError`."""
-    client = make_redis(url, answer_seconds=answer_seconds)
+    client = make_redis(url, answer_seconds)
     try:
         with told(url):
             async with asyncio.timeout(CONNECT_SECONDS):

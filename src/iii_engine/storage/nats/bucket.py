@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from iii_engine.net.nats_client import ANSWER_SECONDS
 from iii_engine.storage.base import StoreError
 from iii_engine.storage.nats.names import Names
 
@@ -44,7 +43,10 @@ class Entry(Struct, frozen=True):
 class Bucket:
     """Methods raise the errors of the NATS client."""
 
-    def __init__(self, context: JetStreamContext, client: Client, names: Names) -> None:
+    def __init__(
+        self, context: JetStreamContext, client: Client, names: Names, answer_seconds: float
+    ) -> None:
+        self._answer_seconds = answer_seconds
         self._context = context
         self._client = client
         self._names = names
@@ -110,7 +112,7 @@ class Bucket:
             answer = await self._client.request(
                 f"$JS.API.STREAM.INFO.{self._names.stream}",
                 json.dumps(request).encode(),
-                timeout=ANSWER_SECONDS,
+                timeout=self._answer_seconds,
             )
             page: dict[str, int] = json.loads(answer.data)["state"].get("subjects") or {}
             found += page
@@ -141,7 +143,7 @@ class Bucket:
             entries: list[Entry] = []
             pending = total
             while pending:
-                message = await subscription.next_msg(ANSWER_SECONDS)
+                message = await subscription.next_msg(self._answer_seconds)
                 where = message.metadata
                 pending = where.num_pending
                 entry = _entry(

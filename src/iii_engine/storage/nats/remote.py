@@ -9,19 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from iii_engine.net.nats_client import ANSWER_SECONDS, open_nats, told
+from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection
 from iii_engine.net.server_url import masked
-from iii_engine.storage.base import ServerLost, StoreError
+from iii_engine.storage.base import StoreError
 from iii_engine.storage.buffer import Write
 from iii_engine.storage.nats.bucket import Bucket, Entry
 from iii_engine.storage.nats.names import Names
 from iii_engine.storage.reads import Count, Found, Item, Page, Read, Spaces
 from iii_sdk.errors import BusError
-
-if TYPE_CHECKING:
-    from nats.aio.client import Client
 
 #: Requests that are under way at the same time, at most.
 IN_FLIGHT: Final = 64
@@ -38,29 +35,36 @@ class NatsRemote:
 
     joint: Final = False
 
-    def __init__(self, url: str, bucket: str, replicas: int = 1) -> None:
+    def __init__(
+        self,
+        url: str,
+        bucket: str,
+        replicas: int = 1,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self._answer_seconds = answer_seconds
         self._url = url
         self._names = Names(bucket)
         self._replicas = replicas
-        self._client: Client | None = None
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._latest_order = 0
         self.name = f"NATS at {masked(url)}"
 
     async def open(self) -> None:
-        self._client = await open_nats(self._url)
+        self._connection = NatsConnection(self._url)
+        await self._connection.open()
+        client = self._connection.client
+        context = client.jetstream(timeout=self._answer_seconds)
+        self._bucket = Bucket(context, client, self._names, self._answer_seconds)
         try:
-            with told(self._url):
-                context = self._client.jetstream(timeout=ANSWER_SECONDS)
-                self._bucket = Bucket(context, self._client, self._names)
-                await self._bucket.make(self._replicas)
+            await self._connection.ask(self._bucket.make(self._replicas))
         except BaseException:
-            await self._client.close()
+            await self._connection.close()
             raise
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
+        await self._connection.close()
 
     def check(self, reads: set[Read], writes: list[Write]) -> None:
         """One record, or the end of one whole space."""
@@ -79,9 +83,10 @@ class NatsRemote:
 
     async def fetch(self, reads: Sequence[Read]) -> list[Found]:
         """Each read for itself; together they need not be of one moment."""
-        self._connected()
-        with told(self._url):
-            return await asyncio.gather(*map(self._fetch, reads))
+        return await self._connection.ask(self._fetch_all(reads))
+
+    async def _fetch_all(self, reads: Sequence[Read]) -> list[Found]:
+        return await asyncio.gather(*map(self._fetch, reads))
 
     async def _fetch(self, read: Read) -> Found:
         async with self._slots:
@@ -124,27 +129,23 @@ class NatsRemote:
         """The last of the writes is what counts: they are all of one record."""
         if not writes:
             return True
+        return await self._connection.ask(self._commit(token, reads, writes))
+
+    async def _commit(self, token: str, reads: Mapping[Read, Found], writes: list[Write]) -> bool:
         space, key, value = writes[-1]
-        self._connected()
-        with told(self._url):
-            async with self._slots:
-                if key is None:
-                    await self._bucket.drop(self._names.of_space(space))
-                    return True
-                found = reads[Item(space, key)]
-                if value is None and found.value is None:
-                    return True
-                moved = found.value is None or any(write[2] is None for write in writes)
-                order = self._next_order() if moved else found.mark[1]
-                subject = self._names.of_record(space, key)
-                return await self._bucket.put(subject, value, found.mark[0], order, token)
+        async with self._slots:
+            if key is None:
+                await self._bucket.drop(self._names.of_space(space))
+                return True
+            found = reads[Item(space, key)]
+            if value is None and found.value is None:
+                return True
+            moved = found.value is None or any(write[2] is None for write in writes)
+            order = self._next_order() if moved else found.mark[1]
+            subject = self._names.of_record(space, key)
+            return await self._bucket.put(subject, value, found.mark[0], order, token)
 
     def _next_order(self) -> int:
         """When a record was inserted, so that all engines list it in the same place."""
         self._latest_order = max(self._latest_order + 1, time.time_ns())
         return self._latest_order
-
-    def _connected(self) -> None:
-        """What is sent to a server that is away would arrive who knows when."""
-        if self._client is None or not self._client.is_connected:
-            raise ServerLost(f"{self.name} cannot be reached: the connection was lost")

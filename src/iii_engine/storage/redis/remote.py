@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from iii_engine.net.redis_client import open_redis, told
+from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
 from iii_engine.storage.buffer import Write
@@ -28,13 +28,14 @@ class RedisRemote:
 
     joint: Final = True
 
-    def __init__(self, url: str, names: Names) -> None:
+    def __init__(self, url: str, names: Names, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._url = url
+        self._answer_seconds = answer_seconds
         self._names = names
         self.name = f"Redis at {masked(url)}"
 
     async def open(self) -> None:
-        self._redis = await open_redis(self._url)
+        self._redis = await open_redis(self._url, self._answer_seconds)
 
     async def close(self) -> None:
         await self._redis.aclose()

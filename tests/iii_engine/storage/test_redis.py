@@ -1,0 +1,137 @@
+"""What is particular to the store over Redis: its layout, foreign writers, passwords."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+from tests.iii_engine.storage.writing import keys, look, put, submit
+from tests.support.servers import RedisServer
+
+from iii_engine.storage.base import StoreError, Transaction
+from iii_engine.storage.redis.names import Names
+from iii_engine.storage.redis.remote import RedisRemote
+from iii_engine.storage.remote import RemoteStore
+
+
+@pytest.fixture
+async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
+    """Another program at the same server."""
+    async with Redis.from_url(redis_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def store(redis_server: RedisServer) -> AsyncIterator[RemoteStore]:
+    made = RemoteStore(RedisRemote(redis_server.url, Names("state/", "state:")))
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def test_a_scope_is_a_hash_of_json_texts(store: RemoteStore, redis: Redis) -> None:
+    await put(store, "state/users", "u1", value=b'{"a":{},"b":[]}')
+    assert await redis.hgetall("state:users") == {b"u1": b'{"a":{},"b":[]}'}
+    names = [key async for key in redis.scan_iter("state:*")]
+    assert names == [b"state:users"]
+    await submit(store, lambda t: t.delete("state/users", "u1"))
+    left = {key async for key in redis.scan_iter("*") if not key.startswith(b"iii:commit:")}
+    assert left == set()
+
+
+async def test_what_others_wrote_is_there(store: RemoteStore, redis: Redis) -> None:
+    await put(store, "state/s", "b", "a")
+    await redis.hset("state:s", mapping={"y": "1", "x": "2"})
+    await redis.hset("state:s", "a", "3")
+    await redis.set("state:text", "no hash")
+    assert await keys(store, "state/s") == ["b", "a", "x", "y"]
+    page = await look(store, lambda t: list(t.items("state/s", limit=2, offset=1)))
+    assert page == [("a", b"3"), ("x", b"2")]
+    assert await look(store, lambda t: t.spaces("state/")) == ["state/s"]
+    await redis.hdel("state:s", "b")
+    assert await look(store, lambda t: list(t.items("state/s", limit=1))) == [("a", b"3")]
+    assert await look(store, lambda t: t.count("state/s")) == 3
+
+
+async def test_a_key_of_another_type_fails_only_who_wants_it(
+    store: RemoteStore, redis: Redis
+) -> None:
+    await redis.set("state:text", "no hash")
+    asked = [submit(store, lambda t, n=n: t.put("state/s", n, b"1")) for n in "abc"]
+    blind = submit(store, lambda t: t.put("state/text", "k", b"1"))
+    asked += [submit(store, lambda t, n=n: t.put("state/s", n, b"1")) for n in "de"]
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        await blind
+    await asyncio.gather(*asked)
+    assert await keys(store, "state/s") == ["a", "b", "c", "d", "e"]
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        await look(store, lambda t: t.get("state/text", "k"))
+
+
+async def test_a_work_runs_again_when_another_was_faster(store: RemoteStore, redis: Redis) -> None:
+    seen: list[tuple[object, ...]] = []
+
+    def work(t: Transaction) -> None:
+        found = t.get("state/s", "k"), t.count("state/t"), [k for k, _ in t.items("state/u")]
+        seen.append((*found, t.spaces("state/v")))
+        t.put("state/s", "k", b"mine")
+
+    changes = [
+        lambda: redis.hset("state:s", "k", "theirs"),
+        lambda: redis.hset("state:t", "k", "1"),
+        lambda: redis.hset("state:u", "k", "1"),
+        lambda: redis.hset("state:v", "k", "1"),
+    ]
+    fetch = store._remote.fetch
+
+    async def slow(reads):  # type: ignore[no-untyped-def]
+        found = await fetch(reads)
+        if changes:
+            await changes.pop(0)()
+        return found
+
+    store._remote.fetch = slow  # type: ignore[method-assign]
+    await submit(store, work)
+    assert seen[-1] == (b"theirs", 1, ["k"], ["state/v"])
+    assert not changes
+    assert await redis.hget("state:s", "k") == b"mine"
+
+
+async def test_a_commit_that_is_sent_again_does_nothing(store: RemoteStore, redis: Redis) -> None:
+    remote = store._remote
+    assert await remote.commit("engine:1", {}, [("state/s", "k", b"1")])
+    await redis.hset("state:s", "k", "2")
+    assert await remote.commit("engine:1", {}, [("state/s", "k", b"1")])
+    assert await redis.hget("state:s", "k") == b"2"
+    assert await remote.commit("engine:2", {}, [("state/s", "k", b"3")])
+    assert await redis.hget("state:s", "k") == b"3"
+
+
+async def test_thousands_of_records(store: RemoteStore) -> None:
+    def fill(t: Transaction) -> None:
+        for n in range(9000):
+            t.put("state/s", f"k{n}", b"%d" % n)
+
+    await submit(store, fill)
+    found = await look(store, lambda t: list(t.items("state/s")))
+    assert found == [(f"k{n}", b"%d" % n) for n in range(9000)]
+    page = await look(store, lambda t: list(t.items("state/s", prefix="k89", limit=2, offset=1)))
+    assert page == [("k890", b"890"), ("k891", b"891")]
+    assert await submit(store, lambda t: t.delete_space("state/s")) == 9000
+
+
+async def test_a_wrong_password_is_said_and_not_shown(
+    redis_server: RedisServer, redis: Redis
+) -> None:
+    await redis.config_set("requirepass", "s3cret")
+    right = redis_server.url.replace("//", "//:s3cret@")
+    store = RemoteStore(RedisRemote(right, Names("", "")))
+    await store.open()
+    await put(store, "s", "k")
+    await store.close()
+    wrong = redis_server.url.replace("//", "//:gu3ss@")
+    with pytest.raises(StoreError, match="refuses the login") as refused:
+        await RemoteStore(RedisRemote(wrong, Names("", ""))).open()
+    assert "gu3ss" not in str(refused.value)
