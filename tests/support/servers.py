@@ -102,6 +102,7 @@ class Server(ABC):
     def pause(self) -> None:
         """Let it hang: connections stay, nothing is answered, until `resume`."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)  # until all its threads have
         self._paused = True
 
     def resume(self) -> None:

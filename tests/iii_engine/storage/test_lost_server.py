@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 
 import pytest
 from tests.iii_engine.storage.writing import look, put, submit
@@ -32,20 +32,24 @@ def make(kind: str, url: str, patience: float = PATIENCE, answer: float = 5.0) -
 
 @dataclass
 class Place:
-    """A running server, and how to make stores on it."""
+    """A running server, and the stores that were made on it."""
 
     kind: str
     server: Server
+    stores: list[RemoteStore] = field(default_factory=list)
 
     async def store(self, **options: float) -> RemoteStore:
         store = make(self.kind, self.server.url, **options)
         await store.open()
+        self.stores.append(store)
         return store
 
 
 @pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest) -> Place:
-    return Place(request.param, request.getfixturevalue(f"{request.param}_server"))
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
+    made = Place(request.param, request.getfixturevalue(f"{request.param}_server"))
+    yield made
+    await asyncio.gather(*(store.close() for store in made.stores))
 
 
 def count(t: Transaction) -> int:
@@ -70,8 +74,6 @@ async def test_no_count_is_lost_or_made_twice_when_the_server_is_killed(place: P
     await asyncio.gather(*tasks)
     assert sorted(answers) == list(range(1, 121))
     assert await look(stores[0], lambda t: t.get("s", "n")) == b"120"
-    for store in stores:
-        await store.close()
 
 
 async def test_calls_fail_in_time_while_the_server_is_away_and_work_again(place: Place) -> None:
@@ -92,7 +94,6 @@ async def test_calls_fail_in_time_while_the_server_is_away_and_work_again(place:
             return False
 
     await until(back)
-    await store.close()
 
 
 async def test_calls_fail_in_time_while_the_server_hangs(place: Place) -> None:
@@ -115,7 +116,6 @@ async def test_calls_fail_in_time_while_the_server_hangs(place: Place) -> None:
 
     await until(back)
     assert await look(store, lambda t: t.get("s", "k")) == b"3"
-    await store.close()
 
 
 async def test_closing_does_not_wait_for_ever_for_a_lost_server(place: Place) -> None:
@@ -134,7 +134,6 @@ async def test_what_waits_is_bounded(place: Place, monkeypatch: pytest.MonkeyPat
     assert [str(outcome) for outcome in outcomes if outcome] == [
         f"too much waits for {store.name}"
     ] * 2
-    await store.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -146,7 +145,6 @@ async def test_a_server_that_was_never_there_is_named_without_its_password(kind:
     assert time.monotonic() - begin < 6
     assert "me:***@127.0.0.1" in str(refused.value)
     assert "s3cret" not in str(refused.value)
-    await store.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
