@@ -21,6 +21,7 @@ from iii_engine.core.backlog import Backlog
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.guarded_triggers import drop_stranded
+from iii_engine.core.ledger import TakenBack, entered
 from iii_engine.core.meters import Meters
 from iii_engine.core.middleware import intercept, middleware_of
 from iii_engine.core.refusals import Refusals
@@ -131,6 +132,7 @@ class Engine:
             access=access,
             headers=headers,
         )
+        session.timeout_ms = self.invocation_timeout_ms
         if access is not None:
             session.registrations = Registrations(self, session, access)
         session.send(protocol.encode(protocol.WorkerRegistered(session.id, session.reattach_token)))
@@ -206,6 +208,7 @@ class Engine:
             case protocol.RegisterFunction():
                 self._register_function(session, message)
             case protocol.UnregisterFunction():
+                _strike(session, message)
                 self.remote.forget(session, message.id)
                 self.registry.remove(session, message.id)
                 if message.id not in self.registry:
@@ -213,15 +216,18 @@ class Engine:
             case protocol.RegisterTriggerType():
                 self._register_trigger_type(session, message)
             case protocol.UnregisterTriggerType():
+                _strike(session, message)
                 self.triggers.remove_type(message.id, session)
             case protocol.RegisterTrigger():
                 self.register_trigger(session, message)
             case protocol.UnregisterTrigger():
+                _strike(session, message)
                 self.triggers.withdraw(session, message.id)
             case protocol.TriggerRegistrationResult():
                 self.triggers.answered(session, message)
             case protocol.RegisterService():
-                self.services.register(session, message)
+                if entered(session, message) is None:
+                    self.services.register(session, message)
             case protocol.Ping():
                 session.send(_PONG)
             case protocol.Reattach():
@@ -276,9 +282,9 @@ class Engine:
             if session.outstanding >= OUTSTANDING_LIMIT:
                 self._answer_at_once(call, _too_many(session))
                 return
-            if self.invocation_timeout_ms:
+            if session.timeout_ms:
                 now = self.clock.monotonic_ns()
-                call.deadline_ns = now + self.invocation_timeout_ms * 1_000_000
+                call.deadline_ns = now + session.timeout_ms * 1_000_000
             self.router.dispatch(call, function, call.caller_invocation)
             if session.outstanding >= MAX_OUTSTANDING:
                 session.asked()
@@ -454,6 +460,8 @@ class Engine:
     def _register_function(self, session: Session, message: protocol.RegisterFunction) -> None:
         if not message.id.strip():
             log.warning("worker %s: function id is empty", session.name)
+        elif entered(session, message) is not None:
+            pass  # it is in the log
         elif message.invocation is not None:
             self.remote.register(session, message)
         elif self.registry.add(session, message):
@@ -463,6 +471,8 @@ class Engine:
     def _register_trigger_type(
         self, session: Session, message: protocol.RegisterTriggerType
     ) -> None:
+        if entered(session, message) is not None:
+            return
         names = None if session.access is None else session.access.names
         self.triggers.add_type(
             TriggerType(
@@ -482,6 +492,16 @@ class Engine:
         asked: protocol.RegisterTrigger | None = None,
     ) -> None:
         """Bind a function for a worker. `asked` is what it wrote, where the bus has other ids."""
+        if (refusal := entered(session, message)) is not None:
+            wrote = asked or message
+            session.send(
+                protocol.encode(
+                    protocol.TriggerRegistrationResult(
+                        wrote.id, wrote.trigger_type, wrote.function_id, refusal
+                    )
+                )
+            )
+            return
         self.triggers.add(
             Trigger(
                 message.id,
@@ -504,6 +524,11 @@ class Engine:
             return
         self.disconnect(old)
         old.close(1008, "retired by reattach")
+
+
+def _strike(session: Session, message: TakenBack) -> None:
+    if session.ledger is not None:
+        session.ledger.strike(message)
 
 
 def stamp_caller(call: Call, session: Session, frame: bytes) -> None:

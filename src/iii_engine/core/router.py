@@ -185,6 +185,9 @@ class Router:
             self.counters.overloaded += 1
             call.fail("worker_overloaded", f"Worker {callee.name} does not keep up with its calls")
         else:
+            if callee.timeout_ms and not call.deadline_ns:
+                call.deadline_ns = self._monotonic() + callee.timeout_ms * 1_000_000
+                self._deadlines.add(call_id, call.deadline_ns)
             call.callee = callee
             call.callee_id = callee.id
             callee.active += 1

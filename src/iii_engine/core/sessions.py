@@ -11,6 +11,7 @@ from iii_sdk.protocol import WorkerMetadata
 
 if TYPE_CHECKING:
     from iii_engine.core.access import Access
+    from iii_engine.core.ledger import Ledger
     from iii_engine.core.registrations import Registrations
 
 MIB = 1024 * 1024
@@ -69,6 +70,7 @@ class Session:
         "id",
         "ip",
         "is_engine",
+        "ledger",
         "max_message",
         "metadata",
         "on_pause",
@@ -80,6 +82,7 @@ class Session:
         "reattach_token",
         "registrations",
         "status",
+        "timeout_ms",
         "unsent_bytes",
         "vitals",
         "wake",
@@ -115,6 +118,8 @@ class Session:
         self._group: tuple[str, ...] | None = None
         self.max_message = LARGE_MESSAGE
         self.functions: dict[str, None] = {}
+        self.ledger: Ledger | None = None  # of what it has registered, once it has
+        self.timeout_ms = 0  # of calls from and to it that bring no deadline; 0 for none
         self.active = 0  # calls it is working on
         self.outstanding = 0  # calls it waits for
         self.outbox: list[bytes] = []

@@ -35,6 +35,16 @@ class Assembler:
         self.idle = True  # no fragmented message is open
         self._decoder: codecs.IncrementalDecoder | None = None
 
+    @property
+    def held(self) -> int:
+        """Bytes of the message that is open."""
+        return len(self._message)
+
+    def drop(self) -> None:
+        """Forget the message that is open."""
+        self._message, self._kind, self._decoder = bytearray(), CONTINUATION, None
+        self.idle = True
+
     def feed(self, opcode: int, fin: bool, payload: bytes) -> tuple[int, bytes] | None:
         """Add a frame; returns `(TEXT or BINARY, message)` when it completes one."""
         if opcode != CONTINUATION and fin and self._kind == CONTINUATION:
@@ -66,8 +76,7 @@ class Assembler:
         if not fin:
             return None
         message = self._kind, bytes(self._message)
-        self._message, self._kind, self._decoder = bytearray(), CONTINUATION, None
-        self.idle = True
+        self.drop()
         return message
 
 

@@ -20,6 +20,7 @@ from iii_engine.net.assembly import (
     Violation,
     close_reply,
 )
+from iii_engine.net.unfinished import Unfinished
 
 #: How long a peer may take to answer a Close frame, in seconds.
 CLOSE_SECONDS: Final = 2.0
@@ -57,6 +58,7 @@ class MessageSocket(WSListener):
         self.on_ascii: Callable[[bytes], None] = partial(self.on_message, TEXT)
         self.quiet_sweeps = 0  # since the last frame from the peer; whoever sweeps counts
         self._assembler = Assembler(max_message_bytes)
+        self._counted = False  # among the unfinished
         self._descriptor = -1
 
     # -- for subclasses --------------------------------------------------------------------------
@@ -103,6 +105,9 @@ class MessageSocket(WSListener):
             except Violation as violation:
                 self.close(violation.code, violation.reason)
                 return
+            if self._counted or message is None:
+                self._counted = message is None
+                unfinished.note(self, self._assembler.held)
             if message is not None:
                 self.on_message(*message)
         elif kind is WSMsgType.PING:
@@ -157,8 +162,13 @@ class MessageSocket(WSListener):
     def _end(self) -> None:
         if not self.ended:
             self.ended = True
+            if self._counted:
+                self._assembler.drop()
+                unfinished.note(self, 0)
             self.on_end()
 
+
+unfinished: Final = Unfinished()  # of all connections of this process
 
 _sockets: dict[int, MessageSocket] = {}  # by descriptor
 

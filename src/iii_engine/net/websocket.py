@@ -56,6 +56,7 @@ class Limits:
     worker_silence_ms: int = 600_000
     max_frame: int = 16 * MIB
     max_message: int = LARGE_MESSAGE
+    invocation_timeout_ms: int = 0
 
 
 class WorkerSocket(GuardedSocket):
@@ -84,7 +85,14 @@ class WorkerSocket(GuardedSocket):
         self.session.on_pause = self.transport.underlying_transport.pause_reading
         self.session.on_resume = self.transport.underlying_transport.resume_reading
         self.session.blocked = not self.writable
+        self.use_timeout()
         self.on_ascii = partial(self._engine.receive, self.session)
+
+    def use_timeout(self) -> None:
+        """Let the listener's `invocation_timeout_ms` apply to calls made from now on."""
+        if self.session is not None:
+            default = self._engine.invocation_timeout_ms
+            self.session.timeout_ms = self._listener.limits.invocation_timeout_ms or default
 
     def on_end(self) -> None:
         super().on_end()

@@ -470,6 +470,27 @@ def test_backstop_timeout_for_worker_calls() -> None:
     assert worker.session.active == 0
 
 
+def test_a_timeout_is_that_of_the_callers_listener_or_else_of_the_callees() -> None:
+    bus = Bus()
+    worker, caller, hasty = bus.peer("a::b"), bus.peer(), bus.peer()
+    hasty.session.timeout_ms = 1000
+    hasty.ask("a::b")
+    caller.ask("a::b")
+    bus.wait(1.1)
+    assert hasty.only()["error"]["code"] == "timeout"
+    assert caller.inbox() == []
+    worker.session.timeout_ms = 2000
+    caller.ask("a::b")
+    answers = bus.call("a::b")
+    bus.wait(2.1)
+    assert caller.only()["error"]["code"] == "timeout"
+    assert answers == [(None, "timeout")]
+    hasty.ask("a::b")
+    bus.wait(1.1)
+    assert hasty.only()["error"]["code"] == "timeout"
+    assert len(bus.engine.router.pending) == 1  # that of the caller before anybody had a timeout
+
+
 def test_cancelled_calls_answer_nobody() -> None:
     bus = Bus()
     worker = bus.peer("a::b")

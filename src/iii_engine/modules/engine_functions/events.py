@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
-from msgspec import Raw, Struct
+import msgspec
+from msgspec import Struct
 from msgspec.json import encode
 
 from iii_engine.core.engine import Engine
+from iii_engine.core.fanout import Condition, Event, Fanout
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import schema
 from iii_engine.modules.engine_functions.functions import (
@@ -16,9 +17,6 @@ from iii_engine.modules.engine_functions.functions import (
     FunctionsQuery,
     list_functions,
 )
-from iii_sdk.protocol import ErrorBody
-
-log = logging.getLogger("iii.engine")
 
 #: Changes within this time are told together, in seconds.
 COALESCE_SECONDS = 0.2
@@ -45,6 +43,7 @@ class Source:
 
     def __init__(self, engine: Engine, id: str, description: str, payload: type[Struct]) -> None:
         self._engine = engine
+        self._fanout = Fanout(engine)
         self.triggers: dict[str, Trigger] = {}
         self.type = TriggerType(
             id,
@@ -57,18 +56,23 @@ class Source:
 
     def _bind(self, trigger: Trigger) -> None:
         self.triggers[trigger.id] = trigger
+        self._fanout.add(trigger, _condition(trigger))
 
     def _unbind(self, trigger: Trigger) -> None:
-        self.triggers.pop(trigger.id, None)
+        if self.triggers.pop(trigger.id, None) is not None:
+            self._fanout.remove(trigger)
 
     def fire(self, trigger: Trigger, payload: Struct) -> None:
-        """Call the trigger's function; a failure only leaves a line in the log."""
+        """Call the trigger's function."""
+        self._fanout.deliver(trigger, Event(None, encode(payload)))
 
-        def answered(result: Raw, error: ErrorBody | None) -> None:
-            if error is not None:
-                log.warning("%s of %s: %s", trigger.function_id, self.type.id, error.message)
 
-        self._engine.call(trigger.function_id, encode(payload), answered, metadata=trigger.metadata)
+def _condition(trigger: Trigger) -> str | None:
+    """The function that is asked before each event. Anything else in a config is ignored."""
+    try:
+        return msgspec.json.decode(trigger.config, type=Condition).function_id
+    except msgspec.DecodeError:
+        return None
 
 
 class FunctionsAvailable(Source):

@@ -19,8 +19,6 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
 
     async def start(self) -> None:
         options = self.options
-        if options.invocation_timeout_ms:
-            self.engine.invocation_timeout_ms = options.invocation_timeout_ms
         self.listener = WorkerListener(
             self.engine,
             self.host.loop,
@@ -56,7 +54,9 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
             await listener.renew(limits(options))
         listener.allowed_origins = options.allowed_origins
         if "invocation_timeout_ms" in different:
-            self.engine.invocation_timeout_ms = options.invocation_timeout_ms
+            listener.limits = limits(options)
+            for peer in listener.sockets:
+                peer.use_timeout()
         self.options = options
         if different & {"host", "port", "rbac", "middleware_function_id"}:
             before = self._rules
@@ -82,4 +82,5 @@ def limits(options: WorkerManagerOptions) -> Limits:
         options.handshake_timeout_ms,
         options.worker_silence_ms,
         max_frame=options.max_message_bytes,
+        invocation_timeout_ms=options.invocation_timeout_ms,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
 
@@ -70,3 +71,20 @@ async def test_a_listener_that_fails_disturbs_nobody(
         invocation = await worker.invoked("listener")
         await worker.fail(invocation, "oops", "on purpose")
     assert (await worker.invoked("listener"))["data"]["event"] == "worker_disconnected"
+
+
+@pytest.mark.parametrize("answer", [False, True])
+async def test_a_condition_may_hold_an_event_back(
+    engine: RunningEngine, worker: RawWorker, answer: bool
+) -> None:
+    await worker.register("listener")
+    await worker.register("asked")
+    config = {"condition_function_id": "asked"}
+    await worker.register_trigger("engine::workers-available", "listener", config)
+    async with RawWorker(engine.url) as other:
+        question = await worker.invoked("asked")
+        assert question["data"] == {"event": "worker_connected", "worker_id": other.id}
+        await worker.answer(question, answer)
+        await worker.settle()
+        heard = [f for f in worker.frames if f["type"] == "invokefunction"]
+        assert [f["function_id"] for f in heard] == ["listener"] * answer

@@ -72,8 +72,21 @@ async def test_connected_workers_do_not_notice(module: WorkerManagerModule) -> N
         await callee.answer(invocation, "x" * 2000)  # accepted when it connected
         assert await asking == "x" * 2000
     assert module.port == port
-    assert module.engine.invocation_timeout_ms == 60_000
+    assert module.listener.limits.invocation_timeout_ms == 60_000
     assert module.listener.limits.worker_silence_ms == 1_000_000
+
+
+async def test_each_listener_has_a_timeout_of_its_own(module: WorkerManagerModule) -> None:
+    other = WorkerManagerModule("iii-worker-manager#1", WorkerManagerOptions(port=0), module.host)
+    await other.start()
+    try:
+        async with RawWorker(url(module)) as hasty, RawWorker(url(other)) as patient:
+            await reconfigure(module, invocation_timeout_ms=50)
+            assert await reconfigure(other, invocation_timeout_ms=60_000)
+            timeouts = {s.id: s.timeout_ms for s in module.engine.sessions.values()}
+            assert timeouts == {hasty.id: 50, patient.id: 60_000}
+    finally:
+        await other.stop()
 
 
 async def test_a_new_size_holds_for_new_connections(module: WorkerManagerModule) -> None:
