@@ -11,9 +11,9 @@ from typing import Final
 from iii_engine.modules.http_functions.headers import (
     BadInvocation,
     check_name,
-    is_header_value,
     is_reserved,
 )
+from iii_engine.net.client.header_syntax import is_header_value
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import HttpAuth
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
+from iii_engine.net.client.header_syntax import is_header_name, is_header_value
 from iii_sdk.errors import BusError
 
-_TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE: Final = re.compile(r"[\t -~]*")
 #: They belong to the connection or to its framing, or say who is called.
 _OWN: Final = frozenset(
     {
@@ -39,14 +37,9 @@ def is_reserved(name: str) -> bool:
     return name in _OWN or name.startswith("x-iii-")
 
 
-def is_header_value(value: str) -> bool:
-    """Can it travel in a header without ending it?"""
-    return _VALUE.fullmatch(value) is not None
-
-
 def check_name(name: str, field: str) -> None:
     """Raises `BadInvocation`."""
-    if _TOKEN.fullmatch(name) is None:
+    if not is_header_name(name):
         raise BadInvocation(f"{field}: not a header name")
 
 

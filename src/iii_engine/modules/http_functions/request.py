@@ -10,8 +10,8 @@ from iii_engine.modules.http_functions.credentials import Credentials
 from iii_engine.modules.http_functions.headers import (
     BadInvocation,
     custom_headers,
-    is_header_value,
 )
+from iii_engine.net.client.header_syntax import is_header_value
 from iii_engine.net.client.target import Target
 from iii_engine.version import VERSION
 from iii_sdk.protocol import HttpInvocation, parse_traceparent

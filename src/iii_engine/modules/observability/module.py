@@ -10,6 +10,7 @@ from iii_engine.modules.base import Host, Module
 from iii_engine.modules.component import DISABLED, Component, Detail
 from iii_engine.modules.observability.alerts.part import AlertsPart
 from iii_engine.modules.observability.alerts.rules import read_rules
+from iii_engine.modules.observability.export.part import ExportPart
 from iii_engine.modules.observability.logs.part import LogsPart
 from iii_engine.modules.observability.metrics.part import MetricsPart
 from iii_engine.modules.observability.metrics.prometheus import PrometheusPart, check_path
@@ -29,6 +30,7 @@ PARTS: Final[tuple[type[Part], ...]] = (
     RollupsPart,
     AlertsPart,
     PrometheusPart,
+    ExportPart,
 )
 
 

@@ -61,6 +61,11 @@ class ObservabilityOptions(Struct, forbid_unknown_fields=True):
     exporter: Literal["memory", "otlp", "both", "stdout"] | None = None
     #: Of the OTLP collector; `OTEL_EXPORTER_OTLP_ENDPOINT`.
     endpoint: str | None = None
+    #: How OTLP is written, `http/json`; `http/protobuf` needs the extra `agentos[otlp]`;
+    #: `OTEL_EXPORTER_OTLP_PROTOCOL`.
+    otlp_protocol: Literal["http/json", "http/protobuf"] | None = None
+    #: Headers of OTLP requests, such as a key; `OTEL_EXPORTER_OTLP_HEADERS`.
+    otlp_headers: dict[str, str] | None = None
     #: How many traces are kept, 0 to 1; `OTEL_TRACES_SAMPLER_ARG`.
     sampling_ratio: Ratio | None = None
     #: Finer than a ratio.

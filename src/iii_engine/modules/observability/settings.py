@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -18,6 +19,7 @@ T = TypeVar("T")
 Exporter = Literal["memory", "otlp", "both", "stdout"]
 LogsExporter = Literal["memory", "otlp", "both"]
 MetricsExporter = Literal["memory", "otlp"]
+OtlpProtocol = Literal["http/json", "http/protobuf"]
 
 
 class Settings(Struct, frozen=True):
@@ -29,6 +31,8 @@ class Settings(Struct, frozen=True):
     service_namespace: str | None
     exporter: Exporter
     endpoint: str
+    otlp_protocol: OtlpProtocol
+    otlp_headers: dict[str, str]
     sampling: SamplingOptions
     #: Of traces for which no rule of `sampling` says more.
     sampling_ratio: float
@@ -65,6 +69,10 @@ def resolve(options: ObservabilityOptions, environ: Mapping[str, str]) -> Settin
         endpoint=_first(
             options.endpoint, env.text("OTEL_EXPORTER_OTLP_ENDPOINT"), "http://localhost:4317"
         ),
+        otlp_protocol=_first(
+            options.otlp_protocol, env.protocol("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/json"
+        ),
+        otlp_headers=_first(options.otlp_headers, env.pairs("OTEL_EXPORTER_OTLP_HEADERS"), {}),
         sampling=sampling,
         sampling_ratio=_first(ratio, env.ratio("OTEL_TRACES_SAMPLER_ARG"), 1.0),
         memory_max_spans=_first(options.memory_max_spans, env.size("OTEL_MEMORY_MAX_SPANS"), 1000),
@@ -140,6 +148,26 @@ class _Environment:
             case other:
                 self._strange(name, other)
                 return None
+
+    def protocol(self, name: str) -> OtlpProtocol | None:
+        match self.text(name):
+            case "http/json" | "http/protobuf" as known:
+                return known
+            case other:
+                self._strange(name, other)
+                return None
+
+    def pairs(self, name: str) -> dict[str, str] | None:
+        """`name=value,…`, values percent-encoded, as OpenTelemetry writes headers."""
+        text = self.text(name)
+        if text is None:
+            return None
+        found = {}
+        for pair in text.split(","):
+            key, separator, value = pair.partition("=")
+            if separator and key.strip():
+                found[key.strip()] = unquote(value.strip())
+        return found
 
     def logs_exporter(self, name: str) -> LogsExporter | None:
         match self.text(name):

@@ -7,19 +7,14 @@ from typing import Final
 from msgspec import Struct
 
 from iii_engine.core.timers import Timer
-from iii_engine.modules.base import answering, read
 from iii_engine.modules.observability.alerts.delivery import Delivery
 from iii_engine.modules.observability.alerts.rules import read_rules
 from iii_engine.modules.observability.alerts.watch import AlertRow, Triggered, Watch
-from iii_engine.modules.observability.part import Part
+from iii_engine.modules.observability.part import Nothing, Part
 from iii_engine.modules.observability.settings import Settings
 
 EVALUATE_SECONDS: Final = 10
 NO_RULES: Final = "Alert manager not initialized"
-
-
-class Nothing(Struct):
-    """A request without fields."""
 
 
 class AlertsListing(Struct, omit_defaults=True):
@@ -50,18 +45,18 @@ class AlertsPart(Part):
         self._timer: Timer | None = None
         self.telemetry.metrics.watchers.append(self._watch.take)
         await self.use(self.telemetry.settings)
-        self.module.offer(
+        self.serve(
             "engine::alerts::list",
-            answering(lambda call: self._list(read(call, Nothing))),
+            Nothing,
+            self._list,
             description="The alert rules, what they are about and whether they fire",
-            request=Nothing,
             response=AlertsListing,
         )
-        self.module.offer(
+        self.serve(
             "engine::alerts::evaluate",
-            answering(lambda call: self._evaluate_now(read(call, Nothing))),
+            Nothing,
+            self._evaluate_now,
             description="Judge all alert rules now",
-            request=Nothing,
             response=Evaluation,
         )
 

@@ -7,13 +7,9 @@ from typing import Final
 
 from iii_engine.core.timers import Timer
 from iii_engine.core.vitals import PREFIX, Vitals
-from iii_engine.modules.base import answering, read
 from iii_engine.modules.component import DISABLED, Component
 from iii_engine.modules.observability.metrics.instruments import EngineInstruments
-from iii_engine.modules.observability.metrics.listing import (
-    MetricsQuery,
-    list_metrics,
-)
+from iii_engine.modules.observability.metrics.listing import MetricsQuery, list_metrics
 from iii_engine.modules.observability.metrics.metric import Metric, NumberPoint
 from iii_engine.modules.observability.part import Part
 
@@ -31,15 +27,11 @@ class MetricsPart(Part):
         self._instruments = EngineInstruments(self._engine)
         self._timer: Timer
         self._clean()
-        self.module.offer(
+        self.serve(
             "engine::metrics::list",
-            answering(
-                lambda call: list_metrics(
-                    self._engine, self.telemetry.spans, self._store, read(call, MetricsQuery)
-                )
-            ),
+            MetricsQuery,
+            lambda query: list_metrics(self._engine, self.telemetry.spans, self._store, query),
             description="Totals and durations of invocations, and the metrics of workers",
-            request=MetricsQuery,
         )
 
     async def stop(self) -> None:

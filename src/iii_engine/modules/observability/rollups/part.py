@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from iii_engine.core.timers import Timer
-from iii_engine.modules.base import answering, read
 from iii_engine.modules.observability.part import Part
 from iii_engine.modules.observability.rollups.listing import (
     RollupsListing,
@@ -29,18 +28,13 @@ class RollupsPart(Part):
         self._samples = 0
         self._timer = self._wait()
         self.telemetry.metrics.watchers.append(self._store.take)
-        self.module.offer(
+        self.serve(
             "engine::rollups::list",
-            answering(
-                lambda call: list_rollups(
-                    self._engine.clock,
-                    self._store,
-                    self.telemetry.metrics,
-                    read(call, RollupsQuery),
-                )
+            RollupsQuery,
+            lambda query: list_rollups(
+                self._engine.clock, self._store, self.telemetry.metrics, query
             ),
             description="Metrics summed up by minute, five minutes or hour",
-            request=RollupsQuery,
             response=RollupsListing,
         )
 
