@@ -34,6 +34,7 @@ async def three(folder: Path, server: NatsServer) -> AsyncIterator[list[EnginePr
 workers:
   - name: iii-worker-manager
     config: {{host: 127.0.0.1, port: {free_port()}}}
+  - name: iii-queue
   - name: iii-cluster
     config: {{nats_url: "{server.url}", name: {name}, heartbeat_ms: 200, silence_ms: 1000}}
 """
@@ -116,8 +117,45 @@ async def test_kill_9_of_an_engine_leaves_no_caller_without_an_answer(
             await until(lambda: answers["b"] > back + 100, "b works again")
 
 
-async def _has(bus: Bus, names: set[str]) -> bool:
-    return names <= await engines_with(bus, "where")
+@pytest.mark.promise(
+    "Several engines",
+    "When an engine is killed while jobs of a queue run on its workers, the jobs run on the "
+    "workers of other engines.",
+)
+async def test_kill_9_of_an_engine_loses_no_job(tmp_path: Path, nats_server: NatsServer) -> None:
+    handled: Counter[int] = Counter()
+    workers = []
+    for name in "bc":
+        worker = worker_of(name)
+
+        @worker.function("work")
+        async def work(n: int) -> None:
+            await asyncio.sleep(0.005)
+            handled[n] += 1
+
+        workers.append(worker)
+    async with (
+        three(tmp_path, nats_server) as (a, b, c),
+        connect(a.url) as bus,
+        served_at(b, workers[0]),
+        served_at(c, workers[1]),
+    ):
+        await until(lambda: _has(bus, {"b", "c"}, "work"))
+        for n in range(600):
+            await bus.enqueue("default", "work", n)
+            if n == 200:
+                b.kill()
+        await until(lambda: len(handled) == 600)
+        await until(lambda: _nothing_left(bus))
+
+
+async def _nothing_left(bus: Bus) -> bool:
+    stats = await bus.call("engine::queue::topic_stats", {"topic": "default"})
+    return bool(stats["depth"] == 0 and stats["dlq_depth"] == 0)
+
+
+async def _has(bus: Bus, names: set[str], function_id: str = "where") -> bool:
+    return names <= await engines_with(bus, function_id)
 
 
 async def test_an_engine_that_stands_still_keeps_nobody_waiting(
