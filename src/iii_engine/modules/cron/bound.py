@@ -14,6 +14,7 @@ from iii_engine.core.cron_schedule import NS
 from iii_engine.core.engine import Engine
 from iii_engine.core.fanout import Event, run_handler
 from iii_engine.core.timers import Timer
+from iii_engine.core.tracing import OwnSpan
 from iii_engine.core.triggers import Trigger
 from iii_engine.modules.cron.config import CronConfig
 from iii_engine.modules.cron.locks import Locks
@@ -81,8 +82,26 @@ class BoundJob:
             self._ended()
             return
         self._renew_later(instant)
-        event = Event(None, self._payload(instant))
-        run_handler(self._engine, self._trigger, self._config.function_id, event, self._ended)
+        span = self._begin_span()
+        event = Event(None, self._payload(instant), span.traceparent)
+
+        def ended() -> None:
+            span.end()
+            self._ended()
+
+        run_handler(self._engine, self._trigger, self._config.function_id, event, ended)
+
+    def _begin_span(self) -> OwnSpan:
+        """A run begins a trace of its own."""
+        trigger = self._trigger
+        attributes = (
+            ("job_id", trigger.id),
+            ("function_id", trigger.function_id),
+            ("faas.trigger", "timer"),
+        )
+        return self._engine.tracing.start(
+            f"call {trigger.function_id}", kind="producer", attributes=attributes
+        )
 
     def _renew_later(self, instant: int) -> None:
         seconds = self._locks.ttl_ms / 3000

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from iii_engine.core.router import Call
+from iii_engine.core.tracing import Tracing
 from iii_engine.modules.base import fail
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.job import Draft, Receipt
@@ -25,8 +26,9 @@ class NotEnqueued(BusError):
 class Enqueuing:
     """`queues` are the named queues there are."""
 
-    def __init__(self, broker: Broker, queues: Mapping[str, QueueConfig]) -> None:
+    def __init__(self, broker: Broker, tracing: Tracing, queues: Mapping[str, QueueConfig]) -> None:
         self._broker = broker
+        self._tracing = tracing
         self.queues = queues
 
     def __call__(self, call: Call, action: EnqueueAction) -> None:
@@ -37,8 +39,16 @@ class Enqueuing:
         except BusError as error:
             fail(call, error)
             return
+        span = self._tracing.start(
+            f"enqueue {call.function_id} → {action.queue}",
+            kind="producer",
+            parent=call.traceparent,
+            attributes=(("function_id", call.function_id), ("queue", action.queue)),
+        )
+        draft.traceparent = span.traceparent or None
 
         def done(receipt: Receipt | None, error: BaseException | None) -> None:
+            span.end(None if error is None else str(error))
             if receipt is None:
                 fail(call, error, NotEnqueued.code)
             else:

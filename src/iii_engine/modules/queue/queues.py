@@ -24,7 +24,7 @@ class Queues:
         self._soon = soon
         self.broker = broker
         self.pauses = pauses
-        self.enqueuing = Enqueuing(broker, {})
+        self.enqueuing = Enqueuing(broker, engine.tracing, {})
         self.subscribers = Subscribers(engine, broker, BuiltinConfig(), self._consumer)
         self._named: dict[str, Consumer] = {}
 

@@ -10,7 +10,9 @@ from msgspec import Raw, Struct
 
 from iii_engine.core.patient_call import PROVIDER_SECONDS
 from iii_engine.core.router import Call
+from iii_engine.core.spans import Attributes
 from iii_engine.core.timers import Timer
+from iii_engine.core.tracing import OwnSpan
 from iii_engine.modules.queue.job import Lease
 from iii_sdk.protocol import ErrorBody, is_null
 
@@ -38,8 +40,10 @@ class Run:
         self._timer: Timer | None = None
         self._patience: Timer | None = None
         self._over = False
+        self._span: OwnSpan
 
     def start(self) -> None:
+        self._span = self._begin_span()
         condition = self._consumer.target.condition
         self.renew(self._consumer.settings.visibility_timeout_ms)
         if condition is None:
@@ -54,8 +58,32 @@ class Run:
         if timeout_ms:
             self._timer = self._consumer.engine.timers.after(timeout_ms / 1000, self._expire)
 
-    def abandon(self) -> None:
+    def _begin_span(self) -> OwnSpan:
+        job, queue = self.lease.job, self._consumer.queue
+        attributes: Attributes = (
+            ("queue", queue.text),
+            ("messaging.system", "iii-queue"),
+            ("messaging.destination.name", queue.name),
+            ("messaging.operation.type", "process"),
+        )
+        if queue.topic:
+            name = f"queue {queue.text}"
+            attributes += (("job_id", job.id),)
+        else:
+            name = f"fn_queue {queue.text}"
+            attributes += (
+                ("function_id", self._function_id),
+                ("attempt", job.attempts_made),
+                ("delivery_id", str(self.lease.token)),
+            )
+        return self._consumer.engine.tracing.start(
+            name, kind="consumer", parent=job.traceparent, attributes=attributes
+        )
+
+    def abandon(self, error: str | None = None) -> None:
         """What the call answers does not count any more."""
+        if not self._over:
+            self._span.end(error)
         self._over = True
         self._lose_patience()
         if self._timer is not None:
@@ -92,7 +120,7 @@ class Run:
             function_id,
             job.data,
             on_answer,
-            traceparent=job.traceparent,
+            traceparent=self._span.traceparent,
             baggage=job.baggage,
             metadata=self._metadata(),
         )
@@ -139,5 +167,5 @@ class Run:
         self._consumer.done(self.lease)
 
     def _fail(self, error: ErrorBody) -> None:
-        self.abandon()
+        self.abandon(error.code)
         self._consumer.failed(self.lease, error)

@@ -46,6 +46,7 @@ class StateEvents:
 
     def __init__(self, engine: Engine) -> None:
         self.fanout = Fanout(engine)
+        self._tracing = engine.tracing
         self._wanted: dict[Place, dict[Trigger, None]] = {}
         self._place: dict[Trigger, Place] = {}
         #: Told of a place that the first trigger wants, and the last one no more.
@@ -101,8 +102,13 @@ class StateEvents:
         self._deliver(list(self._wanted.get(place, ())), event)
 
     def _deliver(self, triggers: list[Trigger], event: Event) -> None:
+        if not triggers:
+            return
+        span = self._tracing.start("state_triggers", parent=event.traceparent)
+        event.traceparent = span.traceparent
         for trigger in triggers:
             self.fanout.deliver(trigger, event)
+        span.end()
 
 
 def record(scope: str, key: str) -> str:

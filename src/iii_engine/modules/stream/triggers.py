@@ -64,6 +64,7 @@ class StreamTriggers:
 
     def __init__(self, engine: Engine) -> None:
         self.fanout = Fanout(engine)
+        self._tracing = engine.tracing
         self._wanted: dict[Place, dict[Trigger, None]] = {}
         self._place: dict[Trigger, Place] = {}
         self.kind = TriggerType(
@@ -103,11 +104,14 @@ class StreamTriggers:
         self, triggers: list[Trigger], event: stream_messages.Event, message: bytes
     ) -> None:
         """Call the functions; those of one item get its events one after another."""
+        if not triggers:
+            return
         item = f"{len(event.stream)}/{len(event.group)}/{event.stream}/{event.group}/{event.item}"
+        span = self._tracing.start("stream_triggers", parent=event.traceparent)
+        delivered = fanout.Event(item, message, span.traceparent, event.baggage)
         for trigger in triggers:
-            self.fanout.deliver(
-                trigger, fanout.Event(item, message, event.traceparent, event.baggage)
-            )
+            self.fanout.deliver(trigger, delivered)
+        span.end()
 
 
 def read_config(config: Raw, kind: type[C]) -> C:

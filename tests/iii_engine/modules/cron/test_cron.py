@@ -267,3 +267,14 @@ def test_two_registrations_of_one_logical_job_run_once_per_tick(desk: Desk) -> N
     desk.advance(HOUR)
     assert len(desk.payloads("job")) == 4
     assert json.dumps(desk.payloads("job")).count('"t2"') == 0
+
+
+def test_a_run_begins_a_trace(desk: Desk) -> None:
+    calls = desk.handler("job")
+    desk.bind("t", "job", {"expression": "*/1 * * * * *"})
+    desk.advance(2.5)
+    run, handled = list(desk.engine.spans)[:2]
+    assert (run.name, run.kind, run.parent_span_id) == ("call job", "producer", None)
+    assert dict(run.attributes) == {"job_id": "t", "function_id": "job", "faas.trigger": "timer"}
+    assert (handled.parent_span_id, handled.trace_id) == (run.span_id, run.trace_id)
+    assert calls[0].traceparent[3:35] != calls[1].traceparent[3:35]

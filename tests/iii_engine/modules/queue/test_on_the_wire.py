@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import CallFailed, RawWorker
+from tests.support.waiting import until
+
+from iii_engine.core.spans import Span
 
 FIFO = {"type": "fifo", "message_group_field": "who"}
 MAIL = {"type": "enqueue", "queue": "mail"}
@@ -135,3 +138,57 @@ async def test_an_unregistered_trigger_ends_its_subscription(engine: RunningEngi
         ]
         await worker.settle()
         assert (await stats(worker, "orders"))["depth"] == 0
+
+
+async def test_the_trace_of_a_job(engine: RunningEngine) -> None:
+    trace = "ab" * 16
+
+    def spans() -> dict[str, Span]:
+        found = [span for span in engine.core.spans if span.trace_id == trace]
+        return {span.name: span for span in found}
+
+    async with RawWorker(engine.url) as worker:
+        await worker.register("mail::send")
+        context = {"traceparent": f"00-{trace}-{'cd' * 8}-01"}
+        await worker.call("mail::send", {"to": "a"}, action=MAIL, **context)
+        await worker.fail(await worker.invoked("mail::send"), "boom", "it broke")
+        first = await until(lambda: spans().get("fn_queue mail"))
+        second = await worker.invoked("mail::send")
+        await worker.answer(second)
+        await until(lambda: spans()["fn_queue mail"] != first)
+    handled = spans()["handle_invocation mail::send"]
+    enqueued = spans()["enqueue mail::send → mail"]
+    job, called = spans()["fn_queue mail"], spans()["call mail::send"]
+    assert (enqueued.kind, enqueued.parent_span_id) == ("producer", handled.span_id)
+    assert dict(enqueued.attributes) == {"function_id": "mail::send", "queue": "mail"}
+    assert (job.kind, job.parent_span_id, called.parent_span_id) == (
+        "consumer",
+        enqueued.span_id,
+        job.span_id,
+    )
+    assert second["traceparent"][36:52] == called.span_id
+    assert (first.status, first.status_description, job.status) == ("error", "boom", "ok")
+    found = dict(job.attributes)
+    assert found.pop("delivery_id") != first.attribute("delivery_id")
+    assert found == {
+        "queue": "mail",
+        "messaging.system": "iii-queue",
+        "messaging.destination.name": "mail",
+        "messaging.operation.type": "process",
+        "function_id": "mail::send",
+        "attempt": 1,
+    }
+    assert first.attribute("attempt") == 0
+
+
+async def test_the_span_of_a_job_of_a_topic(engine: RunningEngine) -> None:
+    async with RawWorker(engine.url) as worker:
+        await worker.register("seen")
+        await worker.register_trigger("durable:subscriber", "seen", {"topic": "news"})
+        await worker.call("iii::durable::publish", {"topic": "news", "data": 1})
+        await worker.answer(await worker.invoked("seen"))
+        spans = engine.core.spans
+        job = await until(lambda: next((s for s in spans if s.name == "queue news::seen"), None))
+    assert (job.kind, job.attribute("queue")) == ("consumer", "news::seen")
+    assert job.attribute("messaging.destination.name") == "news"
+    assert job.attribute("job_id")

@@ -111,7 +111,9 @@ def test_events_carry_trace_baggage_and_metadata(desk: Desk) -> None:
     assert seen == [("tenant=1", b'{"m":1}')]
     written = next(s for s in desk.engine.spans if s.name == "call state::set")
     heard = next(s for s in desk.engine.spans if s.name == "call seen")
-    assert (heard.trace_id, heard.parent_span_id) == (trace, written.span_id)
+    told = next(s for s in desk.engine.spans if s.name == "state_triggers")
+    assert (told.trace_id, told.parent_span_id, told.kind) == (trace, written.span_id, "internal")
+    assert (heard.trace_id, heard.parent_span_id) == (trace, told.span_id)
 
 
 def test_a_config_that_cannot_be_read_is_refused(desk: Desk) -> None:

@@ -104,3 +104,15 @@ def test_handlers_belong_to_the_trace_of_the_change(desk: Desk) -> None:
     desk.ask("stream::set", where, traceparent=parent, baggage="a=1")
     assert calls[0].traceparent[3:35] == "1" * 32
     assert calls[0].baggage == "a=1"
+
+
+def test_deliveries_belong_to_the_trace_of_the_change(desk: Desk) -> None:
+    desk.handler("seen")
+    put(desk, "s", "g", "1")
+    assert [s.name for s in desk.engine.spans] == ["call stream::set"]
+    desk.bind("t", "seen", {"stream_name": "s"})
+    put(desk, "s", "g", "2")
+    spans = {span.name: span for span in desk.engine.spans}
+    told = spans["stream_triggers"]
+    assert (told.parent_span_id, told.kind) == (spans["call stream::set"].span_id, "internal")
+    assert spans["call seen"].parent_span_id == told.span_id
