@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from types import MappingProxyType
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
 import pytest
 from tests.support.engine import RunningEngine
 from tests.support.served import served
+from tests.support.stream_client import StreamClient
 
-from iii_sdk import StreamItems, StreamStore, Worker
-from iii_sdk.codec import dump, read_result
+from iii_sdk import StreamStore, Worker, on_stream
 from iii_sdk.state import increment
 from iii_sdk.stream_items import GroupRef, ItemRef, NewItem, Removed, Replaced, StreamRef
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[RunningEngine]:
+    """A whole engine: streams are a module of it."""
+    running = RunningEngine()
+    await running.start()
+    yield running
+    await running.stop()
 
 
 class Note(msgspec.Struct):
@@ -63,57 +72,53 @@ async def test_a_worker_keeps_a_stream(engine: RunningEngine) -> None:
         worker.stream("notes", Kept())
 
 
-class Module:
-    """Answers like the stream module, and keeps what it was asked."""
+async def test_items_are_read_and_written(engine: RunningEngine) -> None:
+    async with served(engine) as bus, StreamClient(engine.stream_url) as client:
+        stream = bus.stream
+        await client.join("notes", "g")
+        assert await stream.get("notes", "g", "1", Note) is None
+        written = await stream.set("notes", "g", "1", Note("hi"))
+        assert (written.old_value, written.new_value) == (None, {"text": "hi"})
+        assert await client.event() == {"type": "create", "data": {"text": "hi"}}
+        assert await stream.get("notes", "g", "1", Note) == Note("hi")
+        assert await stream.get("notes", "g", "1") == {"text": "hi"}
+        assert await stream.list("notes", "g", Note) == [Note("hi")]
+        updated = await stream.update("notes", "g", "1", [increment("n"), increment("text")])
+        assert updated.new_value == {"text": "hi", "n": 1}
+        assert [error.code for error in updated.errors] == ["increment.not_number"]
+        assert await client.event() == {"type": "update", "data": {"text": "hi", "n": 1}}
+        assert await stream.groups("notes") == ["g"]
+        assert await stream.names() == ["notes"]
+        await stream.send("notes", "g", "typing", {"who": "ann"}, item="1")
+        sent = await client.next()
+        assert (sent["id"], sent["event"]["event"]["type"]) == ("1", "typing")
+        assert await stream.delete("notes", "g", "1") == {"text": "hi", "n": 1}
+        assert await stream.delete("notes", "g", "1") is None
 
-    answers = MappingProxyType(
-        {
-            "stream::get": {"text": "hi"},
-            "stream::set": {"old_value": None, "new_value": {"text": "hi"}},
-            "stream::update": {"old_value": {"n": 1}, "new_value": {"n": 2}},
-            "stream::delete": {"old_value": {"n": 2}},
-            "stream::list": [{"text": "hi"}],
-            "stream::list_groups": ["g"],
-            "stream::list_all": {"stream": [{"id": "notes", "groups": ["g"]}], "count": 1},
-            "stream::send": None,
-        }
-    )
 
-    def __init__(self) -> None:
-        self.asked: dict[str, Any] = {}
+async def test_changes_call_functions(engine: RunningEngine) -> None:
+    worker, seen = Worker("watcher"), asyncio.Queue[Any]()
 
-    async def call(self, function_id: str, data: object, *, kind: Any = None) -> Any:
-        self.asked[function_id] = msgspec.json.decode(dump(data))
-        answer = msgspec.Raw(msgspec.json.encode(self.answers[function_id]))
-        return read_result(answer, kind, function_id)
+    @worker.function("seen", on_stream("notes", "g"))
+    async def changed(event: dict[str, Any]) -> None:
+        await seen.put((event["id"], event["event"]))
+
+    async with served(engine, worker) as bus:
+        await bus.stream.set("notes", "other", "1", 0)
+        await bus.stream.set("notes", "g", "2", {"n": 1})
+        async with asyncio.timeout(10):
+            assert await seen.get() == ("2", {"type": "create", "data": {"n": 1}})
 
 
-async def test_items_are_read_and_written() -> None:
-    module = Module()
-    stream = StreamItems(module.call)
-    assert await stream.get("notes", "g", "1", Note) == Note("hi")
-    assert await stream.get("notes", "g", "1") == {"text": "hi"}
-    assert (await stream.set("notes", "g", "1", Note("hi"))).new_value == {"text": "hi"}
-    assert (await stream.update("notes", "g", "1", [increment("n")])).new_value == {"n": 2}
-    assert await stream.delete("notes", "g", "1") == {"n": 2}
-    assert await stream.list("notes", "g", Note) == [Note("hi")]
-    assert await stream.groups("notes") == ["g"]
-    assert await stream.names() == ["notes"]
-    await stream.send("notes", "g", "typing", {"who": "ann"}, item="1")
-    item = {"stream_name": "notes", "group_id": "g", "item_id": "1"}
-    assert module.asked == {
-        "stream::get": item,
-        "stream::set": {**item, "data": {"text": "hi"}},
-        "stream::update": {**item, "ops": [{"type": "increment", "path": "n", "by": 1}]},
-        "stream::delete": item,
-        "stream::list": {"stream_name": "notes", "group_id": "g"},
-        "stream::list_groups": {"stream_name": "notes"},
-        "stream::list_all": {},
-        "stream::send": {
-            "stream_name": "notes",
-            "group_id": "g",
-            "type": "typing",
-            "data": {"who": "ann"},
-            "id": "1",
-        },
-    }
+async def test_the_engine_uses_what_a_worker_keeps(engine: RunningEngine) -> None:
+    worker = Worker("keeper")
+    worker.stream("notes", Kept())
+    async with served(engine, worker) as bus, StreamClient(engine.stream_url) as client:
+        await bus.stream.set("notes", "g", "1", "first")
+        assert (await client.join("notes", "g"))["event"] == {"type": "sync", "data": ["first"]}
+        await bus.stream.set("notes", "g", "1", "second")
+        assert await client.event() == {"type": "update", "data": "second"}
+        assert await bus.stream.get("notes", "g", "1") == "second"
+        assert await bus.stream.groups("notes") == ["g"]
+        assert await bus.stream.delete("notes", "g", "1") == "second"
+        assert await client.event() == {"type": "delete", "data": "second"}

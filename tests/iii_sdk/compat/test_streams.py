@@ -45,3 +45,19 @@ def test_the_functions_of_a_stream(iii):
     assert call("delete", item) == {"old_value": {"a": 1}}
     with pytest.raises(ValueError, match="already registered"):
         iii.create_stream("todo", Kept())
+
+
+def test_the_engine_uses_the_stream(iii):
+    iii.create_stream("kept", Kept())
+    item = {"stream_name": "kept", "group_id": "g", "item_id": "1"}
+
+    def call(name, data):
+        return iii.trigger({"function_id": f"stream::{name}", "payload": data})
+
+    assert call("set", {**item, "data": 1}) == {"old_value": None, "new_value": 1}
+    assert call("get", item) == 1
+    assert call("list", {"stream_name": "kept", "group_id": "g"}) == [1]
+    assert call("list_groups", {"stream_name": "kept"}) == ["g"]
+    assert call("delete", item) == {"old_value": 1}
+    listed = call("list_all", {})
+    assert "kept" not in [row["id"] for row in listed["stream"]]
