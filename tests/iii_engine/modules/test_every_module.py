@@ -59,6 +59,8 @@ CHANGES: Final[dict[str, dict[str, Any]]] = {
         "service_namespace": "ns",
         "exporter": "memory",
         "endpoint": "http://127.0.0.1:4318",
+        "otlp_headers": {"x-tenant": "t"},
+        "otlp_protocol": "http/json",
         "sampling_ratio": 0.5,
         "sampling": {"default": 0.5},
         "memory_max_spans": 77,

@@ -192,8 +192,6 @@ class Link:
         self, trigger_type: str, config: bytes, on_event: Callable[[InvokeFunction], None]
     ) -> str:
         """Hear of events over there; the id is for `unsubscribe`."""
-        subscription = self.engine.ids.uuid()
-        function_id = f"bridge::{trigger_type}::{subscription}"
 
         def on_invoke(message: InvokeFunction, epoch: int) -> None:
             self.connection.answer(message, epoch, NULL)
@@ -202,8 +200,20 @@ class Link:
             except Exception:
                 log.exception("an event of type %s cannot be used", trigger_type)
 
-        self.offer(function_id, f"Takes {trigger_type} events to another engine", on_invoke)
-        trigger = RegisterTrigger(subscription, trigger_type, function_id, Raw(config))
+        function_id = f"bridge::{trigger_type}::{self.engine.ids.uuid()}"
+        return self.consume(trigger_type, config, function_id, on_invoke)
+
+    def consume(
+        self,
+        trigger_type: str,
+        config: bytes,
+        remote_id: str,
+        on_invoke: Callable[[InvokeFunction, int], None],
+    ) -> str:
+        """As `subscribe`, with a function of this id over there, and answers from `on_invoke`."""
+        self.offer(remote_id, f"Takes {trigger_type} events to another engine", on_invoke)
+        subscription = self.engine.ids.uuid()
+        trigger = RegisterTrigger(subscription, trigger_type, remote_id, Raw(config))
         self.connection.registrations.add_trigger(trigger)
         return subscription
 

@@ -62,6 +62,18 @@ class RemoteModule:
         self._subscriptions.add(subscription)
         return subscription
 
+    def consume(
+        self,
+        trigger_type: str,
+        config: bytes,
+        remote_id: str,
+        on_invoke: Callable[[InvokeFunction, int], None],
+    ) -> str:
+        """As `hear`, with a function of this id over there, and answers from `on_invoke`."""
+        subscription = self.link.consume(trigger_type, config, remote_id, on_invoke)
+        self._subscriptions.add(subscription)
+        return subscription
+
     def ignore(self, subscription: str) -> None:
         self._subscriptions.remove(subscription)
         self.link.unsubscribe(subscription)

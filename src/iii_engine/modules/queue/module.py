@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
+from typing import TYPE_CHECKING
 
-from iii_engine.modules.adapters import adapter_config, adapter_name, warn_of_method
+from iii_engine.modules.adapters import adapter_config, warn_of_method
 from iii_engine.modules.base import Module
 from iii_engine.modules.queue import answers, requests
 from iii_engine.modules.queue.embedded import EmbeddedBroker
 from iii_engine.modules.queue.handlers import Handlers, handling
-from iii_engine.modules.queue.options import ADAPTERS, BuiltinConfig, QueueOptions
+from iii_engine.modules.queue.options import BuiltinConfig, QueueOptions, bridge_url
 from iii_engine.modules.queue.pauses import Pauses
 from iii_engine.modules.queue.queues import Queues
 from iii_engine.modules.queue.steps import EnqueueStep, Publishing
+
+if TYPE_CHECKING:
+    from iii_engine.modules.queue.remote import RemoteQueues
+
+log = logging.getLogger("iii.queue")
 
 
 class QueueModule(Module[QueueOptions]):
@@ -21,16 +28,22 @@ class QueueModule(Module[QueueOptions]):
 
     kind = "iii-queue"
     Options = QueueOptions
+    #: The queues of another engine, when they are there.
+    remote: RemoteQueues | None = None
 
     @classmethod
     def check(cls, options: QueueOptions) -> None:
-        adapter_name(options.adapter, ADAPTERS, "builtin")
-        adapter_config(options.adapter, BuiltinConfig)
+        if bridge_url(options.adapter) is None:
+            adapter_config(options.adapter, BuiltinConfig)
         for name, config in options.queue_configs.items():
             config.check(name)
 
     async def start(self) -> None:
         self.check(self.options)
+        url = bridge_url(self.options.adapter)
+        if url is not None:
+            self._start_remote(url)
+            return
         config = adapter_config(self.options.adapter, BuiltinConfig)
         warn_of_method(config)
         soon = self.host.loop.call_soon
@@ -45,24 +58,45 @@ class QueueModule(Module[QueueOptions]):
         self.host.enqueue_step = partial(EnqueueStep, self.broker, self.queues.enqueuing)
         self.offer_type(self.queues.subscribers.kind, ("queue",))
 
+    def _start_remote(self, url: str) -> None:
+        from iii_engine.modules.queue.remote import RemoteQueues
+
+        if self.options.queue_configs:
+            log.warning("queue_configs has no effect: the named queues are the other engine's")
+        self.remote = remote = RemoteQueues(self.engine, url)
+        for function_id, handler in remote.functions().items():
+            self.offer(function_id, handler, description=f"{function_id} of another engine")
+        self.engine.enqueue = self._remote_enqueue = remote.enqueue
+        self.offer_type(remote.kind, ("queue",))
+
+    def status(self) -> str:
+        return super().status() if self.remote is None else self.remote.status
+
     async def reconfigure(self, options: QueueOptions) -> bool:
         """In place, but for another adapter: jobs that run end under their old settings."""
         old, new = self.options.adapter, options.adapter
-        if adapter_name(old, ADAPTERS, "builtin") != adapter_name(new, ADAPTERS, "builtin"):
+        if bridge_url(old) != bridge_url(new):
             return False
+        if self.remote is not None:
+            self.options = options
+            return True
         self.queues.subscribers.change(adapter_config(new, BuiltinConfig))
         self.queues.configure(options.queues)
         self.options = options
         return True
 
     async def drain(self, seconds: float) -> None:
+        if self.remote is not None:
+            self.remote.leave()
+            return
         self.queues.close()
         end = self.host.loop.time() + seconds
         while self.queues.running() and self.host.loop.time() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     async def quiesce(self) -> None:
-        self.queues.close()
+        if self.remote is None:
+            self.queues.close()
 
     async def stop(self) -> None:
         if hasattr(self, "queues"):
@@ -72,6 +106,10 @@ class QueueModule(Module[QueueOptions]):
                 self.host.enqueue_step = None
             await self.broker.close()
         await super().stop()
+        if self.remote is not None:
+            if self.engine.enqueue is self._remote_enqueue:
+                self.engine.enqueue = None
+            await self.remote.close()
 
     def _offer_functions(self, handlers: Handlers) -> None:
         for function_id in ("iii::durable::publish", "iii::queue::publish", "enqueue"):

@@ -8,7 +8,13 @@ from msgspec import Struct, field
 
 from iii_engine.core.queue_limits import Limits, Rate
 from iii_engine.core.queue_policy import Backoff, RetryPolicy
-from iii_engine.modules.adapters import Adapter, KvConfig
+from iii_engine.modules.adapters import (
+    Adapter,
+    BridgeConfig,
+    KvConfig,
+    adapter_config,
+    adapter_name,
+)
 from iii_engine.modules.bounds import NotNegative, Positive
 from iii_engine.modules.queue.settings import Settings
 from iii_sdk.errors import BusError
@@ -18,7 +24,8 @@ DEFAULT: Final = "default"
 
 #: Names of adapters with their older class names.
 ADAPTERS: Final = {
-    "builtin": ("modules::queue::BuiltinQueueAdapter", "workers::queue::BuiltinQueueAdapter")
+    "builtin": ("modules::queue::BuiltinQueueAdapter", "workers::queue::BuiltinQueueAdapter"),
+    "bridge": ("modules::queue::adapters::Bridge", "workers::queue::adapters::Bridge"),
 }
 
 
@@ -123,3 +130,14 @@ class QueueOptions(Struct, forbid_unknown_fields=True):
     def queues(self) -> dict[str, QueueConfig]:
         """The named queues, with the one that always exists."""
         return {DEFAULT: QueueConfig()} | self.queue_configs
+
+
+def bridge_url(adapter: Adapter) -> str | None:
+    """The engine that keeps the jobs, when it is another one. Raises `BusError`."""
+    if adapter_name(adapter, ADAPTERS, "builtin") != "bridge":
+        return None
+    from iii_engine.modules.bridge.link import check_url
+
+    url = adapter_config(adapter, BridgeConfig).bridge_url
+    check_url(url, "config.adapter.config.bridge_url")
+    return url
