@@ -50,16 +50,20 @@ def http(
     auth: Auth = "required",
     status: int = 200,
     error_body: Callable[[BusError], object] | None = None,
+    error_format: Literal["openai"] | None = None,
     raw_body: bool = False,
     condition: str | None = None,
     middleware: Sequence[str] = (),
 ) -> Binding:
     """An HTTP route. `public=True` is `auth="none"`; `raw_body` keeps the body's bytes for the
-    handler (`call.http.raw_body`). Raises `ValueError` for an unknown method."""
+    handler (`call.http.raw_body`). `error_body` forms the errors of the worker, `error_format`
+    those that the engine answers by itself. Raises `ValueError` for an unknown method."""
     method = method.upper()
     if method not in METHODS:
         raise ValueError(f"http: unknown method {method!r}")
     config: dict[str, object] = {"api_path": path, "http_method": method}
+    if error_format is not None:
+        config["error_format"] = error_format
     if raw_body:
         config["raw_body"] = True
     if condition is not None:

@@ -180,6 +180,34 @@ async def test_what_an_attack_could_hide_in_is_refused(
     assert server.app.bodies == []
 
 
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"-3\r\nabc\r\n0\r\n\r\n",
+        b" 3\r\nabc\r\n0\r\n\r\n",
+        b"3\r\nabcd\r\n0\r\n\r\n",
+        b"3\r\nabc0\r\n\r\n",
+        b"3\r\nabc\n0\r\n\r\n",
+        b"3;\nx\r\nabc\r\n0\r\n\r\n",
+        b"3\r\r\nabc\r\n0\r\n\r\n",
+        b"fffffffffffffffff\r\nabc",
+        b"\r\n",
+        b"0\n\n",
+        b"0\r\nX : 1\r\n\r\n",
+        b"0\r\n folded: 1\r\n\r\n",
+    ],
+)
+async def test_chunks_that_two_readers_could_read_differently(
+    server: Server, chunks: bytes
+) -> None:
+    """Whatever is wrong with a chunk, nothing behind it counts as a request."""
+    head = get("/a", "Transfer-Encoding: chunked", method="POST")
+    answer = await server.talk(head + chunks + get("/smuggled"))
+    assert b"smuggled" not in answer
+    assert b"HTTP/1.1 400 " in answer
+    assert answer.endswith(b"}") or b"connection: close" in answer
+
+
 async def test_requests_before_a_broken_one_are_answered(server: Server) -> None:
     answer = await server.talk(get("/a") + b"nonsense\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 ")

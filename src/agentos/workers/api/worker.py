@@ -44,7 +44,7 @@ def rest(method: str, path: str, auth: Auth = "required", status: int = 200) -> 
 
 def v1(method: str, path: str) -> Binding:
     """A route of OpenAI's form."""
-    return http(method, path, error_body=openai_error)
+    return http(method, path, error_body=openai_error, error_format="openai")
 
 
 def read(payload: JsonObject, kind: type[T]) -> T:
@@ -116,7 +116,7 @@ def _chat_routes(worker: DrainingWorker) -> None:
     @worker.function(
         "api::agent_message",
         rest("POST", "api/agents/:id/message"),
-        http("POST", "v1/chat", error_body=openai_error),
+        v1("POST", "v1/chat"),
         metadata=METADATA,
         request_format=schema(agents.MessageBody),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -19,6 +20,34 @@ CRASH_MESSAGE = "internal server error"
 
 #: Header of an answer whose worker has just gone: it mostly is back at once.
 RETRY_SOON = b"retry-after: 1\r\n"
+
+
+#: Forms that a route may want its errors in, other than our own (`{"error": "…"}`).
+ErrorFormat: TypeAlias = Literal["openai"]
+
+_OPENAI_CODES: Final = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "payload_too_large",
+    422: "condition_not_met",
+    503: "unavailable",
+    504: "timeout",
+}
+
+
+def formed(body: bytes, status: int, form: ErrorFormat | None) -> bytes:
+    """An error's body in the form of its route. `openai` is what clients of that API read."""
+    if form is None:
+        return body
+    fields = msgspec.json.decode(body, type=dict[str, object])
+    error = {
+        "message": fields.pop("error"),
+        "type": "invalid_request_error" if status < 500 else "server_error",
+        "param": None,
+        "code": fields.pop("code", None) or _OPENAI_CODES.get(status, "internal_error"),
+    }
+    return msgspec.json.encode({"error": {**error, **fields}})
 
 
 def body_of(message: str, **more: object) -> bytes:

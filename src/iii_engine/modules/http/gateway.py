@@ -101,12 +101,14 @@ class Gateway:
         match = self.routes.find(exchange.method, path)
         if match.route is not None:
             self._admit(Request(self, exchange, match.route, match.params, path))
-        elif self.vanished.has(exchange.method, path):
+        elif (gone := self.vanished.find(exchange.method, path)) is not None:
             body = failure.body_of("The worker of this route has gone", path=path)
+            body = failure.formed(body, 503, gone.error_format)
             self.answer(exchange, 503, body, failure.RETRY_SOON)
         elif match.allowed:
             allow = f"allow: {', '.join(match.allowed)}\r\n".encode()
-            self.answer(exchange, 405, failure.body_of("Method Not Allowed"), allow)
+            body = failure.body_of("Method Not Allowed")
+            self.answer(exchange, 405, failure.formed(body, 405, match.error_format), allow)
         else:
             self._unknown(exchange, path)
 

@@ -347,7 +347,7 @@ class Request:
                 error_id,
             )
             body = failure.body_of("invalid_status", error_id=error_id)
-            answer = Answer(500, JSON_TYPE, body)
+            answer = self._error(500, body)
         self.send(answer)
 
     def send(self, answer: Answer) -> None:
@@ -357,8 +357,13 @@ class Request:
 
     def refuse(self, status: int, body: bytes) -> None:
         """Answer without the handler."""
-        self.send(Answer(status, JSON_TYPE, body))
+        self.send(self._error(status, body))
         self._go_on(False)
+
+    def _error(self, status: int, body: bytes, head: bytes = b"") -> Answer:
+        """An error of ours, in the form that the route wants."""
+        form = self.route.error_format
+        return Answer(status, JSON_TYPE + head, failure.formed(body, status, form))
 
     def _common_head(self, names: frozenset[str]) -> bytes:
         return self.gateway.common_head(self.id, self.head, names)
@@ -369,7 +374,7 @@ class Request:
             return
         if error.code in GONE_FOR_NOW:
             body = self.logged(self.route.function_id, error)
-            self.send(Answer(503, JSON_TYPE + failure.RETRY_SOON, body))
+            self.send(self._error(503, body, failure.RETRY_SOON))
             return
         status = failure.flat_status(error.code) if self.route.flat else 500
         if status < 500:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Struct
 
+from iii_engine.modules.http.failure import ErrorFormat
 from iii_sdk.errors import InvalidInput
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
@@ -28,6 +29,7 @@ class RouteConfig(Struct):
     middleware_function_ids: list[str] | None = None
     raw_body: bool | None = None
     input: Literal["request", "flat"] | None = None
+    error_format: ErrorFormat | None = None
     _condition_path: str | None = None
 
 
@@ -36,6 +38,7 @@ class Route:
 
     __slots__ = (
         "condition",
+        "error_format",
         "flat",
         "function_id",
         "id",
@@ -63,6 +66,7 @@ class Route:
         self.middleware = config.middleware_function_ids or []
         self.raw_body = bool(config.raw_body)
         self.flat = config.input == "flat"
+        self.error_format = config.error_format
         self.segments, self.names = ((), ()) if literal else parse_path(self.path)
         #: Neither condition nor middleware: nothing happens between the body and the handler.
         self.plain = not self.condition and not self.middleware
@@ -146,11 +150,13 @@ class _Node:
 
 
 class Match(Struct, gc=False):
-    """Outcome of a look-up: a route with its parameters, or the methods that would do."""
+    """Outcome of a look-up: a route with its parameters, or the methods that would do, and the
+    form in which one of their routes wants errors."""
 
     route: Route | None
     params: list[str]
     allowed: list[str]
+    error_format: ErrorFormat | None = None
 
 
 _NOTHING = Match(None, [], [])
@@ -220,16 +226,18 @@ class Routes:
         if "%" in path:
             segments = [unquote(segment) for segment in segments]
         allowed: dict[str, None] = {}
+        form: ErrorFormat | None = None
         for node, params in _walk(self._root, segments, 0, []):
             route = node.route(method)
             if route is not None:
                 return Match(route, params, [])
             allowed.update(dict.fromkeys(node.routes))
+            form = form or next(iter(node.routes.values()))[-1].error_format
         if not allowed:
             return _NOTHING
         if "GET" in allowed:
             allowed["HEAD"] = None
-        return Match(None, [], sorted(allowed))
+        return Match(None, [], sorted(allowed), form)
 
 
 def _walk(

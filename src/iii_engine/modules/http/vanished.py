@@ -38,19 +38,20 @@ class Vanished:
             self._forget(next(iter(self._until)))
         key = _key(route)
         self._until[key] = self._time() + REMEMBERED_SECONDS
-        self._routes.add(Route(key, route.function_id, RouteConfig(route.path, route.method)))
+        config = RouteConfig(route.path, route.method, error_format=route.error_format)
+        self._routes.add(Route(key, route.function_id, config))
 
     def back(self, route: Route) -> None:
         """A route is bound, by the same worker or another."""
         if (key := _key(route)) in self._until:
             self._forget(key)
 
-    def has(self, method: str, path: str) -> bool:
-        """Whether a request would have had a route a moment ago."""
+    def find(self, method: str, path: str) -> Route | None:
+        """The route that a request would have had a moment ago."""
         now = self._time()
         while self._until and (oldest := next(iter(self._until.items())))[1] <= now:
             self._forget(oldest[0])
-        return bool(self._until) and self._routes.find(method, path).route is not None
+        return self._routes.find(method, path).route if self._until else None
 
     def _forget(self, key: str) -> None:
         del self._until[key]

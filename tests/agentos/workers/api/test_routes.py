@@ -98,6 +98,18 @@ async def test_api_case_5_headers_on_404_too(face: Face) -> None:
     assert_secured(await face.web.post("/v1/chat/completions", json={"messages": []}))
 
 
+async def test_errors_of_the_engine_have_openais_form_on_v1(face: Face) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await face.web.post("/v1/chat/completions", content=b"{", headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    answer = await face.web.put("/v1/chat/completions")
+    assert answer.status_code == 405
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+    answer = await face.web.post("/api/agents", content=b"{", headers=headers)
+    assert answer.json()["error"] == "Invalid JSON body"
+
+
 async def test_api_case_6_a_message_for_an_agent(face: Face) -> None:
     body = {"message": "Hello", "sessionId": "sess-1"}
     answer = await face.web.post("/api/agents/my-agent/message", json=body)

@@ -315,3 +315,22 @@ async def test_wrong_key_opens_nothing(site: Any) -> None:
     assert find(body["channel_id"], "", "write") is None
     call.reply(b"1")
     await task
+
+
+async def test_multipart_arrives_as_it_was_sent(site: Any) -> None:
+    calls = site.slow("form")
+    site.route("/parts", "form", "POST")
+    files = {"file": ("a.bin", bytes(range(256)), "application/octet-stream")}
+    task = asyncio.ensure_future(site.client.post("/parts", data={"n": "1"}, files=files))
+    call = await asyncio.wait_for(calls.get(), 5)
+    payload = msgspec.json.decode(call.data)
+    assert payload["body"] is None
+    boundary = payload["headers"]["content-type"].partition("boundary=")[2]
+    _, port = open_end(site, payload["request_body"])
+    await asyncio.wait_for(port.changed.wait(), 5)
+    whole = b"".join(data for _, data in port.frames)
+    assert whole.startswith(f"--{boundary}\r\n".encode())
+    assert whole.rstrip().endswith(f"--{boundary}--".encode())
+    assert bytes(range(256)) in whole
+    call.reply(b"1")
+    assert (await task).status_code == 200
