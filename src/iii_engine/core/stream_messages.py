@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from iii_sdk.errors import BusError
 
@@ -61,6 +61,20 @@ class Event(Struct, frozen=True, kw_only=True):
         return wrapper(self.timestamp_ms, self.stream, self.group, self.item, self.body)
 
 
+class _Told(Struct, rename="camel"):
+    """An event as subscribers and handlers get it."""
+
+    timestamp: int
+    stream_name: str
+    group_id: str
+    event: Raw
+    id: str | None = None
+
+
+class _Kind(Struct):
+    type: str
+
+
 class Trouble(Struct):
     """Why something that a client said, or joined, does not work."""
 
@@ -84,6 +98,24 @@ def read(payload: bytes) -> Join | Leave | None:
             return None
         raise BusError(str(error), code="bad_message") from None
     return message
+
+
+def read_event(
+    message: bytes | Raw, traceparent: str | None = None, baggage: str | None = None
+) -> Event:
+    """The event of a message, as another engine tells it. Raises `msgspec.DecodeError`."""
+    told = msgspec.json.decode(message, type=_Told)
+    kind = msgspec.json.decode(told.event, type=_Kind).type
+    return Event(
+        stream=told.stream_name,
+        group=told.group_id,
+        item=told.id,
+        body=bytes(told.event),
+        change=kind != "event",
+        traceparent=traceparent,
+        baggage=baggage,
+        timestamp_ms=told.timestamp,
+    )
 
 
 def wrapper(timestamp_ms: int, stream: str, group: str, item: str | None, body: bytes) -> bytes:

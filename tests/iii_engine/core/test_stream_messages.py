@@ -69,6 +69,17 @@ def test_an_event_is_wrapped() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("body", "change"),
+    [(stream_messages.changed("delete", b"[1]"), True), (stream_messages.sent("x", b"1"), False)],
+)
+def test_an_event_is_read_back(body: bytes, change: bool) -> None:
+    event = Event(stream="s", group="g", item="1", body=body, change=change, timestamp_ms=7)
+    assert stream_messages.read_event(event.message) == event
+    traced = stream_messages.read_event(event.message, "trace", "a=1")
+    assert (traced.traceparent, traced.baggage) == ("trace", "a=1")
+
+
 def test_several_subscriptions_are_named() -> None:
     def parsed(body: bytes) -> Any:
         return json.loads(

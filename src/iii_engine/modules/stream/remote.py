@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from iii_engine.core.engine import Engine
-from iii_engine.core.stream_messages import Event, Wanted
+from iii_engine.core.stream_messages import Event, Wanted, read_event
 from iii_engine.modules.bridge.remote import TIMEOUT_MS, RemoteModule
 from iii_engine.modules.stream.hub import Hub
 from iii_engine.modules.stream.requests import GroupRequest, ItemRequest, SendRequest
@@ -22,20 +22,6 @@ from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody, InvokeFunction
 
 TOPIC: Final = "stream.events"
-
-
-class _Message(Struct, rename="camel"):
-    """An event as subscribers and handlers get it."""
-
-    timestamp: int
-    stream_name: str
-    group_id: str
-    event: Raw
-    id: str | None = None
-
-
-class _Kind(Struct):
-    type: str
 
 
 class _Sent(Struct):
@@ -59,20 +45,7 @@ class RemoteStreams(RemoteModule):
         self.hear("subscribe", msgspec.json.encode({"topic": TOPIC}), self._on_event)
 
     def _on_event(self, message: InvokeFunction) -> None:
-        about = msgspec.json.decode(message.data, type=_Message)
-        kind = msgspec.json.decode(about.event, type=_Kind).type
-        self._hub.deliver(
-            Event(
-                stream=about.stream_name,
-                group=about.group_id,
-                item=about.id,
-                body=bytes(about.event),
-                change=kind != "event",
-                traceparent=message.traceparent,
-                baggage=message.baggage,
-                timestamp_ms=about.timestamp,
-            )
-        )
+        self._hub.deliver(read_event(message.data, message.traceparent, message.baggage))
 
     def _publish(self, event: Event) -> None:
         """To every engine with this adapter; the other engine's own clients get what was sent."""
