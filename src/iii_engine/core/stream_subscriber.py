@@ -16,7 +16,10 @@ MAX_WAITING: Final = 64
 #: The same in bytes; a single message may be larger.
 MAX_WAITING_BYTES: Final = 16 * MIB
 
-#: Close code of a socket that does not keep up, and of one whose engine stops.
+#: Joins of one socket that may wait for a decision; with more it is not read until half are made.
+MAX_ASKING: Final = 64
+
+#: Close code of a socket that does not keep up.
 TRY_AGAIN: Final = 1013
 
 
@@ -57,10 +60,12 @@ class Subscriber:
     """A connection of a client, `context` being what the auth function said of it.
 
     `outbox` holds whole messages for the transport. `wake` tells it that the first one arrived;
-    `drain` asks it to take now what it can.
+    `drain` asks it to take now what it can. `read` tells it whether to read on.
     """
 
     __slots__ = (
+        "_asking",
+        "_held",
         "blocked",
         "close_code",
         "close_reason",
@@ -70,6 +75,7 @@ class Subscriber:
         "name",
         "outbox",
         "outbox_bytes",
+        "read",
         "subscriptions",
         "unsent_bytes",
         "wake",
@@ -88,6 +94,9 @@ class Subscriber:
         self.name = name
         self.context = context
         self.subscriptions: dict[str, Subscription] = {}
+        self.read: Callable[[bool], None] = _ignore
+        self._asking = 0  # joins that wait for a decision, also of subscriptions that are over
+        self._held = False  # not read meanwhile
         self.outbox: list[bytes] = []
         self.outbox_bytes = 0
         self.blocked = False  # the transport takes nothing for now
@@ -121,6 +130,20 @@ class Subscriber:
         self.outbox.append(message)
         self.outbox_bytes += len(message)
 
+    def asked(self) -> None:
+        """Somebody is asked about one of its joins."""
+        self._asking += 1
+        if self._asking >= MAX_ASKING and not self._held:
+            self._held = True
+            self.read(False)
+
+    def answered(self) -> None:
+        """Somebody has decided about one of its joins."""
+        self._asking -= 1
+        if self._held and self._asking <= MAX_ASKING // 2:
+            self._held = False
+            self.read(True)
+
     def take(self) -> list[bytes]:
         """The queued messages, which are the transport's from now on."""
         messages, self.outbox = self.outbox, []
@@ -141,3 +164,7 @@ class Subscriber:
 
 def _nothing_unsent() -> int:
     return 0
+
+
+def _ignore(reading: bool) -> None:
+    pass

@@ -83,6 +83,7 @@ class Subscriptions:
             return
         subscription = Subscription(subscriber, wanted)
         subscriber.subscriptions[wanted.subscription_id] = subscription
+        subscriber.asked()
         self._house.admit(subscription, partial(self._decided, subscription))
 
     def leave(self, subscriber: Subscriber, subscription_id: str) -> None:
@@ -107,6 +108,7 @@ class Subscriptions:
 
     def _decided(self, subscription: Subscription, admitted: bool) -> None:
         subscriber, wanted = subscription.subscriber, subscription.wanted
+        subscriber.answered()
         if subscription.over:
             if admitted:  # those who counted it must hear that it is gone
                 self._house.left(subscription)

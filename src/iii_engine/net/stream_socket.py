@@ -48,6 +48,7 @@ class StreamSocket(MessageSocket):
         peer = raw.get_extra_info("peername")
         self.subscriber.name = f"the subscriber at {peer[0] if peer else 'an unknown address'}"
         self.subscriber.unsent_bytes = raw.get_write_buffer_size
+        self.subscriber.read = self._read
         self._listener.sockets.add(self)
         if self._wanted is not None:
             self._subscriptions.join(self.subscriber, self._wanted)
@@ -73,6 +74,11 @@ class StreamSocket(MessageSocket):
         super().resume_writing()
         self.subscriber.blocked = False
         self.flush()
+
+    def _read(self, reading: bool) -> None:
+        if self.transport is not None and not self.ended:
+            raw = self.transport.underlying_transport
+            (raw.resume_reading if reading else raw.pause_reading)()
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import pytest
 
 from iii_engine.core.stream_messages import Event, Wanted, changed
 from iii_engine.core.stream_subscriber import (
+    MAX_ASKING,
     MAX_HELD,
     MAX_WAITING_BYTES,
     TRY_AGAIN,
@@ -248,6 +249,22 @@ def test_a_socket_has_a_bounded_number_of_subscriptions(house: House, client: Cl
     assert told["error"]["code"] == "too_many_subscriptions"
     client.join("1", name="0")  # in place of another
     assert client.events() == [("sync", None)]
+
+
+def test_who_asks_too_much_at_once_is_not_read_until_half_is_decided(
+    house: House, client: Client
+) -> None:
+    reading: list[bool] = []
+    client.subscriber.read = reading.append
+    house.slow = True
+    for _ in range(MAX_ASKING + 5):
+        client.join()  # each takes the place of the one before, and is still decided about
+    assert reading == [False]
+    for decide in house.asked[: MAX_ASKING // 2 + 4]:
+        decide(False)
+    assert reading == [False]
+    house.asked[MAX_ASKING // 2 + 4](False)
+    assert reading == [False, True]
 
 
 def test_messages_of_sockets_are_applied_or_answered(house: House, client: Client) -> None:

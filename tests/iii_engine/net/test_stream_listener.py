@@ -13,7 +13,7 @@ from tests.support.stream_client import StreamClient, upgrade
 from tests.support.waiting import until
 
 from iii_engine.core.stream_messages import Event, Wanted, changed
-from iii_engine.core.stream_subscriber import MAX_WAITING
+from iii_engine.core.stream_subscriber import MAX_ASKING, MAX_WAITING
 from iii_engine.modules.stream import StreamModule
 from iii_engine.net.stream_listener import StreamListener, wanted_by
 from iii_engine.net.stream_socket import MAX_MESSAGE
@@ -136,6 +136,21 @@ async def test_who_does_not_read_is_told_and_delays_nobody(engine: RunningEngine
         assert await stalled.close_code() == 1013
         happen(engine, "last")
         assert (await healthy.event())["data"] == "last"
+
+
+async def test_joins_wait_while_many_are_undecided(engine: RunningEngine) -> None:
+    async with RawWorker(engine.url) as worker, StreamClient(engine.stream_url) as client:
+        await worker.register("join")
+        await worker.register_trigger("stream:join", "join")
+        for number in range(3000):
+            place = {"streamName": "chat", "groupId": str(number)}
+            await client.say("join", str(number % 1000), **place)
+        asked = [await worker.invoked("join") for _ in range(MAX_ASKING)]
+        await worker.settle()
+        assert MAX_ASKING <= len(asked) + len(worker.frames) < 2000
+        for _ in range(3000):
+            await worker.answer(asked.pop() if asked else await worker.invoked("join"))
+        assert (await client.next())["event"]["type"] == "sync"
 
 
 class Stalled:
