@@ -11,7 +11,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import report, rows_bus, rows_http, rows_sdk, rows_start, rows_state, rows_streams
+from benchmarks import (
+    report,
+    rows_bus,
+    rows_http,
+    rows_queue,
+    rows_sdk,
+    rows_start,
+    rows_state,
+    rows_streams,
+)
 from benchmarks.bench import Bench
 from benchmarks.processes import Failed
 from benchmarks.report import Row, Target
@@ -31,6 +40,7 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "state_128": rows_state.state_128,
     "state_1": rows_state.state_1,
     "stream_100": rows_streams.stream_100,
+    "queue_128": rows_queue.queue_128,
     "realm_get": rows_sdk.realm_get,
     "engine_start": rows_start.engine_start,
     "idle_10k": rows_start.idle_10k,

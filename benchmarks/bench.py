@@ -16,6 +16,9 @@ import msgspec
 from benchmarks.load import Outcome, Plan
 from benchmarks.processes import Failed, Program, free_port, module, wait_for_port
 
+#: The queue that every measured engine has.
+QUEUE = "bench"
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -40,12 +43,14 @@ def engine_config(folder: Path, port: int, http_port: int, *more: dict[str, obje
     `more` are entries of further modules.
     """
     state = {"store_method": "file_based", "file_path": str(folder / "state")}
+    queue, jobs = {"name": "builtin", "config": state}, {"concurrency": 128}
     document = {
         "workers": [
             {"name": "iii-worker-manager", "config": {"host": "127.0.0.1", "port": port}},
             {"name": "iii-http", "config": {"host": "127.0.0.1", "port": http_port}},
             {"name": "iii-state", "config": {"adapter": {"name": "kv", "config": state}}},
             *more,
+            {"name": "iii-queue", "config": {"adapter": queue, "queue_configs": {QUEUE: jobs}}},
         ]
     }
     folder.mkdir(parents=True, exist_ok=True)

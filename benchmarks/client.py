@@ -36,7 +36,8 @@ class OneCall(WSListener):
             self.answer.set_result(msgspec.json.decode(message, type=Answer))
 
 
-async def _ask(url: str, function_id: str, data: bytes, timeout: float) -> Answer:
+async def ask_async(url: str, function_id: str, data: bytes, timeout: float) -> Answer:
+    """As `ask`, on the running loop."""
     transport, listener = await picows.ws_connect(lambda: OneCall(function_id, data), url)
     assert isinstance(listener, OneCall)
     try:
@@ -49,7 +50,7 @@ async def _ask(url: str, function_id: str, data: bytes, timeout: float) -> Answe
 
 def ask(url: str, function_id: str, data: object, timeout: float = 30.0) -> Raw:
     """Call a function and return its result as JSON. Raises `Failed` with the error."""
-    answer = loops.run(_ask(url, function_id, msgspec.json.encode(data), timeout))
+    answer = loops.run(ask_async(url, function_id, msgspec.json.encode(data), timeout))
     if answer.error != NULL:
         raise Failed(f"{function_id}: {bytes(answer.error).decode()}")
     return answer.result

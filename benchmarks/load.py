@@ -18,6 +18,7 @@ from msgspec import Struct
 from picows import WSFrame, WSListener, WSTransport
 
 from benchmarks import loops, wire
+from benchmarks.client import ask_async
 from benchmarks.payloads import PAYLOADS
 from benchmarks.processes import cpu_ns, pin
 
@@ -29,7 +30,8 @@ class Plan(Struct):
     """What to call and how. With `calls` the window ends by count, else after `seconds`.
 
     `payload` names an entry of `payloads.PAYLOADS`. `watch` is the process whose processor time
-    counts. The caller stays on the processor core `core`, if one is given.
+    counts. The caller stays on the processor core `core`, if one is given. With a `queue` the calls
+    are put on it, and the window of `calls` ends when all jobs are handled and acknowledged.
     """
 
     url: str
@@ -41,6 +43,7 @@ class Plan(Struct):
     seconds: float = 1.0
     calls: int = 0
     core: int | None = None
+    queue: str = ""
 
 
 class Outcome(Struct):
@@ -71,7 +74,7 @@ class Caller(WSListener):
         self.drained = asyncio.Event()
         self._issued = 0
         self._out: list[bytes] = []
-        self._head = wire.call_head(plan.function)
+        self._head = wire.call_head(plan.function, plan.queue)
         tails = [wire.CALL_MIDDLE + text + b"}" for text in PAYLOADS[plan.payload]()]
         head_size = len(self._head) + 36
         self._tails = [(wire.client_header(head_size + len(tail)), tail) for tail in tails]
@@ -137,6 +140,8 @@ async def drive(plan: Plan) -> Outcome:
     caller.flush(transport)
     if plan.calls:
         await caller.finish()
+        if plan.queue:
+            await emptied(plan)
     else:
         await asyncio.sleep(plan.warmup)
         caller.counting = True
@@ -147,6 +152,18 @@ async def drive(plan: Plan) -> Outcome:
     await caller.finish()
     transport.disconnect()
     return outcome(caller, cpu, elapsed)
+
+
+async def emptied(plan: Plan) -> None:
+    """Wait until the queue has no job any more, and none that died."""
+    question = msgspec.json.encode({"topic": plan.queue})
+    while True:
+        answer = await ask_async(plan.url, "engine::queue::topic_stats", question, STALL_SECONDS)
+        stats = msgspec.json.decode(answer.result, type=dict[str, msgspec.Raw])
+        if bytes(stats["depth"]) == b"0":
+            if bytes(stats["dlq_depth"]) != b"0":
+                raise RuntimeError(f"jobs died: {stats}")
+            return
 
 
 def outcome(caller: Caller, cpu: int, elapsed: float) -> Outcome:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.bench import engine_config
+from benchmarks.bench import QUEUE, engine_config
 from benchmarks.echo_worker import ECHO, PAGE_PATH
 from benchmarks.load import Plan
 from benchmarks.processes import Program, free_port, module, wait_for_port
 from benchmarks.rows_http import CONNECTIONS, wait_for_page
+from benchmarks.rows_queue import JOBS
 
 SECONDS = 3
 
@@ -35,6 +36,7 @@ LOADS = {
     "structured": (ECHO, "structured", 16),
     "state_1": ("state::set", "state", 1),
     "state_128": ("state::set", "state", 128),
+    "queue_128": (ECHO, "100 B", 128),
 }
 
 
@@ -58,6 +60,8 @@ def run(row: str, folder: Path) -> Path:
         else:
             function, payload, inflight = LOADS[row]
             plan = Plan(url, function, payload, inflight, engine.pid, seconds=SECONDS)
+            if row == "queue_128":
+                plan.queue, plan.calls = QUEUE, JOBS
             load = module("benchmarks.load", msgspec.json.encode(plan).decode())
             print(start(Program(load, log)).output())
     return profile

@@ -58,9 +58,16 @@ def id_of(message: bytes) -> bytes:
     return message[start : start + _ID_LENGTH]
 
 
-def call_head(function_id: str) -> bytes:
-    """A call up to its id; append the id, `CALL_MIDDLE`, the payload and a closing brace."""
-    return b'{"type":"invokefunction","function_id":"%b","invocation_id":"' % function_id.encode()
+def call_head(function_id: str, queue: str = "") -> bytes:
+    """A call up to its id; append the id, `CALL_MIDDLE`, the payload and a closing brace.
+
+    With a `queue` the call is put on it.
+    """
+    action = b'"action":{"type":"enqueue","queue":"%b"},' % queue.encode() if queue else b""
+    return b'{"type":"invokefunction",%b"function_id":"%b","invocation_id":"' % (
+        action,
+        function_id.encode(),
+    )
 
 
 CALL_MIDDLE: Final = b'","data":'

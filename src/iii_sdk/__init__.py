@@ -40,7 +40,7 @@ from iii_sdk.errors import (
     UpstreamError,
 )
 from iii_sdk.program import run
-from iii_sdk.protocol import ChannelRef, HttpAuth, HttpInvocation
+from iii_sdk.protocol import ChannelRef, HttpAuth, HttpInvocation, JobOptions
 from iii_sdk.registrations import TypeHandler
 from iii_sdk.state import State, Transacted, Updated, Written
 from iii_sdk.stream_items import StreamItems, StreamStore
@@ -100,6 +100,7 @@ __all__ = [
     "InitOptions",
     "InvalidInput",
     "InvocationError",
+    "JobOptions",
     "Logger",
     "NotConfigured",
     "NotFound",

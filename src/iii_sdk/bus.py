@@ -17,7 +17,7 @@ from iii_sdk.channels import Channel, ChannelReader, ChannelRefs, ChannelWriter
 from iii_sdk.codec import dump, read_result
 from iii_sdk.connection import Connection
 from iii_sdk.current_call import active, inside
-from iii_sdk.protocol import NULL, ChannelRef, RegisterTrigger, parse_traceparent
+from iii_sdk.protocol import NULL, ChannelRef, JobOptions, RegisterTrigger, parse_traceparent
 from iii_sdk.state import State
 from iii_sdk.stream_items import StreamItems
 from iii_sdk.telemetry.spans import Span, sampled
@@ -91,13 +91,20 @@ class Bus:
         """Call without an answer. Never raises for the state of the connection."""
         self.connection.send(function_id, dump(data))
 
-    async def enqueue(self, queue: str, function_id: str, data: object = None) -> str:
+    async def enqueue(
+        self,
+        queue: str,
+        function_id: str,
+        data: object = None,
+        *,
+        options: JobOptions | None = None,
+    ) -> str:
         """Put a call on a named queue and return the id of its receipt.
 
-        Raises `BusError` with code `enqueue_error`.
+        Raises `BusError` with code `enqueue_error`. Engines of others ignore the `options`.
         """
         result = await self.connection.request(
-            function_id, dump(data), TIMEOUT, frames.enqueue_action(queue)
+            function_id, dump(data), TIMEOUT, frames.enqueue_action(queue, options)
         )
         receipt: Receipt = read_result(result, Receipt, function_id)
         return receipt.message_receipt_id

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from iii_sdk.protocol import ErrorBody
+from iii_sdk.protocol import ErrorBody, JobOptions
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -27,8 +27,10 @@ def _id_json(function_id: str) -> bytes:
     return text
 
 
-def enqueue_action(queue: str) -> bytes:
-    return b'"action":{"type":"enqueue","queue":%b},' % _encode(queue)
+def enqueue_action(queue: str, options: JobOptions | None = None) -> bytes:
+    members = b"" if options is None else _encode(options)[1:-1]
+    more = b"," + members if members else b""
+    return b'"action":{"type":"enqueue","queue":%b%b},' % (_encode(queue), more)
 
 
 def invocation(

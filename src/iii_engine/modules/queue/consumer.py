@@ -127,7 +127,7 @@ class Consumer:
         run = self.find(message_id)
         if run is None:
             return False
-        run.abandon()
+        run.abandon("cancelled")
         self.done(run.lease)
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 
@@ -151,12 +151,22 @@ class EmbeddedBroker(Broker):
     def complete(self, lease: Lease) -> None:
         kept, entry = self._held(lease)
         kept.line.end(entry)
-        shelf, key, job_id = kept.shelf, entry.key, lease.job.id
+        self._remove(kept, entry.key, lease.job.id)
+
+    def _remove(
+        self, kept: KeptQueue, key: str, job_id: str, then: Sequence[Callable[[], None]] = ()
+    ) -> None:
+        """Delete a job that has ended."""
 
         def change(transaction: Transaction) -> None:
-            shelf.remove(transaction, key, job_id)
+            kept.shelf.remove(transaction, key, job_id)
 
-        self.journal.add(change, partial(kept.line.forget, key))
+        def removed() -> None:
+            kept.line.forget(key)
+            for each in then:
+                each()
+
+        self.journal.add(change, removed)
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         kept, entry = self._held(lease)
@@ -165,6 +175,7 @@ class EmbeddedBroker(Broker):
         key = entry.key if ordered else delayed_key(job.process_at, job.id)
         record = encode_job(job)
         again = kept.entry(key, job, record)
+        kept.moving[job.id] = []
         if not ordered:
             kept.line.end(entry)
 
@@ -172,11 +183,17 @@ class EmbeddedBroker(Broker):
             kept.shelf.move(transaction, entry.key, key, job, record)
 
         def then() -> None:
-            if ordered:
+            if not ordered:
+                kept.line.forget(entry.key)
+            cancels = kept.moving.pop(job.id)
+            if cancels:
+                if ordered:
+                    kept.line.end(entry)
+                self._remove(kept, key, job.id, cancels)
+            elif ordered:
                 entry.due_ms, entry.record = again.due_ms, again.record
                 kept.hold(entry)
             else:
-                kept.line.forget(entry.key)
                 kept.admit(again)
 
         self.journal.add(change, then)
@@ -190,6 +207,9 @@ class EmbeddedBroker(Broker):
 
     def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
         kept = self.queue(queue)
+        if message_id in kept.moving:
+            kept.moving[message_id].append(lambda: done(True, None))
+            return
 
         def change(transaction: Transaction) -> str | None:
             key = kept.shelf.place(transaction, message_id)

@@ -128,9 +128,7 @@ class Handlers:
         gather(self._queues.behind(name), ask, answering(call, code, answer))
 
     def dead_topics(self, call: Call, request: object) -> None:
-        names = dict.fromkeys(
-            [*self._queues.names(), *(q.name for q in self._broker.topic_queues())]
-        )
+        names = self._queues.all_names()
 
         def answer(counts: list[int]) -> list[answers.DeadTopic]:
             kind = self._broker.kind
@@ -141,7 +139,7 @@ class Handlers:
             ]
 
         gather(
-            list(names),
+            names,
             lambda name, done: self._sum(name, done, lambda stats: stats.dead),
             answering(call, "dlq_topics_failed", answer),
         )

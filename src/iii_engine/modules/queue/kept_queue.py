@@ -41,6 +41,8 @@ class KeptQueue:
         self._wake: Callable[[], None] | None = None
         self.line = Line(self._fetch, settings.limits)
         self.dead = 0
+        #: Jobs that are being stored for their next attempt, and who wants them cancelled.
+        self.moving: dict[str, list[Callable[[], None]]] = {}
         self._count()
 
     def _count(self) -> None:

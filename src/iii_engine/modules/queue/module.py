@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from iii_engine.modules.adapters import adapter_config, warn_of_method
 from iii_engine.modules.base import Module
-from iii_engine.modules.queue import answers, requests
 from iii_engine.modules.queue.embedded import EmbeddedBroker
-from iii_engine.modules.queue.handlers import Handlers, handling
+from iii_engine.modules.queue.gauges import Gauges
+from iii_engine.modules.queue.offers import offers
 from iii_engine.modules.queue.options import BuiltinConfig, QueueOptions, bridge_url
 from iii_engine.modules.queue.pauses import Pauses
 from iii_engine.modules.queue.queues import Queues
-from iii_engine.modules.queue.steps import EnqueueStep, Publishing
+from iii_engine.modules.queue.steps import EnqueueStep
 
 if TYPE_CHECKING:
     from iii_engine.modules.queue.remote import RemoteQueues
@@ -50,12 +50,20 @@ class QueueModule(Module[QueueOptions]):
         self.broker = EmbeddedBroker(self.engine, self.host.store, soon)
         await self.broker.open()
         self.queues = Queues(self.engine, self.broker, Pauses(self.host.store), soon)
+        self.gauges = Gauges(self.queues, self.engine.meters)
         self.queues.subscribers.change(config)
         self.queues.subscribers.open()
         self.queues.configure(self.options.queues)
         self.engine.enqueue = self.queues.enqueuing
-        self._offer_functions(Handlers(self.queues))
         self.host.enqueue_step = partial(EnqueueStep, self.broker, self.queues.enqueuing)
+        for offer in offers(self.queues):
+            self.offer(
+                offer.function_id,
+                offer.handler,
+                description=offer.description,
+                request=offer.request,
+                response=offer.response,
+            )
         self.offer_type(self.queues.subscribers.kind, ("queue",))
 
     def _start_remote(self, url: str) -> None:
@@ -101,6 +109,7 @@ class QueueModule(Module[QueueOptions]):
     async def stop(self) -> None:
         if hasattr(self, "queues"):
             self.queues.close()
+            self.gauges.close()
             if self.engine.enqueue is self.queues.enqueuing:
                 self.engine.enqueue = None
                 self.host.enqueue_step = None
@@ -110,62 +119,3 @@ class QueueModule(Module[QueueOptions]):
             if self.engine.enqueue is self._remote_enqueue:
                 self.engine.enqueue = None
             await self.remote.close()
-
-    def _offer_functions(self, handlers: Handlers) -> None:
-        for function_id in ("iii::durable::publish", "iii::queue::publish", "enqueue"):
-            self.offer(
-                function_id,
-                Publishing(self.broker, handlers),
-                description="Put a message on a durable topic: every subscribed function gets it",
-                request=requests.PublishRequest,
-                response=answers.Published | None,
-            )
-        self.offer(
-            "iii::queue::redrive",
-            handling(requests.QueueRequest, handlers.redrive),
-            description="Run all dead jobs of a queue again",
-            request=requests.QueueRequest,
-            response=answers.Redriven,
-        )
-        self.offer(
-            "iii::queue::redrive_message",
-            handling(requests.MessageRequest, handlers.redrive_message),
-            description="Run one dead job again",
-            request=requests.MessageRequest,
-            response=answers.RedrivenMessage,
-        )
-        self.offer(
-            "iii::queue::discard_message",
-            handling(requests.MessageRequest, handlers.discard_message),
-            description="Forget one dead job; `redriven` is 1 when it was there",
-            request=requests.MessageRequest,
-            response=answers.RedrivenMessage,
-        )
-        self.offer(
-            "engine::queue::list_topics",
-            handling(object, handlers.list_topics),
-            description="Named queues and topics, and who consumes them",
-            request=requests.Anything,
-            response=list[answers.Topic],
-        )
-        self.offer(
-            "engine::queue::topic_stats",
-            handling(requests.TopicRequest, handlers.topic_stats),
-            description="How many jobs of a queue or topic wait, run, are delayed or dead",
-            request=requests.TopicRequest,
-            response=answers.TopicStats,
-        )
-        self.offer(
-            "engine::queue::dlq_topics",
-            handling(object, handlers.dead_topics),
-            description="Queues and topics that have dead jobs",
-            request=requests.Anything,
-            response=list[answers.DeadTopic],
-        )
-        self.offer(
-            "engine::queue::dlq_messages",
-            handling(requests.DeadRequest, handlers.dead_messages),
-            description="The dead jobs of a queue or topic, newest first",
-            request=requests.DeadRequest,
-            response=list[answers.DeadMessage],
-        )

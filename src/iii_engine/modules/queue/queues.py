@@ -69,6 +69,11 @@ class Queues:
         topics = dict.fromkeys(queue.name for queue in self.broker.bindings())
         return [*self._named, *(topic for topic in topics if topic not in self._named)]
 
+    def all_names(self) -> list[str]:
+        """As `names`, and topics that nobody subscribes to (any more)."""
+        topics = (queue.name for queue in self.broker.topic_queues())
+        return list(dict.fromkeys([*self.names(), *topics]))
+
     def consumer_count(self, name: str) -> int:
         """The concurrency of a named queue, the triggers of a topic."""
         if name in self._named:
@@ -78,6 +83,10 @@ class Queues:
             for subscriber in self.subscribers
             if subscriber.queue.name == name
         )
+
+    @property
+    def now_ms(self) -> int:
+        return self._engine.clock.now_ns() // 1_000_000
 
     def running(self) -> int:
         """Jobs that run now."""

@@ -45,14 +45,16 @@ class Run:
     def start(self) -> None:
         self._span = self._begin_span()
         condition = self._consumer.target.condition
-        self.renew(self._consumer.settings.visibility_timeout_ms)
+        self.renew()
         if condition is None:
             self._handle()
         else:
             self._ask(condition, self._decided)
 
-    def renew(self, timeout_ms: int) -> None:
-        """The lease ends so many milliseconds from now; 0 is never."""
+    def renew(self, timeout_ms: int | None = None) -> None:
+        """The lease ends so many milliseconds from now (default: what the queue says; 0: never)."""
+        if timeout_ms is None:
+            timeout_ms = self._consumer.settings.visibility_timeout_ms
         if self._timer is not None:
             self._timer.cancel()
         if timeout_ms:
@@ -120,7 +122,7 @@ class Run:
             function_id,
             job.data,
             on_answer,
-            traceparent=self._span.traceparent,
+            traceparent=self._span.traceparent or None,
             baggage=job.baggage,
             metadata=self._metadata(),
         )

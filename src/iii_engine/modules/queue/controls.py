@@ -1,0 +1,104 @@
+"""Functions about single jobs and about whole queues: cancel, status, heartbeat, pause."""
+
+from __future__ import annotations
+
+import msgspec
+
+from iii_engine.core.router import Call
+from iii_engine.modules.base import fail
+from iii_engine.modules.queue import answers, requests
+from iii_engine.modules.queue.broker import Done
+from iii_engine.modules.queue.gathering import gather
+from iii_engine.modules.queue.handlers import answering, message_of, named
+from iii_engine.modules.queue.job import DeadJob, Job, QueueName
+from iii_engine.modules.queue.queues import Queues
+from iii_engine.modules.queue.run import Run
+
+
+class Controls:
+    """What each function does. A topic stands for the queues of all its functions."""
+
+    def __init__(self, queues: Queues) -> None:
+        self._queues = queues
+        self._broker = queues.broker
+
+    def cancel(self, call: Call, request: requests.MessageRequest) -> None:
+        """Of a job that runs, the answer does not count any more."""
+        name, message_id = message_of(request)
+        ran = [c.cancel(message_id) for c in list(self._queues.consumers(name))]
+
+        def ask(queue: QueueName, done: Done[bool]) -> None:
+            self._broker.cancel(queue, message_id, done)
+
+        def answer(waited: list[bool]) -> answers.Cancelled:
+            was = "active" if any(ran) else "waiting" if any(waited) else None
+            return answers.Cancelled(name, message_id, was is not None, was)
+
+        gather(self._queues.behind(name), ask, answering(call, "cancel_failed", answer))
+
+    def status(self, call: Call, request: requests.MessageRequest) -> None:
+        name, message_id = message_of(request)
+
+        def ask(queue: QueueName, done: Done[Job | DeadJob | bool]) -> None:
+            self._broker.find(queue, message_id, done)
+
+        def answer(found: list[Job | DeadJob | bool]) -> answers.Status:
+            running = self._run(name, message_id) is not None
+            kept = [each for each in found if not isinstance(each, bool)]
+            # Of several copies the one that is furthest from its end.
+            kept.sort(key=lambda each: isinstance(each, DeadJob))
+            if not kept:
+                return answers.Status(name, message_id, None)
+            return self._describe(name, kept[0], running)
+
+        gather(self._queues.behind(name), ask, answering(call, "status_failed", answer))
+
+    def _describe(self, name: str, found: Job | DeadJob, running: bool) -> answers.Status:
+        job = found.job if isinstance(found, DeadJob) else found
+        if isinstance(found, DeadJob):
+            state = "dlq"
+        elif running:
+            state = "active"
+        else:
+            state = "delayed" if job.process_at > self._queues.now_ms else "waiting"
+        return answers.Status(
+            name,
+            job.id,
+            state,
+            job.attempts_made,
+            job.created_at,
+            job.process_at or None,
+            job.error,
+        )
+
+    def heartbeat(self, call: Call, request: requests.HeartbeatRequest) -> None:
+        """Renew a lease; with a `token`, only for the holder who has that one."""
+        name, message_id = message_of(request)
+        run = self._run(name, message_id)
+        renewed = run is not None and request.token in (None, run.lease.token)
+        if run is not None and renewed:
+            run.renew(request.visibility_timeout_ms)
+        call.reply(msgspec.json.encode(answers.Renewed(name, message_id, renewed)))
+
+    def _run(self, name: str, message_id: str) -> Run | None:
+        found = (consumer.find(message_id) for consumer in self._queues.consumers(name))
+        return next((run for run in found if run is not None), None)
+
+    def pause(self, call: Call, request: requests.QueueRequest) -> None:
+        self._set_paused(call, request, paused=True)
+
+    def resume(self, call: Call, request: requests.QueueRequest) -> None:
+        self._set_paused(call, request, paused=False)
+
+    def _set_paused(self, call: Call, request: requests.QueueRequest, *, paused: bool) -> None:
+        name = named(request.queue, "queue_not_set", "queue")
+
+        def done(_: None, error: BaseException | None) -> None:
+            if error is not None:
+                fail(call, error, "pause_failed")
+                return
+            for consumer in self._queues.consumers(name):
+                consumer.pause(paused)
+            call.reply(msgspec.json.encode(answers.Paused(name, paused)))
+
+        self._queues.pauses.put(name, paused, done)
