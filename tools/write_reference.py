@@ -40,6 +40,7 @@ NEEDED: dict[str, dict[str, object]] = {
     "iii-http": {"port": 0},
     "iii-stream": {"port": 0},
     "iii-exec": {"exec": ["true"]},
+    "iii-bridge": {"url": "ws://127.0.0.1:9"},  # nobody is there
 }
 NOTICE = "<!-- Written by `make docs` from the code; edit the code. -->"
 

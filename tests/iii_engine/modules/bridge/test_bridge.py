@@ -181,6 +181,19 @@ async def test_invoke_async_does_not_wait(engine: RunningEngine, bridged: Start)
     calls[0].reply()
 
 
+async def test_what_is_too_large_to_be_sent_is_refused_at_once(
+    bridged: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iii_sdk.connection.MAX_MESSAGE", 100)
+    local = await bridged()
+    request = {"function_id": "f", "data": "x" * 200}
+    for function_id in ("bridge.invoke", "bridge.invoke_async"):
+        with pytest.raises(BusError) as caught:
+            await ask(local, function_id, request)
+        assert caught.value.code == "bridge_error"
+        assert caught.value.details == {"code": "payload_too_large"}
+
+
 async def test_a_call_over_the_bridge_stays_in_its_trace(
     engine: RunningEngine, bridged: Start
 ) -> None:
@@ -279,6 +292,27 @@ async def test_a_service_is_announced(engine: RunningEngine, bridged: Start) -> 
     await until(lambda: {s.id: s.name for s in engine.core.services}.get("billing") == "Billing")
 
 
+async def test_an_event_that_cannot_be_read_is_logged_and_the_next_one_is_used(
+    engine: RunningEngine, bridged: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    local = await bridged()
+    link = bridge(local).link
+    assert link is not None
+    heard: list[int] = []
+
+    def on_event(message: Any) -> None:
+        heard.append(json.loads(bytes(message.data))["n"])
+
+    subscription = link.subscribe("subscribe", b'{"topic":"t"}', on_event)
+    await connected(local)
+    await link.connection.settled()
+    for data in ("odd", {"n": 1}):
+        await ask(engine, "publish", {"topic": "t", "data": data})
+    await until(lambda: heard == [1])
+    assert "an event of type subscribe cannot be used" in caplog.text
+    link.unsubscribe(subscription)
+
+
 async def test_at_the_end_nothing_more_is_offered_and_calls_under_way_are_answered(
     engine: RunningEngine, bridged: Start
 ) -> None:
@@ -295,6 +329,27 @@ async def test_at_the_end_nothing_more_is_offered_and_calls_under_way_are_answer
     await until(withdrawn)
     calls[0].reply(b"9")
     assert await waiting == 9
+
+
+async def test_a_bridge_that_is_taken_out_lets_calls_under_way_end(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    local = await bridged(
+        expose=[{"local_function": "f"}],
+        forward=[{"local_function": "r", "remote_function": "slow"}],
+    )
+    here, there = provide(local, "f", None), provide(engine, "slow", None)
+    await until(lambda: listed(engine, "f"))
+    waiting = [asyncio.create_task(ask(*what)) for what in ((engine, "f"), (local, "r"))]
+    await until(lambda: here and there)
+    module = local.app.modules.pop("iii-bridge")
+    await module.drain(10)
+    stopping = asyncio.create_task(module.stop())
+    for calls in (here, there):
+        calls[0].reply(b"1")
+    assert await asyncio.gather(*waiting) == [1, 1]
+    await stopping
+    await until(lambda: not engine.core.sessions)
 
 
 # -- links ---------------------------------------------------------------------------------------

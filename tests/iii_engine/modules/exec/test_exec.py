@@ -186,6 +186,41 @@ async def test_the_death_of_a_program_is_the_end_of_it_by_default(
     assert "command 1 of 1 ended with 137" in caplog.text
 
 
+async def test_a_pipeline_that_failed_shows_in_the_health_check() -> None:
+    async with running(exec=["exit 3", "sleep 99"]) as module:
+        assert module.status() == "running"
+        await until(lambda: module.status() == "command 1 of 2 ended with 3")
+        health = msgspec.json.decode(await _ask(module, "engine::health::check"))
+        assert health["components"]["modules"]["status"] == "degraded"
+    async with running(exec=["true"]) as module:
+        await until(lambda: module.pipeline.stage is Stage.ENDED)
+        assert module.status() == "running"  # it did what it was for
+
+
+async def test_a_shell_that_cannot_be_started_is_a_command_that_failed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(exec=["true"]) as module:
+        await until(lambda: module.pipeline.stage is Stage.ENDED)
+
+        async def refuse(*command: str, **options: object) -> None:
+            raise OSError("no more processes")
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+        module.pipeline.restart()
+        await until(lambda: module.pipeline.code == 126)
+    assert "no more processes" in caplog.text
+
+
+async def test_what_a_command_leaves_in_its_group_is_ended_with_the_pipeline(
+    notes: Notes,
+) -> None:
+    async with running(exec=[f"sleep 99 & echo $! >>{notes.path}", "sleep 99"]):
+        (pid,) = await notes.wait_for(1)
+        assert is_there(int(pid))
+    assert not is_there(int(pid))
+
+
 async def test_a_command_is_never_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     async with running(exec=["TOKEN=s3cret true"]) as module:
