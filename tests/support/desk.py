@@ -100,6 +100,8 @@ async def running(
         msgspec.convert(options or {}, kind.Options),
         Host(engine, store, asyncio.get_running_loop()),
     )
-    await module.start()
-    yield Desk(engine, clock, store, module, trigger_type)
-    await module.stop()
+    try:
+        await module.start()
+        yield Desk(engine, clock, store, module, trigger_type)
+    finally:
+        await module.stop()

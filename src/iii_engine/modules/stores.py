@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from iii_engine.extras import need
 from iii_engine.modules.adapters import (
     Adapter,
     BadAdapter,
@@ -90,11 +91,13 @@ class RecordStore:
 def _remote_store(choice: Choice, place: Place) -> RemoteStore | None:
     match choice:
         case RedisConfig():
+            need("redis", "the adapter 'redis'")
             from iii_engine.storage.redis.names import Names
             from iii_engine.storage.redis.remote import RedisRemote
 
             return RemoteStore(RedisRemote(choice.redis_url, Names(place.spaces, place.redis)))
         case NatsConfig():
+            need("nats", "the adapter 'nats'")
             from iii_engine.storage.nats.remote import NatsRemote
 
             return RemoteStore(

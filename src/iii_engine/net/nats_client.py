@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -27,6 +27,8 @@ ANSWER_SECONDS: Final = 5.0
 RECONNECT_SECONDS: Final = 0.25
 #: Bytes that may wait to be sent.
 PENDING_BYTES: Final = 64 * 1024 * 1024
+#: What a message has of its own beside its data and its headers.
+HEADER_BYTES: Final = 128
 #: Longer subjects do not fit in a line of the protocol.
 MAX_SUBJECT: Final = 3000
 
@@ -93,6 +95,16 @@ class NatsConnection:
         finally:
             self._asking.discard(task)
             task.cancel()
+
+    def too_large(self, data: bytes, headers: Mapping[str, str]) -> StoreError | None:
+        """Why the server would not take that; it would end the connection for it."""
+        size = len(data) + sum(len(name) + len(value) + 8 for name, value in headers.items())
+        limit = self.client.max_payload
+        if size + HEADER_BYTES <= limit:
+            return None
+        return StoreError(
+            f"NATS at {masked(self.url)} takes no {len(data):,} bytes (max_payload {limit:,})"
+        )
 
     def _lost(self) -> ServerLost:
         return ServerLost(f"NATS at {masked(self.url)} cannot be reached: the connection is lost")

@@ -5,13 +5,19 @@ A message goes to whoever listens at that moment and is kept for nobody.
 
 from __future__ import annotations
 
+from functools import partial
+
 from msgspec import Raw, Struct, field
 
 from iii_engine.core.router import Call
-from iii_engine.modules.adapters import adapter_config, adapter_name
-from iii_engine.modules.base import Module, answering, read
+from iii_engine.extras import need
+from iii_engine.modules.adapters import NatsConfig, RedisConfig, adapter_config, adapter_name
+from iii_engine.modules.base import Module, fail, read
+from iii_engine.modules.broadcasts import make_broadcast
 from iii_engine.modules.pubsub.options import ADAPTERS, LocalConfig, PubSubOptions
 from iii_engine.modules.pubsub.subscriptions import Subscriptions
+from iii_engine.net.broadcast import Broadcast, Message
+from iii_engine.storage.base import StoreError
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL
 
@@ -28,32 +34,74 @@ class PubSubModule(Module[PubSubOptions]):
 
     kind = "iii-pubsub"
     Options = PubSubOptions
+    #: The way to other engines; None without one.
+    broadcast: Broadcast | None = None
 
     @classmethod
     def check(cls, options: PubSubOptions) -> None:
-        adapter_name(options.adapter, ADAPTERS, "local")
-        adapter_config(options.adapter, LocalConfig)
+        carrier(options)
 
     async def start(self) -> None:
-        self.check(self.options)
         self.subscriptions = Subscriptions(self.engine)
+        chosen = carrier(self.options)
+        if chosen is not None:
+            broadcast = make_broadcast(chosen, "pubsub", self.subscriptions.heard)
+            await broadcast.open()
+            self.broadcast = broadcast
+            self.subscriptions.wanted = broadcast.listen
+            self.subscriptions.unwanted = broadcast.unlisten
         self.offer(
             "publish",
-            answering(self._publish),
+            self._publish,
             description="Send data to all subscribers of a topic; nobody waits for them",
             request=PublishRequest,
         )
         self.offer_type(self.subscriptions.kind, aliases=("pubsub",))
 
     async def reconfigure(self, options: PubSubOptions) -> bool:
-        """In place: the adapter is always the same, whatever it is called."""
+        """In place while messages go the same way."""
+        if carrier(options) != carrier(self.options):
+            return False
         self.options = options
         return True
 
-    def _publish(self, call: Call) -> Raw:
-        message = read(call, PublishRequest)
-        if not message.topic:
-            raise BusError("Topic is not set", code="topic_not_set")
+    async def stop(self) -> None:
+        await super().stop()
+        if self.broadcast is not None:
+            await self.broadcast.close()
+
+    def _publish(self, call: Call) -> None:
+        try:
+            message = read(call, PublishRequest)
+            if not message.topic:
+                raise BusError("Topic is not set", code="topic_not_set")
+        except BusError as error:
+            fail(call, error)
+            return
         data = bytes(message.data)
-        self.subscriptions.deliver(message.topic, data, call.traceparent, call.baggage)
-        return NULL
+        if self.broadcast is None:
+            self.subscriptions.deliver(message.topic, data, call.traceparent, call.baggage)
+            call.reply(NULL)
+        else:
+            carried = Message(message.topic, data, call.traceparent, call.baggage)
+            self.broadcast.publish(carried, partial(_sent, call))
+
+
+def carrier(options: PubSubOptions) -> RedisConfig | NatsConfig | None:
+    """Who carries messages; None for this engine alone. Raises `BusError`."""
+    match adapter_name(options.adapter, ADAPTERS, "local"):
+        case "redis":
+            need("redis", "the adapter 'redis'")
+            return adapter_config(options.adapter, RedisConfig)
+        case "nats":
+            need("nats", "the adapter 'nats'")
+            return adapter_config(options.adapter, NatsConfig)
+    adapter_config(options.adapter, LocalConfig)
+    return None
+
+
+def _sent(call: Call, error: StoreError | None) -> None:
+    if error is None:
+        call.reply(NULL)
+    else:
+        fail(call, error, "PUBLISH_ERROR")

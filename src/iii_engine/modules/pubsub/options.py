@@ -8,7 +8,12 @@ from iii_engine.modules.adapters import Adapter
 
 
 class PubSubOptions(Struct, forbid_unknown_fields=True):
-    """How messages travel; without an adapter inside this engine."""
+    """How messages travel; without an adapter inside this engine.
+
+    `redis` and the extension `nats` take them to all engines at one server. In Redis the topic is
+    the channel and the message its JSON text, without its trace; in NATS the topic is a subject
+    below `<prefix>.pubsub`.
+    """
 
     #: How messages travel.
     adapter: Adapter = field(default_factory=Adapter)
@@ -19,4 +24,8 @@ class LocalConfig(Struct, forbid_unknown_fields=True):
 
 
 #: Names of adapters with their older class names.
-ADAPTERS = {"local": ("modules::pubsub::LocalAdapter", "workers::pubsub::LocalAdapter")}
+ADAPTERS = {
+    "local": ("modules::pubsub::LocalAdapter", "workers::pubsub::LocalAdapter"),
+    "redis": ("modules::pubsub::RedisAdapter", "workers::pubsub::RedisAdapter"),
+    "nats": (),
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from iii_engine.core.fanout import Condition, Event, Fanout
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import schema
 from iii_engine.modules.pubsub.topics import Topics
+from iii_engine.net.broadcast import Message
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import is_null
 
@@ -24,6 +26,10 @@ class SubscribeConfig(Condition, kw_only=True):
 
 class Subscriptions:
     """The triggers of the type. A message reaches each of them for itself, at the same time."""
+
+    #: Told the topic or pattern that the first trigger wants, and that none wants any more.
+    wanted: Callable[[str], None] | None = None
+    unwanted: Callable[[str], None] | None = None
 
     def __init__(self, engine: Engine) -> None:
         self.fanout = Fanout(engine)
@@ -41,21 +47,32 @@ class Subscriptions:
     def deliver(self, topic: str, data: bytes, traceparent: str | None, baggage: str | None) -> int:
         """Hand a message to all who want its topic now; how many those are."""
         triggers = list(self.topics.wanting(topic))
-        event = Event(None, data, traceparent, baggage)
+        self._deliver(triggers, Event(None, data, traceparent, baggage))
+        return len(triggers)
+
+    def heard(self, pattern: str, message: Message) -> None:
+        """Hand a message to those who subscribed to just this topic or pattern."""
+        event = Event(None, message.data, message.traceparent, message.baggage)
+        self._deliver(self.topics.of(pattern), event)
+
+    def _deliver(self, triggers: list[Trigger], event: Event) -> None:
         for trigger in triggers:
             self.fanout.deliver(trigger, event)
-        return len(triggers)
 
     def _bind(self, trigger: Trigger) -> None:
         config = read_config(trigger.config)
         self._topic_of[trigger] = config.topic
         self.topics.add(config.topic, trigger)
+        if self.wanted is not None and len(self.topics.of(config.topic)) == 1:
+            self.wanted(config.topic)
         self.fanout.add(trigger, config.function_id)
 
     def _unbind(self, trigger: Trigger) -> None:
         topic = self._topic_of.pop(trigger, None)
         if topic is not None:
             self.topics.remove(topic, trigger)
+            if self.unwanted is not None and not self.topics.of(topic):
+                self.unwanted(topic)
             self.fanout.remove(trigger)
 
 

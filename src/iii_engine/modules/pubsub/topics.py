@@ -32,6 +32,11 @@ class Topics:
             if topic.startswith(prefix):
                 yield from triggers
 
+    def of(self, pattern: str) -> list[Trigger]:
+        """Those that subscribed to exactly this."""
+        where, name = self._place(pattern)
+        return list(where.get(name, ()))
+
     def _place(self, topic: str) -> tuple[dict[str, dict[Trigger, None]], str]:
         if topic.endswith("*"):
             return self._prefixes, topic[:-1]

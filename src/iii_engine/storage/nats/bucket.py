@@ -7,16 +7,12 @@ insertion is in one, and in another the id by which JetStream knows a write that
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from msgspec import Struct
 
-from iii_engine.storage.base import StoreError
+from iii_engine.net.nats_client import NatsConnection
 from iii_engine.storage.nats.names import Names
-
-if TYPE_CHECKING:
-    from nats.aio.client import Client
-    from nats.js import JetStreamContext
 
 #: Header of a value: when its record was inserted.
 ORDER: Final = "Iii-Order"
@@ -27,8 +23,6 @@ OPERATION: Final = "KV-Operation"
 WRONG_REVISION: Final = frozenset({10071, 10164})
 #: JetStream names that many subjects in one answer.
 SUBJECTS_PER_PAGE: Final = 100_000
-#: Bytes that headers take at most.
-HEADER_BYTES: Final = 1024
 
 
 class Entry(Struct, frozen=True):
@@ -43,12 +37,11 @@ class Entry(Struct, frozen=True):
 class Bucket:
     """Methods raise the errors of the NATS client."""
 
-    def __init__(
-        self, context: JetStreamContext, client: Client, names: Names, answer_seconds: float
-    ) -> None:
+    def __init__(self, connection: NatsConnection, names: Names, *, answer_seconds: float) -> None:
+        self._connection = connection
         self._answer_seconds = answer_seconds
-        self._context = context
-        self._client = client
+        self._client = connection.client
+        self._context = self._client.jetstream(timeout=answer_seconds)
         self._names = names
 
     async def make(self, replicas: int) -> None:
@@ -77,16 +70,13 @@ class Bucket:
         from nats.js.api import Header
         from nats.js.errors import APIError
 
-        if value is not None and len(value) + HEADER_BYTES > self._client.max_payload:
-            raise StoreError(
-                f"a value of {len(value):,} bytes is larger than NATS takes "
-                f"(max_payload {self._client.max_payload:,})"
-            )
         headers = {
             Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value: str(revision),
             Header.MSG_ID.value: token,
             **({OPERATION: "DEL"} if value is None else {ORDER: str(order)}),
         }
+        if value is not None and (problem := self._connection.too_large(value, headers)):
+            raise problem
         try:
             answer = await self._context.publish(subject, value or b"", headers=headers)
         except APIError as error:

@@ -54,9 +54,7 @@ class NatsRemote:
     async def open(self) -> None:
         self._connection = NatsConnection(self._url)
         await self._connection.open()
-        client = self._connection.client
-        context = client.jetstream(timeout=self._answer_seconds)
-        self._bucket = Bucket(context, client, self._names, self._answer_seconds)
+        self._bucket = Bucket(self._connection, self._names, answer_seconds=self._answer_seconds)
         try:
             await self._connection.ask(self._bucket.make(self._replicas))
         except BaseException:

@@ -1,0 +1,115 @@
+"""Messages between engines by way of a server: at most once, to whoever listens at that moment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from iii_engine.storage.base import ServerLost, StoreError
+from iii_engine.storage.pump import Pump
+
+log = logging.getLogger("iii.broadcast")
+
+#: Seconds that a message waits for a server that is away before its sender is told.
+PATIENCE: Final = 5.0
+#: Seconds between attempts to come back to a server.
+RETRY_SECONDS: Final = 0.25
+
+
+class Message(Struct, frozen=True):
+    """JSON bytes on a topic, and the trace that they belong to where that can travel along."""
+
+    topic: str
+    data: bytes
+    traceparent: str | None = None
+    baggage: str | None = None
+
+
+Sent: TypeAlias = Callable[[StoreError | None], None]
+Heard: TypeAlias = Callable[[str, Message], None]
+
+
+class _Sending:
+    __slots__ = ("message", "sent")
+
+    def __init__(self, message: Message, sent: Sent) -> None:
+        self.message = message
+        self.sent = sent
+
+
+class Broadcast(ABC):
+    """Calls `heard(pattern, message)` once for each pattern that is listened to and matches.
+
+    A pattern is a topic, or the beginning of topics and a `*`. This engine hears its own messages
+    like all others, by way of the server; a message that is published after `listen` is heard.
+    """
+
+    def __init__(self, heard: Heard, *, patience: float = PATIENCE) -> None:
+        self._heard = heard
+        self._patience = patience
+        self._patterns: dict[str, None] = {}
+        self._outgoing: Pump[_Sending] = Pump(self._send_batch)
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Which server, without a password."""
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Raises `StoreError` that names the server."""
+
+    async def close(self) -> None:
+        """Send what was published, or give it up in time; hear nothing more."""
+        await self._outgoing.drained()
+
+    def listen(self, pattern: str) -> None:
+        """Hear these topics from now on."""
+        self._patterns[pattern] = None
+        self._wanted_changed()
+
+    def unlisten(self, pattern: str) -> None:
+        self._patterns.pop(pattern, None)
+        self._wanted_changed()
+
+    def publish(self, message: Message, sent: Sent) -> None:
+        """`sent(None)` follows when the server has it, else `sent(error)`."""
+        if not self._outgoing.put(_Sending(message, sent)):
+            sent(StoreError(f"too much waits for {self.name}"))
+
+    async def _send_batch(self, batch: list[_Sending]) -> int:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._patience
+        while True:
+            try:
+                async with asyncio.timeout(self._patience):
+                    await self._settled()
+                    refused = await self._send([sending.message for sending in batch])
+            except (ServerLost, TimeoutError) as error:
+                if loop.time() < end:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                lost = f"{self.name} does not answer" if isinstance(error, TimeoutError) else error
+                refused = [StoreError(str(lost))] * len(batch)
+            except StoreError as error:
+                refused = [error] * len(batch)
+            for sending, problem in zip(batch, refused, strict=True):
+                sending.sent(problem)
+            return len(batch)
+
+    @abstractmethod
+    def _wanted_changed(self) -> None:
+        """Begin to bring the subscriptions at the server in line with `_patterns`."""
+
+    @abstractmethod
+    async def _settled(self) -> None:
+        """Wait until the server knows all subscriptions."""
+
+    @abstractmethod
+    async def _send(self, messages: list[Message]) -> list[StoreError | None]:
+        """Why each was refused, if it was. Raises `ServerLost` when it may be tried again."""

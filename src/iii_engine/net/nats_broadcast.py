@@ -1,0 +1,137 @@
+"""Messages over NATS: a topic is a subject below a root, its trace is in headers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from iii_engine.net.broadcast import Broadcast, Heard, Message
+from iii_engine.net.nats_client import MAX_SUBJECT, NatsConnection, text_of, token
+from iii_engine.net.server_url import masked
+from iii_engine.storage.base import StoreError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+
+log = logging.getLogger("iii.broadcast")
+
+#: Seconds in which the server has to confirm that it has got everything.
+FLUSH_SECONDS: Final = 5
+TRACEPARENT: Final = "traceparent"
+BAGGAGE: Final = "baggage"
+
+
+class NatsBroadcast(Broadcast):
+    """See `Broadcast`. Other programs find a topic `a.b` under the subject `<root>.a.b`."""
+
+    def __init__(self, url: str, root: str, heard: Heard) -> None:
+        super().__init__(heard)
+        self._url = url
+        self._root = f"{root}."
+        self._subscriptions: dict[str, Subscription] = {}
+        self._aligning: asyncio.Task[None] | None = None
+        self._connection: NatsConnection | None = None
+
+    @property
+    def name(self) -> str:
+        return f"NATS at {masked(self._url)}"
+
+    async def open(self) -> None:
+        self._connection = NatsConnection(self._url)
+        await self._connection.open()
+
+    async def close(self) -> None:
+        await super().close()
+        if self._aligning is not None:
+            await asyncio.wait([self._aligning])
+        if self._connection is not None:
+            await self._connection.close()
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    async def _send(self, messages: list[Message]) -> list[StoreError | None]:
+        assert self._connection is not None
+        return await self._connection.ask(self._send_all(messages))
+
+    async def _send_all(self, messages: list[Message]) -> list[StoreError | None]:
+        assert self._connection is not None
+        client = self._connection.client
+        refused: list[StoreError | None] = []
+        for message in messages:
+            subject = self._root + topic_subject(message.topic)
+            headers = {TRACEPARENT: message.traceparent, BAGGAGE: message.baggage}
+            known = {name: value for name, value in headers.items() if value}
+            problem = self._connection.too_large(message.data, known)
+            if len(subject) > MAX_SUBJECT:
+                problem = StoreError(f"{self.name}: the topic is too long")
+            refused.append(problem)
+            if problem is None:
+                await client.publish(subject, message.data, headers=known or None)
+        await client.flush(FLUSH_SECONDS)
+        return refused
+
+    # -- hearing ---------------------------------------------------------------------------------
+
+    def _wanted_changed(self) -> None:
+        if self._aligning is None:
+            self._aligning = asyncio.get_running_loop().create_task(self._align())
+
+    async def _settled(self) -> None:
+        while self._aligning is not None:
+            await asyncio.wait([self._aligning])
+
+    async def _align(self) -> None:
+        """Subscribe to what is wanted. The client repeats it by itself after a loss."""
+        assert self._connection is not None
+        client = self._connection.client
+        try:
+            while self._patterns.keys() != self._subscriptions.keys():
+                for pattern in self._patterns.keys() - self._subscriptions.keys():
+                    self._subscriptions[pattern] = await client.subscribe(
+                        self._root + pattern_subject(pattern),
+                        cb=Listener(pattern, self._root, self._heard).take,
+                    )
+                for pattern in self._subscriptions.keys() - self._patterns.keys():
+                    await self._subscriptions.pop(pattern).unsubscribe()
+        except Exception:
+            log.exception("%s: cannot subscribe", self.name)
+        finally:
+            self._aligning = None
+
+
+class Listener:
+    """Takes the messages of one subscription."""
+
+    def __init__(self, pattern: str, root: str, heard: Heard) -> None:
+        self._pattern = pattern
+        self._begin = pattern[:-1] if pattern.endswith("*") else None
+        self._root = root
+        self._heard = heard
+
+    async def take(self, message: Msg) -> None:
+        topic = subject_topic(message.subject[len(self._root) :])
+        if self._begin is None or topic.startswith(self._begin):
+            headers = message.headers or {}
+            self._heard(
+                self._pattern,
+                Message(topic, message.data, headers.get(TRACEPARENT), headers.get(BAGGAGE)),
+            )
+
+
+def topic_subject(topic: str) -> str:
+    """Dots stay, so that NATS' own wildcards work for other programs."""
+    return ".".join(map(token, topic.split(".")))
+
+
+def subject_topic(subject: str) -> str:
+    return ".".join(map(text_of, subject.split(".")))
+
+
+def pattern_subject(pattern: str) -> str:
+    """The narrowest subject with all topics of a pattern; it may have others as well."""
+    if not pattern.endswith("*"):
+        return topic_subject(pattern)
+    whole, dot, _ = pattern[:-1].rpartition(".")
+    return f"{topic_subject(whole)}.>" if dot else ">"

@@ -1,0 +1,173 @@
+"""Messages over Redis: a topic is a channel, the message the JSON text and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Raw
+
+from iii_engine.net.broadcast import RETRY_SECONDS, Broadcast, Heard, Message
+from iii_engine.net.redis_client import make_redis, open_redis, told
+from iii_engine.net.server_url import masked
+from iii_engine.storage.base import StoreError
+
+if TYPE_CHECKING:
+    from redis.asyncio.client import PubSub
+
+log = logging.getLogger("iii.broadcast")
+
+
+class RedisBroadcast(Broadcast):
+    """See `Broadcast`. Traces do not travel along: there is no place for them in a message."""
+
+    def __init__(self, url: str, heard: Heard) -> None:
+        super().__init__(heard)
+        self._url = url
+        #: What the server has confirmed, by our patterns.
+        self._confirmed: set[str] = set()
+        self._changed = asyncio.Event()
+        self._agreed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def name(self) -> str:
+        return f"Redis at {masked(self._url)}"
+
+    async def open(self) -> None:
+        self._sender = await open_redis(self._url)
+        self._receiver = make_redis(self._url, answer_seconds=None)
+        self._tasks = [asyncio.get_running_loop().create_task(self._receive())]
+
+    async def close(self) -> None:
+        await super().close()
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+            await self._sender.aclose()
+            await self._receiver.aclose()
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    async def _send(self, messages: list[Message]) -> list[StoreError | None]:
+        with told(self._url):
+            pipeline = self._sender.pipeline(transaction=False)
+            for message in messages:
+                pipeline.publish(message.topic, message.data)
+            answers = await pipeline.execute(raise_on_error=False)
+        return [
+            StoreError(f"{self.name}: {answer}") if isinstance(answer, Exception) else None
+            for answer in answers
+        ]
+
+    # -- hearing ---------------------------------------------------------------------------------
+
+    def _wanted_changed(self) -> None:
+        self._changed.set()
+        self._agreed.clear()
+
+    async def _settled(self) -> None:
+        if self._patterns.keys() - self._confirmed:
+            await self._agreed.wait()
+
+    async def _receive(self) -> None:
+        """Hear, and come back when the server was lost; what is sent meanwhile is missed."""
+        lost = False
+        while True:
+            subscription = self._receiver.pubsub()
+            try:
+                with told(self._url):
+                    # A channel of its own, for there is no connection without a subscription.
+                    await subscription.subscribe(f"iii:engine:{uuid.uuid4().hex}")
+                    if lost:
+                        log.warning("%s is back", self.name)
+                    lost = False
+                    await self._hear(subscription)
+            except StoreError as error:
+                if not lost:
+                    log.warning("%s: subscriptions are interrupted", error)
+                lost = True
+                await asyncio.sleep(RETRY_SECONDS)
+            finally:
+                self._confirmed.clear()
+                self._agreed.clear()
+                await subscription.aclose()  # type: ignore[no-untyped-call]
+
+    async def _hear(self, subscription: PubSub) -> None:
+        self._changed.set()
+        asking = asyncio.get_running_loop().create_task(self._ask(subscription))
+        try:
+            while True:
+                message = await subscription.get_message(timeout=None)
+                if message is not None:
+                    self._take(message)
+        finally:
+            asking.cancel()
+
+    async def _ask(self, subscription: PubSub) -> None:
+        """Tell the server what is wanted whenever that changes."""
+        asked: set[str] = set()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            wanted = set(self._patterns)
+            try:
+                with told(self._url):
+                    for pattern in wanted - asked:
+                        if pattern.endswith("*"):
+                            await subscription.psubscribe(glob(pattern))
+                        else:
+                            await subscription.subscribe(pattern)
+                    for pattern in asked - wanted:
+                        if pattern.endswith("*"):
+                            await subscription.punsubscribe(glob(pattern))
+                        else:
+                            await subscription.unsubscribe(pattern)
+            except StoreError as error:
+                log.debug("%s", error)  # who hears notices it as well, and begins anew
+                return
+            asked = wanted
+
+    def _take(self, message: dict[str, Any]) -> None:
+        channel: str = message["channel"].decode("utf-8", "replace")
+        match message["type"]:
+            case "message":
+                self._deliver(channel, channel, message["data"])
+            case "pmessage":
+                self._deliver(unglobbed(message["pattern"].decode()), channel, message["data"])
+            case "subscribe":
+                self._confirm(channel)
+            case "psubscribe":
+                self._confirm(unglobbed(channel))
+            case "unsubscribe":
+                self._confirmed.discard(channel)
+            case "punsubscribe":
+                self._confirmed.discard(unglobbed(channel))
+
+    def _confirm(self, pattern: str) -> None:
+        self._confirmed.add(pattern)
+        if not self._patterns.keys() - self._confirmed:
+            self._agreed.set()
+
+    def _deliver(self, pattern: str, topic: str, data: bytes) -> None:
+        try:
+            msgspec.json.decode(data, type=Raw)
+        except msgspec.DecodeError:
+            log.debug("what came on %s is no JSON, and nobody was told", topic)
+            return
+        if pattern in self._patterns:
+            self._heard(pattern, Message(topic, data))
+
+
+def glob(pattern: str) -> str:
+    """What PSUBSCRIBE takes for a pattern of ours, which has one `*`, at its end."""
+    return re.sub(r"([*?\[\]\\^])", r"\\\1", pattern[:-1]) + "*"
+
+
+def unglobbed(pattern: str) -> str:
+    return re.sub(r"\\(.)", r"\1", pattern)
