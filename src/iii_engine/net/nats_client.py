@@ -23,6 +23,9 @@ T = TypeVar("T")
 
 #: Seconds without an answer after which a request is given up.
 ANSWER_SECONDS: Final = 5.0
+#: Attempts to connect at the start: a server that refuses a login may cut the connection before
+#: that was read.
+ATTEMPTS: Final = 3
 #: Seconds between attempts to come back to a server that was lost.
 RECONNECT_SECONDS: Final = 0.25
 #: Bytes that may wait to be sent.
@@ -57,7 +60,7 @@ class NatsConnection:
                         error_cb=self._on_error,
                         disconnected_cb=self._on_loss,
                         reconnected_cb=reconnected,
-                        max_reconnect_attempts=1,
+                        max_reconnect_attempts=ATTEMPTS,
                         reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]
                         connect_timeout=math.ceil(CONNECT_SECONDS),
                         pending_size=PENDING_BYTES,
@@ -114,7 +117,10 @@ class NatsConnection:
             task.cancel()
 
     async def _on_error(self, error: Exception) -> None:
-        self._problem = error
+        from nats.errors import AuthorizationError
+
+        if not isinstance(self._problem, AuthorizationError):
+            self._problem = error
         if self.client.is_connected:
             log.warning("NATS at %s: %s", masked(self.url), error)
 
