@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from iii_engine.modules.adapters import NatsConfig, RedisConfig
 from iii_engine.modules.base import Module, changed
 from iii_engine.modules.records.answers import Written
 from iii_engine.modules.records.handlers import reading
-from iii_engine.modules.stores import RecordStore
+from iii_engine.modules.stores import Choice, RecordStore
 from iii_engine.modules.stream import answers, listing, records, requests
 from iii_engine.modules.stream.authentication import asking
 from iii_engine.modules.stream.handlers import Handlers
@@ -18,11 +19,12 @@ from iii_engine.storage.base import Store
 
 if TYPE_CHECKING:
     from iii_engine.modules.stream.remote import RemoteStreams
+    from iii_engine.modules.stream.shared import SharedEvents
 
 
 class StreamModule(Module[StreamOptions]):
-    """Items live in the spaces `stream/<stream>/<group>` of the engine's store, or in another
-    engine."""
+    """Items live in the spaces `stream/<stream>/<group>` of the engine's store, on a server that
+    several engines share, or in another engine."""
 
     kind = "iii-stream"
     Options = StreamOptions
@@ -30,6 +32,8 @@ class StreamModule(Module[StreamOptions]):
     records: RecordStore | None = None
     #: The streams of another engine, when they are there.
     remote: RemoteStreams | None = None
+    #: The way to the other engines at the server that keeps the items.
+    shared: SharedEvents | None = None
 
     @classmethod
     def check(cls, options: StreamOptions) -> None:
@@ -40,6 +44,7 @@ class StreamModule(Module[StreamOptions]):
         store = await self.records.open(self.host.store)
         self.hub = Hub(self.engine, store)
         self.handlers = self._handlers(store, self.records.bridge_url)
+        await self._share(self.records.choice)
         self.listener = StreamListener(self.engine, self.hub.subscriptions, self.host.loop)
         self._admit(self.options)
         self.port = await self.listener.open(self.options.host, self.options.port)
@@ -57,6 +62,14 @@ class StreamModule(Module[StreamOptions]):
 
         self.remote = RemoteStreams(self.engine, bridge_url, self.hub)
         return Handlers(self.engine, store, self.hub, self.remote.handler)
+
+    async def _share(self, choice: Choice) -> None:
+        """Hear of what other engines do with items on the same server."""
+        if isinstance(choice, RedisConfig | NatsConfig):
+            from iii_engine.modules.stream.shared import SharedEvents
+
+            self.shared = SharedEvents(choice, self.hub)
+            await self.shared.open()
 
     def status(self) -> str:
         return super().status() if self.remote is None else self.remote.status
@@ -94,6 +107,8 @@ class StreamModule(Module[StreamOptions]):
         if hasattr(self, "listener"):
             await self.listener.close()
         await super().stop()
+        if self.shared is not None:
+            await self.shared.close()
         if self.remote is not None:
             await self.remote.close()
         if self.records is not None:

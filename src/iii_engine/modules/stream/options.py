@@ -12,7 +12,8 @@ from iii_engine.modules.stores import Place
 class StreamOptions(Struct, forbid_unknown_fields=True):
     """Where clients connect, who may, and where items are kept (without an adapter in memory).
 
-    Without `auth_function` everybody may. `allowed_origins` absent: pages of this machine.
+    Without `auth_function` everybody may. `allowed_origins` absent: pages of this machine. With the
+    adapters `redis` and `nats` (an extension) several engines share streams and subscribers.
     """
 
     #: Where clients connect; 0 takes a free port.
@@ -30,7 +31,10 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 #: Names of adapters with their older class names.
 ADAPTERS = {
     "kv": ("modules::stream::adapters::KvStore", "workers::stream::adapters::KvStore"),
+    "redis": ("modules::stream::adapters::RedisAdapter", "workers::stream::adapters::RedisAdapter"),
+    "nats": (),
     "bridge": ("modules::stream::adapters::Bridge", "workers::stream::adapters::Bridge"),
 }
 
+#: In Redis a group is the hash `stream:<stream>/<group>`.
 PLACE = Place(spaces="stream/", redis="stream:", nats="stream")

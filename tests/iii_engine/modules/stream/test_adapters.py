@@ -1,0 +1,136 @@
+"""The same streams over every adapter, and engines that share them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.support.adapters import KINDS, adapter, call
+from tests.support.desk import Desk, running
+from tests.support.servers import Server
+from tests.support.stream_client import StreamClient
+from tests.support.waiting import until
+
+from iii_engine.modules.stream import StreamModule
+from iii_sdk.errors import BusError
+
+NAMES = [("a:b", "c:d"), ("a/b", "c"), ("a", "b/c"), ("a%2Fb", "%25"), ("", "")]
+ITEM = {"stream_name": "s", "group_id": "g", "item_id": "1"}
+
+
+@pytest.fixture(params=KINDS)
+async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    options = {"port": 0, "adapter": adapter(request.param, request)}
+    async with running(StreamModule, options, trigger_type="stream") as desk:
+        yield desk
+
+
+@pytest.fixture(params=KINDS[1:])
+async def pair(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Desk, Desk, Server]]:
+    """Two engines at one server."""
+    options = {"port": 0, "adapter": adapter(request.param, request)}
+    async with (
+        running(StreamModule, options, trigger_type="stream") as one,
+        running(StreamModule, options, trigger_type="stream") as other,
+    ):
+        yield one, other, request.getfixturevalue(f"{request.param}_server")
+
+
+def client(desk: Desk) -> StreamClient:
+    assert desk.module.address is not None
+    return StreamClient("ws://{}:{}".format(*desk.module.address))
+
+
+async def test_modules_case_76_items_are_set_and_listed(desk: Desk) -> None:
+    written = await call(desk, "stream::set", {**ITEM, "data": {"n": 1}})
+    assert written == {"old_value": None, "new_value": {"n": 1}}
+    ops = [{"type": "increment", "path": "n", "by": 2}, {"type": "append", "path": "n", "value": 1}]
+    updated = await call(desk, "stream::update", {**ITEM, "ops": ops})
+    assert (updated["old_value"], updated["new_value"]) == ({"n": 1}, {"n": 3})
+    assert [error["code"] for error in updated["errors"]] == ["append.type_mismatch"]
+    await call(desk, "stream::set", {**ITEM, "item_id": "0", "data": []})
+    assert await call(desk, "stream::list", ITEM) == [{"n": 3}, []]
+    assert await call(desk, "stream::get", ITEM) == {"n": 3}
+    assert await call(desk, "stream::delete", ITEM) == {"old_value": {"n": 3}}
+    assert await call(desk, "stream::delete", ITEM) == {"old_value": None}
+    assert await call(desk, "stream::list", ITEM) == [[]]
+
+
+async def test_modules_case_77_a_group_is_synced_and_told_of_changes(desk: Desk) -> None:
+    await call(desk, "stream::set", {**ITEM, "data": 1})
+    async with client(desk) as watching:
+        assert (await watching.join("s", "g"))["event"] == {"type": "sync", "data": [1]}
+        await call(desk, "stream::set", {**ITEM, "data": 2})
+        await call(desk, "stream::send", {**ITEM, "type": "typing", "data": 3})
+        await call(desk, "stream::delete", ITEM)
+        assert await watching.event() == {"type": "update", "data": 2}
+        assert (await watching.event())["event"] == {"type": "typing", "data": 3}
+        assert await watching.event() == {"type": "delete", "data": 2}
+
+
+async def test_modules_case_85_names_with_colons_and_slashes(desk: Desk) -> None:
+    for stream, group in NAMES:
+        where = {"stream_name": stream, "group_id": group, "item_id": ":/"}
+        await call(desk, "stream::set", {**where, "data": [stream, group]})
+    for stream, group in NAMES:
+        assert await call(desk, "stream::list_groups", {"stream_name": stream}) == [group]
+        where = {"stream_name": stream, "group_id": group}
+        assert await call(desk, "stream::list", where) == [[stream, group]]
+    listed = await call(desk, "stream::list_all", {})
+    assert [(row["id"], row["groups"]) for row in listed["stream"]] == [
+        (stream, [group]) for stream, group in sorted(NAMES)
+    ]
+
+
+async def test_engines_share_items_and_events(pair: tuple[Desk, Desk, Server]) -> None:
+    one, other, _ = pair
+    for desk in (one, other):
+        desk.handler("seen")
+        desk.bind("t", "seen")
+    async with client(one) as near, client(other) as far:
+        await near.join("s", "g")
+        await far.join("s", "g")
+        for desk, n in ((one, 1), (other, 2)):
+            await call(desk, "stream::set", {**ITEM, "data": n})
+            for watching in (near, far):
+                assert (await watching.event())["data"] == n
+        await call(one, "stream::send", {**ITEM, "type": "typing", "data": 3})
+        for watching in (near, far):
+            assert (await watching.event())["type"] == "event"
+    assert await call(one, "stream::get", ITEM) == 2
+    for desk in (one, other):
+        await until(lambda desk=desk: len(desk.payloads("seen")) == 2)
+        assert [seen["event"]["type"] for seen in desk.payloads("seen")] == ["create", "update"]
+
+
+async def test_concurrent_updates_of_two_engines_all_count(
+    pair: tuple[Desk, Desk, Server],
+) -> None:
+    ops = [{"type": "increment", "path": "n", "by": 1}]
+    calls = [call(desk, "stream::update", {**ITEM, "ops": ops}) for desk in pair[:2] * 10]
+    await asyncio.gather(*calls)
+    assert await call(pair[0], "stream::get", ITEM) == {"n": 20}
+
+
+async def test_a_lost_server_is_named_and_comes_back(pair: tuple[Desk, Desk, Server]) -> None:
+    one, other, server = pair
+    async with client(other) as far:
+        await far.join("s", "g")
+        await call(one, "stream::set", {**ITEM, "data": 1})
+        assert (await far.event())["data"] == 1
+        await asyncio.to_thread(server.kill)
+        with pytest.raises(BusError) as lost:
+            await call(one, "stream::set", {**ITEM, "data": 2})
+        assert lost.value.code == "STREAM_SET_ERROR"
+        await asyncio.to_thread(server.restart)
+
+        async def works() -> bool:
+            try:
+                await call(one, "stream::set", {**ITEM, "data": 3})
+            except BusError:
+                return False
+            return True
+
+        await until(works)
+        assert (await far.event())["data"] == 3
