@@ -32,6 +32,7 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "call_16": rows_bus.call_16,
     "call_128": rows_bus.call_128,
     "call_1024": rows_bus.call_1024,
+    "tracing": rows_bus.tracing,
     "payload_64k": rows_bus.payload_64k,
     "payload_1m": rows_bus.payload_1m,
     "structured": rows_bus.structured,

@@ -79,10 +79,15 @@ class Bench:
         return self._open.enter_context(Program(module(*arguments), self.log))
 
     @contextmanager
-    def engine_program(self, folder: Path) -> Iterator[tuple[Program, int, int, float]]:
-        """A new engine: program, port, HTTP port, seconds until it accepted."""
+    def engine_program(
+        self, folder: Path, *more: dict[str, object]
+    ) -> Iterator[tuple[Program, int, int, float]]:
+        """A new engine: program, port, HTTP port, seconds until it accepted.
+
+        `more` are entries of further modules.
+        """
         port, http_port = free_port(), free_port()
-        config = engine_config(folder, port, http_port)
+        config = engine_config(folder, port, http_port, *more)
         arguments = module("iii_engine", "--config", str(config))
         with Program(arguments, self.log) as program:
             seconds = wait_for_port(port, program)
@@ -92,6 +97,17 @@ class Bench:
     def engine(self) -> System:
         program, port, http_port, _ = self._open.enter_context(
             self.engine_program(self.folder / "engine")
+        )
+        return System(program, self._echo_worker(port), port, http_port)
+
+    @cached_property
+    def untraced(self) -> System:
+        """An engine that records nothing about its calls."""
+        quiet: dict[str, object] = {"enabled": False, "metrics_enabled": False}
+        program, port, http_port, _ = self._open.enter_context(
+            self.engine_program(
+                self.folder / "untraced", {"name": "iii-observability", "config": quiet}
+            )
         )
         return System(program, self._echo_worker(port), port, http_port)
 

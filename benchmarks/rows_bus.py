@@ -11,12 +11,16 @@ from benchmarks.processes import on_one_core
 from benchmarks.report import Row, Target
 
 
-def _measure(bench: Bench, inflight: int, payload: str) -> tuple[list[Outcome], list[Outcome]]:
+def _measure(
+    bench: Bench, inflight: int, payload: str, baseline: System | None = None
+) -> tuple[list[Outcome], list[Outcome]]:
+    """The engine beside the bare relay, or another baseline."""
+
     def once(system: System) -> Outcome:
         pid = system.program.pid
         return bench.load(Plan(system.url, ECHO, payload, inflight, pid))
 
-    return bench.beside(partial(once, bench.engine), partial(once, bench.relay))
+    return bench.beside(partial(once, bench.engine), partial(once, baseline or bench.relay))
 
 
 def call_1(bench: Bench) -> list[Row]:
@@ -60,6 +64,15 @@ def call_1024(bench: Bench) -> list[Row]:
     return [_processor_time(bench, "call_1024", 1024, Target(at_most=8))]
 
 
+def tracing(bench: Bench) -> list[Row]:
+    """What it costs to record every call, as all other rows do."""
+    target = Target(ratio_at_most=1.15)
+    row = _processor_time(bench, "tracing", 128, target, bench.untraced)
+    row.name += ", every call recorded"
+    row.baseline_name = "the same engine with tracing off"
+    return [row]
+
+
 def payload_64k(bench: Bench) -> list[Row]:
     target = Target(ratio_at_least=0.9)
     return [_throughput(bench, "payload_64k", "call, 64 KiB, 16 in flight", 16, "64 KiB", target)]
@@ -91,8 +104,10 @@ def _throughput(
     )
 
 
-def _processor_time(bench: Bench, key: str, inflight: int, target: Target) -> Row:
-    ours, baseline = _measure(bench, inflight, "100 B")
+def _processor_time(
+    bench: Bench, key: str, inflight: int, target: Target, untraced: System | None = None
+) -> Row:
+    ours, baseline = _measure(bench, inflight, "100 B", untraced)
     return Row(
         key,
         f"call, 100 B, {inflight:,} in flight: engine processor time",

@@ -201,6 +201,9 @@ class Tracing:
 
     def begin(self, call: Call) -> str:
         """The traceparent of a call; sets whether it is recorded."""
+        if not self.enabled:
+            call.recorded = False
+            return call.caller_trace or ""
         function_id = call.function_id
         name, alias = f"call {function_id}", ""
         if call.caller_id is not None:
