@@ -48,7 +48,7 @@ class Capture(logging.Handler):
             self._handle.cancel()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name == ECHO or self._loop.is_closed():
+        if record.name.startswith(ECHO) or self._loop.is_closed():
             return
         self._waiting.append(record)
         if threading.get_ident() == self._thread:

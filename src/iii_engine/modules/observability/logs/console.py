@@ -8,7 +8,7 @@ from iii_engine.logs import LEVELS
 from iii_engine.modules.observability.logs.record import LogRecord
 from iii_engine.modules.observability.logs.severity import level_of
 
-#: Lines of this logger are records already.
+#: Lines of this logger, and of those below it, are records already.
 ECHO = "iii.worker"
 
 log = logging.getLogger(ECHO)
