@@ -337,6 +337,7 @@ class Engine:
             session.send(
                 result_frame(wanted, call.function_id, NULL, error, call.caller_trace, call.baggage)
             )
+        self.router.refused(call, error)
 
     # -- calls of modules ------------------------------------------------------------------------
 

@@ -210,6 +210,21 @@ class Router:
 
     def accept(self, call: Call) -> None:
         """Take a call that something other than a provider will answer."""
+        self._begin(call)
+        self.pending[call.id] = call
+        if call.caller_invocation is not None and call.caller is not None:
+            call.caller.outstanding += 1
+
+    def refused(self, call: Call, error: ErrorBody) -> None:
+        """Remember a call that nobody got, as a span that says why."""
+        self._begin(call)
+        call.ended_ns, call.error_code = call.started_ns, error.code
+        if call.recorded:
+            call.data, call.metadata = b"", NULL
+            call.caller = call.caller_invocation = None
+            self.record(call)
+
+    def _begin(self, call: Call) -> None:
         call.id = self._ids.uuid()
         if self.trace is not None:
             call.traceparent = self.trace(call)
@@ -218,9 +233,6 @@ class Router:
         else:
             call.traceparent = self._below(call, call.caller_trace)
         call.started_ns = self._now()
-        self.pending[call.id] = call
-        if call.caller_invocation is not None and call.caller is not None:
-            call.caller.outstanding += 1
 
     def _below(self, call: Call, parent: str) -> str:
         """A new span below a valid parent, which is recorded if that one is."""

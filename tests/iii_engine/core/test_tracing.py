@@ -139,6 +139,21 @@ def test_what_no_function_answered_is_one_span() -> None:
     assert (found.name, found.parent_span_id) == ("handle_invocation f", "b" * 16)
 
 
+def test_a_call_that_nobody_got_says_why() -> None:
+    bus = Bus()
+    worker = bus.peer()
+    worker.ask("nothing", {"x": 1}, traceparent=PARENT, call="i" * 500)
+    worker.ask("nothing", traceparent=UNRECORDED)
+    (found,) = bus.engine.spans
+    assert (found.name, found.parent_span_id) == ("handle_invocation nothing", "b" * 16)
+    assert (found.status, found.status_description) == ("error", "function_not_found")
+    assert found.attribute("worker_id") == worker.id
+    assert len(str(found.attribute("invocation_id"))) == 36
+    (record,) = bus.engine.spans.after(None)
+    assert vars(record)["caller_invocation"] is None
+    assert vars(record)["data"] == b""
+
+
 # -- what is recorded ----------------------------------------------------------------------------
 
 
@@ -165,7 +180,11 @@ def test_the_sampler_decides_about_calls_and_what_they_cause() -> None:
         worker.answer(sent, result=1)
         worker.inbox()
     bus.call("health.check")
-    assert names(bus.engine.spans) == ["handle_invocation other", "call other"]
+    assert names(bus.engine.spans) == [
+        "handle_invocation nothing",  # of `other`
+        "handle_invocation other",
+        "call other",
+    ]
 
 
 def test_a_caller_that_does_not_record_can_be_overruled() -> None:
