@@ -44,6 +44,7 @@ class ObservabilityModule(Module[ObservabilityOptions]):
         super().__init__(name, options, host)
         self.telemetry = Telemetry(host.engine, resolve(options, os.environ), host.loop)
         self._parts = [part(self) for part in PARTS]
+        self._started: list[Part] = []
 
     @classmethod
     def check(cls, options: ObservabilityOptions) -> None:
@@ -55,6 +56,7 @@ class ObservabilityModule(Module[ObservabilityOptions]):
             raise BusError(f"there can be one {self.kind} only", code="duplicate_module")
         for part in self._parts:
             await part.start()
+            self._started.append(part)
         self.engine.on_telemetry = self.telemetry.intake.take
 
     async def reconfigure(self, options: ObservabilityOptions) -> bool:
@@ -88,6 +90,6 @@ class ObservabilityModule(Module[ObservabilityOptions]):
     async def stop(self) -> None:
         self.engine.on_telemetry = ignore_telemetry
         self.telemetry.intake.stop()
-        for part in reversed(self._parts):
-            await part.stop()
+        while self._started:
+            await self._started.pop().stop()
         await super().stop()
