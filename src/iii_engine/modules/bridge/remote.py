@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from msgspec import Raw
 
 from iii_engine.core.engine import Engine
+from iii_engine.core.registry import LocalHandler
 from iii_engine.core.router import Call
 from iii_engine.modules.base import RUNNING
 from iii_engine.modules.bridge.link import bridge_error
@@ -21,6 +22,10 @@ TIMEOUT_MS: Final = 30_000
 _UNREACHED: Final = frozenset(
     {"TIMEOUT", "SHUTDOWN", "connection_lost", "connection_overloaded", "function_not_found"}
 )
+
+
+#: Gets a call that has been answered, its payload, and the result.
+Done: TypeAlias = Callable[[Call, Raw | bytes, Raw], None]
 
 
 class RemoteModule:
@@ -39,17 +44,24 @@ class RemoteModule:
             self.ignore(subscription)
         await release(self.link)
 
-    def handler(self, function_id: str) -> Callable[[Call], None]:
-        """Answers with what the function over there answers, its errors included."""
+    def handler(self, function_id: str, done: Done | None = None) -> LocalHandler:
+        """Answers with what the function over there answers, its errors included.
+
+        `done` is told what it was called with and what it answered, unless that was an error.
+        """
 
         def handle(call: Call) -> None:
+            data = call.data
+
             def on_answer(result: Raw, error: ErrorBody | None) -> None:
                 if error is not None and error.code in _UNREACHED:
                     error = bridge_error(error)
                 call.settle(result, error)
+                if error is None and done is not None:
+                    done(call, data, result)
 
             self.link.request(
-                call, function_id, call.data, TIMEOUT_MS, on_answer, metadata=call.metadata
+                call, function_id, data, TIMEOUT_MS, on_answer, metadata=call.metadata
             )
 
         return handle

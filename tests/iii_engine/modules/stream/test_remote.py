@@ -162,6 +162,51 @@ async def test_a_stream_that_a_worker_keeps_stays_with_it(start: Start) -> None:
     assert await home.worker.call("stream::list", GROUP) == []
 
 
+async def test_what_begins_here_is_published_on_a_topic_over_there(start: Start) -> None:
+    home = await start()
+    one = await start(home.engine.url)
+    await home.worker.register("topic")
+    await home.worker.register_trigger("subscribe", "topic", {"topic": "stream.events"})
+    await one.set("a", 1)
+    await one.set("a", 2)
+    await one.worker.call("stream::delete", {**GROUP, "item_id": "a"})
+    await one.worker.call("stream::delete", {**GROUP, "item_id": "a"})  # nothing happens
+    await one.worker.call("stream::send", {**GROUP, "type": "typing"})
+    published = []
+    for _ in range(4):
+        message = await home.worker.invoked("topic")
+        published.append(message["data"]["event"])
+        await home.worker.answer(message)
+    assert published == [
+        {"type": "create", "data": 1},
+        {"type": "update", "data": 2},
+        {"type": "delete", "data": 2},
+        {"type": "event", "event": {"type": "typing", "data": None}},
+    ]
+    assert sorted(e["type"] for e in await one.events(4)) == ["create", "delete", "event", "update"]
+
+
+async def test_a_bridge_of_another_make_publishes_changes_that_are_known_already(
+    start: Start,
+) -> None:
+    home = await start()
+    one = await start(home.engine.url)
+    change = {"type": "create", "data": 1}
+    told = {
+        "type": "stream",
+        "timestamp": 1,
+        "streamName": "chat",
+        "groupId": "room",
+        "id": "a",
+        "event": change,
+    }
+    await home.set("a", 1)
+    await home.worker.call("publish", {"topic": "stream.events", "data": told})
+    sent = {**told, "event": {"type": "event", "event": {"type": "t", "data": 1}}}
+    await home.worker.call("publish", {"topic": "stream.events", "data": sent})
+    assert await one.events(2) == [change, sent["event"]]
+
+
 async def test_an_engine_that_is_gone_is_told_and_used_again_when_it_is_back(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
