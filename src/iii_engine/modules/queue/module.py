@@ -7,12 +7,13 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from iii_engine.modules.adapters import adapter_config, warn_of_method
 from iii_engine.modules.base import Module
+from iii_engine.modules.queue.brokers import broker_config, make_broker, same_place
 from iii_engine.modules.queue.embedded import EmbeddedBroker
 from iii_engine.modules.queue.gauges import Gauges
+from iii_engine.modules.queue.jetstream.options import JetConfig, check_queue
 from iii_engine.modules.queue.offers import offers
-from iii_engine.modules.queue.options import BuiltinConfig, QueueOptions, bridge_url
+from iii_engine.modules.queue.options import QueueOptions, bridge_url
 from iii_engine.modules.queue.pauses import Pauses
 from iii_engine.modules.queue.queues import Queues
 from iii_engine.modules.queue.steps import EnqueueStep
@@ -33,10 +34,12 @@ class QueueModule(Module[QueueOptions]):
 
     @classmethod
     def check(cls, options: QueueOptions) -> None:
-        if bridge_url(options.adapter) is None:
-            adapter_config(options.adapter, BuiltinConfig)
+        bridged = bridge_url(options.adapter) is not None
+        shared = not bridged and isinstance(broker_config(options.adapter), JetConfig)
         for name, config in options.queue_configs.items():
             config.check(name)
+            if shared:
+                check_queue(name, config)
 
     async def start(self) -> None:
         self.check(self.options)
@@ -44,10 +47,9 @@ class QueueModule(Module[QueueOptions]):
         if url is not None:
             self._start_remote(url)
             return
-        config = adapter_config(self.options.adapter, BuiltinConfig)
-        warn_of_method(config)
+        config = broker_config(self.options.adapter)
         soon = self.host.loop.call_soon
-        self.broker = EmbeddedBroker(self.engine, self.host.store, soon)
+        self.broker = make_broker(self.engine, self.host.store, soon, config)
         await self.broker.open()
         self.queues = Queues(self.engine, self.broker, Pauses(self.host.store), soon)
         self.gauges = Gauges(self.queues, self.engine.meters)
@@ -55,7 +57,8 @@ class QueueModule(Module[QueueOptions]):
         self.queues.subscribers.open()
         self.queues.configure(self.options.queues)
         self.engine.enqueue = self.queues.enqueuing
-        self.host.enqueue_step = partial(EnqueueStep, self.broker, self.queues.enqueuing)
+        if isinstance(self.broker, EmbeddedBroker):
+            self.host.enqueue_step = partial(EnqueueStep, self.broker, self.queues.enqueuing)
         for offer in offers(self.queues):
             self.offer(
                 offer.function_id,
@@ -88,7 +91,9 @@ class QueueModule(Module[QueueOptions]):
         if self.remote is not None:
             self.options = options
             return True
-        self.queues.subscribers.change(adapter_config(new, BuiltinConfig))
+        if not same_place(old, new):
+            return False
+        self.queues.subscribers.change(broker_config(new))
         self.queues.configure(options.queues)
         self.options = options
         return True

@@ -11,7 +11,6 @@ from iii_engine.core.queue_policy import Backoff, RetryPolicy
 from iii_engine.modules.adapters import (
     Adapter,
     BridgeConfig,
-    KvConfig,
     adapter_config,
     adapter_name,
 )
@@ -25,6 +24,7 @@ DEFAULT: Final = "default"
 #: Names of adapters with their older class names.
 ADAPTERS: Final = {
     "builtin": ("modules::queue::BuiltinQueueAdapter", "workers::queue::BuiltinQueueAdapter"),
+    "nats": (),
     "bridge": ("modules::queue::adapters::Bridge", "workers::queue::adapters::Bridge"),
 }
 
@@ -99,8 +99,8 @@ class QueueConfig(Struct, forbid_unknown_fields=True, kw_only=True):
             raise BadQueue(f"Queue '{name}' is of type 'fifo' but 'message_group_field' is not set")
 
 
-class BuiltinConfig(KvConfig, forbid_unknown_fields=True, kw_only=True):
-    """Config of the adapter `builtin`: its store, and the defaults of topic subscriptions."""
+class TopicDefaults(Struct, forbid_unknown_fields=True, kw_only=True):
+    """How the jobs of a topic are handled where its subscription does not say so."""
 
     #: Attempts at a message of a topic.
     max_attempts: NotNegative = 3
@@ -116,6 +116,17 @@ class BuiltinConfig(KvConfig, forbid_unknown_fields=True, kw_only=True):
     channel_size: Positive = 256
     #: How long messages are kept for a subscriber whose worker is away.
     binding_ttl_seconds: Positive = 86_400
+
+
+class BuiltinConfig(TopicDefaults, forbid_unknown_fields=True, kw_only=True):
+    """Config of the adapter `builtin`: its store (see `KvConfig`), and the defaults of topics."""
+
+    #: `file_based` is on disk, `in_memory` is not.
+    store_method: str = "in_memory"
+    #: The directory of the engine's store.
+    file_path: str = "kv_store_data.db"
+    #: Accepted, without effect: what was answered is on disk.
+    save_interval_ms: int = 5000
 
 
 class QueueOptions(Struct, forbid_unknown_fields=True):

@@ -10,7 +10,7 @@ from iii_engine.modules.queue.consumer import Consumer
 from iii_engine.modules.queue.enqueuing import Enqueuing
 from iii_engine.modules.queue.job import QueueName
 from iii_engine.modules.queue.journal import Soon
-from iii_engine.modules.queue.options import BuiltinConfig, QueueConfig
+from iii_engine.modules.queue.options import QueueConfig, TopicDefaults
 from iii_engine.modules.queue.pauses import Pauses
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.subscribers import Subscribers
@@ -25,7 +25,7 @@ class Queues:
         self.broker = broker
         self.pauses = pauses
         self.enqueuing = Enqueuing(broker, engine.tracing, {})
-        self.subscribers = Subscribers(engine, broker, BuiltinConfig(), self._consumer)
+        self.subscribers = Subscribers(engine, broker, TopicDefaults(), self._consumer)
         self._named: dict[str, Consumer] = {}
 
     def configure(self, queues: dict[str, QueueConfig]) -> None:

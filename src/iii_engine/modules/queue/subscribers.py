@@ -13,7 +13,7 @@ from iii_engine.modules.base import schema
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.consumer import Consumer, Target
 from iii_engine.modules.queue.job import QueueName
-from iii_engine.modules.queue.options import BuiltinConfig
+from iii_engine.modules.queue.options import TopicDefaults
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.subscription import SubscriberConfig, SubscriberSchema, read_config
 
@@ -41,7 +41,7 @@ class Subscribers:
         self,
         engine: Engine,
         broker: Broker,
-        defaults: BuiltinConfig,
+        defaults: TopicDefaults,
         make: Callable[[QueueName, Settings], Consumer],
     ) -> None:
         self._engine = engine
@@ -69,7 +69,7 @@ class Subscribers:
     def get(self, queue: QueueName) -> Subscriber | None:
         return self._all.get(queue)
 
-    def change(self, defaults: BuiltinConfig) -> None:
+    def change(self, defaults: TopicDefaults) -> None:
         """Other defaults, also for the triggers that are bound."""
         self.defaults = defaults
         for subscriber in self._all.values():

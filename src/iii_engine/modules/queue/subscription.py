@@ -12,7 +12,7 @@ from iii_engine.core.fanout import Condition
 from iii_engine.core.queue_limits import Limits, Rate
 from iii_engine.core.queue_policy import Backoff, RetryPolicy
 from iii_engine.modules.bounds import NotNegative, Positive
-from iii_engine.modules.queue.options import BuiltinConfig
+from iii_engine.modules.queue.options import TopicDefaults
 from iii_engine.modules.queue.settings import Settings
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, is_null
@@ -39,7 +39,7 @@ class SubscriptionConfig(Struct, rename="camel"):
     key_rate_limit: NotNegative = 0
     key_rate_period_ms: Positive = 1000
 
-    def settings(self, defaults: BuiltinConfig) -> Settings:
+    def settings(self, defaults: TopicDefaults) -> Settings:
         """How the jobs are handled."""
         fifo = self.type == "fifo" if self.type is not None else defaults.mode == "fifo"
         concurrency = self.concurrency or (1 if fifo else defaults.concurrency)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -24,8 +25,10 @@ CALLERS = 32
 
 
 @asynccontextmanager
-async def three(folder: Path, server: NatsServer) -> AsyncIterator[list[EngineProcess]]:
-    """Engines `a`, `b` and `c`, ready."""
+async def three(
+    folder: Path, server: NatsServer, queue: str = "{}"
+) -> AsyncIterator[list[EngineProcess]]:
+    """Engines `a`, `b` and `c`, ready. `queue` is the config of their queues."""
     processes = []
     for name in "abc":
         home = folder / name
@@ -35,6 +38,7 @@ workers:
   - name: iii-worker-manager
     config: {{host: 127.0.0.1, port: {free_port()}}}
   - name: iii-queue
+    config: {queue}
   - name: iii-cluster
     config: {{nats_url: "{server.url}", name: {name}, heartbeat_ms: 200, silence_ms: 1000}}
 """
@@ -120,9 +124,14 @@ async def test_kill_9_of_an_engine_leaves_no_caller_without_an_answer(
 @pytest.mark.promise(
     "Several engines",
     "When an engine is killed while jobs of a queue run on its workers, the jobs run on the "
-    "workers of other engines.",
+    "workers of other engines, be the queue in another engine or in NATS.",
 )
-async def test_kill_9_of_an_engine_loses_no_job(tmp_path: Path, nats_server: NatsServer) -> None:
+@pytest.mark.parametrize("adapter", ["builtin", "nats"])
+async def test_kill_9_of_an_engine_loses_no_job(
+    tmp_path: Path, nats_server: NatsServer, adapter: str
+) -> None:
+    where = {"nats_url": nats_server.url, "lease_ms": 1000} if adapter == "nats" else {}
+    queue = json.dumps({"adapter": {"name": adapter, "config": where}})
     handled: Counter[int] = Counter()
     workers = []
     for name in "bc":
@@ -135,7 +144,7 @@ async def test_kill_9_of_an_engine_loses_no_job(tmp_path: Path, nats_server: Nat
 
         workers.append(worker)
     async with (
-        three(tmp_path, nats_server) as (a, b, c),
+        three(tmp_path, nats_server, queue) as (a, b, c),
         connect(a.url) as bus,
         served_at(b, workers[0]),
         served_at(c, workers[1]),

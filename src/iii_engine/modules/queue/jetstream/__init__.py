@@ -1,0 +1,1 @@
+"""The broker in NATS JetStream: several engines work on the same queues."""

@@ -1,0 +1,358 @@
+"""The broker in NATS JetStream: several engines work on the same queues.
+
+A job is leased to one engine, which renews the lease while the job runs; of an engine that dies the
+jobs come back when their leases end. A retry is the server's: it gives the job out again when its
+pause is over. Attempts are counted by deliveries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from iii_engine.core.engine import Engine
+from iii_engine.modules.queue.broker import Broker, Done
+from iii_engine.modules.queue.jetstream.bindings import Bindings
+from iii_engine.modules.queue.jetstream.kept import LANES, JetQueue
+from iii_engine.modules.queue.jetstream.lane import Lane
+from iii_engine.modules.queue.jetstream.options import JetConfig
+from iii_engine.modules.queue.job import (
+    DeadJob,
+    Draft,
+    Job,
+    Lease,
+    QueueName,
+    Receipt,
+    Stats,
+    decode_job,
+)
+from iii_engine.modules.queue.settings import Settings
+from iii_engine.modules.queue.subscribers import EXPIRED
+from iii_engine.net.nats_client import NatsConnection, told
+from iii_engine.storage.base import StoreError
+from iii_sdk.errors import BusError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
+log = logging.getLogger("iii.queue")
+
+T = TypeVar("T")
+
+#: Seconds between attempts at what must be stored.
+AGAIN_SECONDS: Final = 0.25
+#: Seconds that the end waits for what is being stored.
+GOODBYE_SECONDS: Final = 2.0
+
+
+class NotInJetStream(BusError):
+    """What is asked of a job is not possible with the adapter `nats`."""
+
+    code = "unsupported_by_adapter"
+
+
+class JetStreamBroker(Broker):
+    """Everything happens in tasks; what must be stored is tried until it is."""
+
+    kind = "nats"
+
+    def __init__(self, engine: Engine, config: JetConfig) -> None:
+        self._engine = engine
+        self._config = config
+        self._connection = NatsConnection(config.nats_url)
+        self._bindings = Bindings(
+            self._connection, f"{config.prefix}_queue_bindings", config.replicas
+        )
+        self._queues: dict[QueueName, JetQueue] = {}
+        self._leases: dict[tuple[QueueName, int], Lease] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renewing: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def open(self) -> None:
+        await self._connection.open(self._reconnected)
+        with told(self._config.nats_url):
+            await self._bindings.open()
+        self._renewing = asyncio.create_task(self._renew())
+
+    async def close(self) -> None:
+        self._closing = True
+        for queue in self._queues.values():
+            queue.wake = None
+        if self._connection.client.is_connected:
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), timeout=GOODBYE_SECONDS)
+            for queue in self._queues.values():
+                await self._logged(queue.close_lanes())
+        tasks = [*self._tasks, *([self._renewing] if self._renewing else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._bindings.close()
+        await self._connection.close()
+
+    # -- producers -------------------------------------------------------------------------------
+
+    def publish(self, topic: str, draft: Draft, done: Done[Receipt]) -> None:
+        async def store() -> Receipt:
+            functions = self._bindings.functions(topic)
+            if not functions:
+                await self._bindings.put(topic, "")
+                functions = [""]
+            queues = [self.queue(QueueName(topic, True, function)) for function in functions]
+            return await self._store(queues, draft)
+
+        self._answer(store(), done)
+
+    def enqueue(self, queue: str, draft: Draft, done: Done[Receipt]) -> None:
+        self._answer(self._store([self.queue(QueueName(queue))], draft), done)
+
+    async def _store(self, queues: list[JetQueue], draft: Draft) -> Receipt:
+        options = draft.options
+        for name in ("priority", "debounce_ms"):
+            if getattr(options, name):
+                raise NotInJetStream(f"$.{name}: not possible with the adapter 'nats'")
+        once = options.idempotency_key
+        job_id = options.message_id or (f"once-{once}" if once else self._engine.ids.uuid())
+        now_ms = self._now_ms
+        duplicate = True
+        for queue in queues:
+            delay_ms = max(options.delay_ms, queue.settings.delay_ms)
+            job = Job(
+                id=job_id,
+                created_at=now_ms,
+                data=draft.data,
+                function_id=draft.function_id,
+                process_at=now_ms + delay_ms if delay_ms else 0,
+                group_id=draft.group_id,
+                traceparent=draft.traceparent,
+                baggage=draft.baggage,
+                metadata=draft.metadata,
+            )
+            duplicate = await queue.put(job) and duplicate
+        return Receipt(job_id, duplicate)
+
+    # -- topics ----------------------------------------------------------------------------------
+
+    def bind(self, topic: str, function_id: str, settings: Settings) -> None:
+        limits = settings.limits
+        if limits.rate is not None or (limits.concurrency and not limits.ordered):
+            raise NotInJetStream("limits of keys are not possible with the adapter 'nats'")
+        self._bindings.held.add((topic, function_id))
+        queue = self.queue(QueueName(topic, True, function_id))
+        queue.settings = settings
+
+        async def bind() -> None:
+            first = "" in self._bindings.functions(topic)
+            await self._bindings.put(topic, function_id)
+            if first:
+                await self._bindings.remove(topic, "")
+                await self.queue(QueueName(topic, True)).move(queue)
+
+        self._insist(bind)
+
+    def unbind(self, topic: str, function_id: str, reason: str) -> None:
+        """One whose worker does not come back stays: other engines may have one."""
+        self._bindings.held.discard((topic, function_id))
+        if reason == EXPIRED:
+            return
+        queue = self.queue(QueueName(topic, True, function_id))
+
+        async def unbind() -> None:
+            await self._bindings.remove(topic, function_id)
+            await queue.bury_all(reason, self._now_ms)
+
+        self._insist(unbind)
+
+    def bindings(self) -> list[QueueName]:
+        return [QueueName(topic, True, each) for topic, each in self._bindings.all() if each]
+
+    # -- consumers -------------------------------------------------------------------------------
+
+    def attach(self, queue: QueueName, settings: Settings, wake: Callable[[], None]) -> None:
+        kept = self.queue(queue)
+        anew = kept.wake is None or kept.settings.limits != settings.limits
+        kept.settings, kept.wake = settings, wake
+        if anew:
+
+            async def reopen() -> None:
+                await kept.close_lanes()
+                if kept.wake is not None:
+                    await kept.open_lanes()
+                    kept.wake()
+
+            self._insist(reopen)
+        else:
+            wake()
+
+    def detach(self, queue: QueueName) -> None:
+        kept = self.queue(queue)
+        kept.wake = None
+        self._insist(kept.close_lanes)
+
+    def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
+        kept = self.queue(queue)
+        leases = [
+            lease
+            for lane, message in kept.arrived(limit)
+            if (lease := self._lease(queue, lane, message)) is not None
+        ]
+        for lease in leases:
+            self._leases[(queue, lease.token)] = lease
+        done(leases)
+        if limit > len(leases):
+            self._spawn(self._logged(_want(kept, limit - len(leases))))
+
+    def _lease(self, queue: QueueName, lane: Lane, message: Msg) -> Lease | None:
+        """None for a job that is not due yet: it goes back until then."""
+        delivery = message.metadata
+        try:
+            job = decode_job(message.data)
+        except msgspec.DecodeError as error:
+            log.error("queue %s: what is no job is removed: %s", queue.text, error)
+            self._insist(message.term)
+            return None
+        early_ms = job.process_at - self._now_ms
+        if early_ms > 0:
+            self._insist(lambda: message.nak(delay=early_ms / 1000))
+            return None
+        deliveries = (delivery.num_delivered or 1) - (1 if job.process_at else 0)
+        job.attempts_made = max(0, deliveries - 1)
+        return Lease(queue, job, delivery.sequence.consumer * LANES + lane.number, message)
+
+    def complete(self, lease: Lease) -> None:
+        message = self._ended(lease)
+        self._insist(message.ack_sync)
+
+    def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
+        message = self._ended(lease)
+        self._insist(lambda: message.nak(delay=delay_ms / 1000))
+
+    def bury(self, lease: Lease, dead: DeadJob) -> None:
+        message, kept = self._ended(lease), self.queue(lease.queue)
+
+        async def bury() -> None:
+            await kept.bury(dead)
+            await message.ack_sync()
+
+        self._insist(bury)
+
+    def _ended(self, lease: Lease) -> Msg:
+        self._leases.pop((lease.queue, lease.token), None)
+        message: Msg = lease.handle  # type: ignore[assignment]
+        return message
+
+    # -- single jobs, dead ones, numbers ---------------------------------------------------------
+
+    def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
+        if any(q == queue and e.job.id == message_id for (q, _), e in self._leases.items()):
+            done(False, None)
+        else:
+            self._answer(self.queue(queue).cancel(message_id), done)
+
+    def find(self, queue: QueueName, message_id: str, done: Done[Job | DeadJob | bool]) -> None:
+        self._answer(self.queue(queue).find(message_id), done)
+
+    def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
+        self._answer(self.queue(queue).dead(offset, limit), done)
+
+    def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:
+        self._answer(self.queue(queue).redrive(message_id), done)
+
+    def discard(self, queue: QueueName, message_id: str, done: Done[int]) -> None:
+        self._answer(self.queue(queue).discard(message_id), done)
+
+    def stats(self, queue: QueueName, done: Done[Stats]) -> None:
+        self._answer(self.queue(queue).stats(), done)
+
+    def topic_queues(self) -> list[QueueName]:
+        return [QueueName(topic, True, function) for topic, function in self._bindings.all()]
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def queue(self, name: QueueName) -> JetQueue:
+        """The queue, which is created in JetStream when it is first used."""
+        kept = self._queues.get(name)
+        if kept is None:
+            config = self._config
+            kept = self._queues[name] = JetQueue(
+                self._connection, name, config.prefix, config.replicas, config.lease_ms / 1000
+            )
+        return kept
+
+    async def _renew(self) -> None:
+        """Keep the leases of what runs, and of what has arrived and will."""
+        while True:
+            await asyncio.sleep(self._config.lease_ms / 3000)
+            waiting = [m for q in self._queues.values() for lane in q.lanes for m in lane.buffer]
+            running: list[Msg] = [lease.handle for lease in self._leases.values()]  # type: ignore[misc]
+            for message in [*waiting, *running]:
+                await self._logged(message.in_progress())
+            for queue in self._queues.values():
+                if queue.wake is not None:
+                    queue.wake()  # a request for jobs does not stay with the server for ever
+
+    async def _reconnected(self) -> None:
+        for queue in self._queues.values():
+            for lane in queue.lanes:
+                lane.forget_requests()
+            if queue.wake is not None:
+                queue.wake()
+
+    def _answer(self, work: Awaitable[T], done: Done[T]) -> None:
+        async def answer() -> None:
+            try:
+                with told(self._config.nats_url):
+                    result = await work
+            except (BusError, StoreError) as error:
+                done(None, error)
+            else:
+                done(result, None)
+
+        self._spawn(answer())
+
+    def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Do it, and again while the server is away."""
+
+        async def insist() -> None:
+            from nats.errors import MsgAlreadyAckdError
+
+            while True:
+                try:
+                    with told(self._config.nats_url):
+                        await work()
+                    return
+                except MsgAlreadyAckdError:
+                    return
+                except StoreError as error:
+                    if self._closing:
+                        return
+                    log.warning("queue: %s", error)
+                    await asyncio.sleep(AGAIN_SECONDS)
+
+        self._spawn(insist())
+
+    async def _logged(self, work: Awaitable[object]) -> None:
+        try:
+            with told(self._config.nats_url):
+                await work
+        except StoreError as error:
+            log.debug("queue: %s", error)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @property
+    def _now_ms(self) -> int:
+        return self._engine.clock.now_ns() // 1_000_000
+
+
+async def _want(queue: JetQueue, count: int) -> None:
+    for lane in queue.lanes:
+        await lane.want(count if len(queue.lanes) == 1 else 1)

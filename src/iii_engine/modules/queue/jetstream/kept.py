@@ -1,0 +1,280 @@
+"""One queue in JetStream: a work queue of its jobs, and a stream of its dead ones."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from iii_engine.modules.queue.jetstream.lane import Lane
+from iii_engine.modules.queue.job import (
+    DeadJob,
+    Job,
+    QueueName,
+    Stats,
+    decode_dead,
+    decode_job,
+    encode_job,
+)
+from iii_engine.modules.queue.settings import Settings
+from iii_engine.net.nats_client import NatsConnection, token
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+    from nats.js import JetStreamContext
+    from nats.js.api import RawStreamMsg, StreamConfig
+
+T = TypeVar("T")
+
+#: JetStream's codes for "no message found", and for its deletion.
+NO_MESSAGE: Final = (10037, 10057)
+
+#: Jobs of a `fifo` queue run one after another in each of so many lanes; a group is in one lane.
+LANES: Final = 16
+#: Seconds in which a job with the same id is known to be the same.
+DEDUPE_SECONDS: Final = 300.0
+
+
+class JetQueue:
+    """Methods raise the errors of the NATS client, `StoreError` and `ServerLost`."""
+
+    def __init__(
+        self,
+        connection: NatsConnection,
+        name: QueueName,
+        prefix: str,
+        replicas: int,
+        lease_s: float,
+    ) -> None:
+        digest = sha256("\0".join((name.name, str(name.topic), name.function_id)).encode())
+        self.name = name
+        self.settings = Settings()
+        self.wake: Callable[[], None] | None = None
+        self.lanes: list[Lane] = []
+        self._connection = connection
+        self._replicas = replicas
+        self._lease_s = lease_s
+        self._stream = f"{prefix}_queue_{digest.hexdigest()[:24]}"
+        self._dead = f"{self._stream}_dead"
+        self._ready = False
+
+    @property
+    def js(self) -> JetStreamContext:
+        return self._connection.client.jetstream()
+
+    async def ensure(self) -> None:
+        """Create its streams if they are not there."""
+        if self._ready:
+            return
+        from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+
+        common = {"storage": StorageType.FILE, "num_replicas": self._replicas}
+        await self._make(
+            StreamConfig(
+                name=self._stream,
+                description=self.name.text[:1000],
+                subjects=[f"{self._stream}.>"],
+                retention=RetentionPolicy.WORK_QUEUE,
+                duplicate_window=DEDUPE_SECONDS,
+                **common,  # type: ignore[arg-type]
+            )
+        )
+        await self._make(
+            StreamConfig(
+                name=self._dead,
+                subjects=[f"{self._dead}.>"],
+                max_msgs=self.settings.dead_letter_max or -1,
+                **common,  # type: ignore[arg-type]
+            )
+        )
+        self._ready = True
+
+    async def _make(self, config: StreamConfig) -> None:
+        from nats.js.errors import BadRequestError
+
+        async def make() -> None:
+            try:
+                await self.js.add_stream(config)
+            except BadRequestError:  # there is one that was made with other options
+                await self.js.update_stream(config)
+
+        await self._connection.ask(make())
+
+    # -- jobs ------------------------------------------------------------------------------------
+
+    async def put(self, job: Job) -> bool:
+        """Store a job; whether one of this id was stored a while ago."""
+        await self.ensure()
+        lane = zlib.crc32(job.group_id.encode()) % LANES
+        ack = await self._connection.ask(
+            self.js.publish(
+                f"{self._stream}.{lane}.{token(job.id)}",
+                encode_job(job),
+                headers={"Nats-Msg-Id": job.id.encode().hex()},
+            )
+        )
+        return bool(ack.duplicate)
+
+    async def bury(self, dead: DeadJob) -> None:
+        await self.ensure()
+        await self._connection.ask(
+            self.js.publish(f"{self._dead}.{token(dead.job.id)}", encode_job(dead))
+        )
+
+    async def cancel(self, message_id: str) -> bool:
+        found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
+        return found is not None and await self._delete(self._stream, found)
+
+    async def find(self, message_id: str) -> Job | DeadJob | bool:
+        found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
+        if found is not None:
+            return decode_job(found.data or b"")
+        found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
+        return False if found is None else decode_dead(found.data or b"")
+
+    async def _find(self, stream: str, subject: str) -> RawStreamMsg | None:
+        await self.ensure()
+        return await self._connection.ask(_found(self.js.get_last_msg(stream, subject)))
+
+    async def _delete(self, stream: str, record: RawStreamMsg) -> bool:
+        """False when it is gone already."""
+        number = record.seq or 0
+        return bool(await self._connection.ask(_found(self.js.delete_msg(stream, number))))
+
+    # -- dead ones -------------------------------------------------------------------------------
+
+    async def dead(self, offset: int, limit: int) -> list[DeadJob]:
+        """Newest first."""
+        found: list[DeadJob] = []
+        async for record in self._records(self._dead, newest_first=True):
+            if offset > 0:
+                offset -= 1
+            elif len(found) < limit:
+                found.append(decode_dead(record.data or b""))
+            else:
+                break
+        return found
+
+    async def redrive(self, message_id: str | None) -> int:
+        if message_id is not None:
+            found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
+            records = [] if found is None else [found]
+        else:
+            records = [r async for r in self._records(self._dead, newest_first=False)]
+        for record in records:
+            job = decode_dead(record.data or b"").job
+            job.attempts_made, job.process_at, job.error = 0, 0, None
+            await self._again(job)
+            await self._delete(self._dead, record)
+        return len(records)
+
+    async def _again(self, job: Job) -> None:
+        """Store it anew although its id is known."""
+        lane = zlib.crc32(job.group_id.encode()) % LANES
+        subject = f"{self._stream}.{lane}.{token(job.id)}"
+        await self._connection.ask(self.js.publish(subject, encode_job(job)))
+
+    async def discard(self, message_id: str) -> int:
+        found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
+        return 0 if found is None else int(await self._delete(self._dead, found))
+
+    async def bury_all(self, reason: str, now_ms: int) -> None:
+        """Nobody will run what waits."""
+        async for record in self._records(self._stream, newest_first=False):
+            job = decode_job(record.data or b"")
+            job.error = reason
+            await self.bury(DeadJob(job, reason, now_ms))
+            await self._delete(self._stream, record)
+
+    async def move(self, other: JetQueue) -> None:
+        """Give all jobs to another queue."""
+        async for record in self._records(self._stream, newest_first=False):
+            await other.put(decode_job(record.data or b""))
+            await self._delete(self._stream, record)
+
+    async def _records(self, stream: str, *, newest_first: bool) -> AsyncIterator[RawStreamMsg]:
+        await self.ensure()
+        state = (await self._connection.ask(self.js.stream_info(stream))).state
+        if not state.messages:
+            return
+        numbers = range(state.first_seq, state.last_seq + 1)
+        for number in reversed(numbers) if newest_first else numbers:
+            record = await self._connection.ask(_found(self.js.get_msg(stream, number)))
+            if record is not None:
+                yield record
+
+    async def stats(self) -> Stats:
+        await self.ensure()
+        jobs = (await self._connection.ask(self.js.stream_info(self._stream))).state.messages
+        dead = (await self._connection.ask(self.js.stream_info(self._dead))).state.messages
+        consumers = await self._connection.ask(self.js.consumers_info(self._stream))
+        active = min(jobs, sum(each.num_ack_pending or 0 for each in consumers))
+        return Stats(waiting=jobs - active, active=active, dead=dead)
+
+    # -- running them ----------------------------------------------------------------------------
+
+    async def open_lanes(self) -> None:
+        """Begin to get jobs; with `ordered` limits one after another in each lane."""
+        await self.ensure()
+        limits = self.settings.limits
+        lanes = limits.ordered and not limits.single
+        names = [f"lane-{n}" for n in range(LANES)] if lanes else ["all"]
+        for info in await self._connection.ask(self.js.consumers_info(self._stream)):
+            if info.name not in names:  # it was of the other kind before
+                await self._connection.ask(self.js.delete_consumer(self._stream, info.name))
+        for number, name in enumerate(names):
+            pending = 1 if limits.ordered else -1
+            await self._consumer(name, f"{number if lanes else '*'}.*", pending)
+            lane = Lane(self._connection.client, self._stream, name, number, self._arrived)
+            await lane.open()
+            self.lanes.append(lane)
+
+    async def _consumer(self, name: str, filter_subject: str, pending: int) -> None:
+        from nats.js.api import AckPolicy, ConsumerConfig
+
+        await self._connection.ask(
+            self.js.add_consumer(
+                self._stream,
+                ConsumerConfig(
+                    durable_name=name,
+                    ack_policy=AckPolicy.EXPLICIT,
+                    ack_wait=self._lease_s,
+                    max_deliver=-1,
+                    max_ack_pending=pending,
+                    filter_subject=f"{self._stream}.{filter_subject}",
+                ),
+            )
+        )
+
+    async def close_lanes(self) -> None:
+        lanes, self.lanes = self.lanes, []
+        for lane in lanes:
+            await lane.close()
+
+    def arrived(self, limit: int) -> list[tuple[Lane, Msg]]:
+        """Up to so many jobs that have arrived."""
+        return [
+            (lane, lane.buffer.popleft())
+            for lane in self.lanes
+            for _ in range(len(lane.buffer))
+            if (limit := limit - 1) >= 0
+        ]
+
+    def _arrived(self) -> None:
+        if self.wake is not None:
+            self.wake()
+
+
+async def _found(request: Awaitable[T]) -> T | None:
+    """None when JetStream has no such message."""
+    from nats.js.errors import APIError, NotFoundError
+
+    try:
+        return await request
+    except NotFoundError:
+        return None
+    except APIError as error:
+        if error.err_code in NO_MESSAGE:
+            return None
+        raise
