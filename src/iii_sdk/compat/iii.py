@@ -130,6 +130,10 @@ class III:
         """The engine's address."""
         return self._link.address
 
+    def get_address(self) -> str:
+        """As `address`, in the words of the newer generation."""
+        return self.address
+
     @property
     def worker_name(self) -> str:
         """The name the engine knows this worker by."""
@@ -153,6 +157,14 @@ class III:
     ) -> Callable[[], None]:
         """Call this with every new state, on the handlers' loop. Returns what undoes it."""
         return self._listeners.add(callback)
+
+    def add_connection_state_listener(
+        self, handler: Callable[[ConnectionState], object]
+    ) -> Callable[[], None]:
+        """As `on_connection_state`, after a call with the present state, on this thread."""
+        remove = self.on_connection_state(handler)
+        handler(self.get_connection_state())
+        return remove
 
     def wait_connected(self, timeout: float | None = CONNECT_SECONDS) -> bool:
         """Wait for the connection; False when there is none after `timeout` seconds.

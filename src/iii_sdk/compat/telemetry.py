@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
+from iii_sdk.call import Call
 from iii_sdk.compat import lifetime
 from iii_sdk.compat.handlers import current_instance
 from iii_sdk.current_call import active, enter, inside
@@ -109,6 +110,46 @@ def current_span_id() -> str | None:
     """16 hexadecimal digits; None outside of a trace."""
     ids = parse_traceparent(inject_traceparent() or "")
     return None if ids is None else ids[1]
+
+
+def current_span() -> Span | None:
+    """The span being recorded here; None when there is none, or nobody wants it."""
+    now = active()
+    return now.span if isinstance(now, Call) else now if isinstance(now, Span) else None
+
+
+def current_span_is_recording() -> bool:
+    return current_span() is not None
+
+
+def set_current_span_attribute(key: str, value: object) -> None:
+    """Add an attribute to the current span, if there is one."""
+    if (span := current_span()) is not None:
+        span.set(key, value)
+
+
+def set_current_span_error(message: str) -> None:
+    """Let the current span count as failed, if there is one."""
+    if (span := current_span()) is not None:
+        span.error = message
+
+
+def record_span_event(name: str, attrs: dict[str, object] | None = None) -> None:
+    """Note an event in the current span, if there is one."""
+    if (span := current_span()) is not None:
+        span.event(name, **(attrs or {}))
+
+
+def shutdown_otel() -> None:
+    """Here for programs that call it: `shutdown` of the instance sends what waits."""
+
+
+async def shutdown_otel_async() -> None:
+    """As `shutdown_otel`."""
+
+
+async def flush_otel() -> None:
+    """Here for programs that call it: records leave within a second by themselves."""
 
 
 def inject_traceparent() -> str | None:

@@ -83,9 +83,9 @@ class Span:
         self.event("exception", **text)
 
     def end(self, error: str | None = None) -> None:
-        """It is over; with an error it failed."""
+        """It is over; with an error it failed, as with one that was set before."""
         self.end_ns = time_ns()
-        self.error = error
+        self.error = error or self.error
 
     def otlp(self) -> dict[str, Any]:
         """As OTLP has it."""

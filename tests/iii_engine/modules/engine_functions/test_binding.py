@@ -1,4 +1,4 @@
-"""Case numbers are those of the engine-modules spec. `state` stands for `cron`, not there yet."""
+"""Case numbers are those of the engine-modules spec."""
 
 from __future__ import annotations
 
@@ -24,6 +24,15 @@ async def test_modules_case_27_registered_once_and_removed_once(worker: RawWorke
     assert event["data"]["new_value"] == 1
     assert await worker.call(UNREGISTER, {"id": id}) == {"removed": True}
     assert await worker.call(UNREGISTER, {"id": id}) == {"removed": False}
+
+
+async def test_modules_case_27_a_cron_trigger_runs_its_function(worker: RawWorker) -> None:
+    await worker.register("f")
+    every_second = {"expression": "* * * * * *"}
+    trigger = {"trigger_type": "cron", "function_id": "f", "config": every_second}
+    id = (await worker.call(REGISTER, trigger))["id"]
+    await worker.answer(await worker.invoked("f"))
+    assert await worker.call(UNREGISTER, {"id": id}) == {"removed": True}
 
 
 async def test_it_outlives_the_connection_that_made_it(

@@ -1,0 +1,5 @@
+"""What an enqueued call returns."""
+
+from iii_sdk.compat import EnqueueResult
+
+__all__ = ["EnqueueResult"]
