@@ -93,6 +93,13 @@ class Call:
         if self.router.pending.pop(self.id, None) is not None:
             self.router.finish(self, result, error)
 
+    @property
+    def trace_id(self) -> str:
+        return self.traceparent[3:35]
+
+    def span_count(self) -> int:
+        return (self.caller_id is not None) + (self.function is not None)
+
     def spans(self) -> tuple[Span, ...]:
         """What it is in traces, once it has ended."""
         return call_spans(self)

@@ -73,6 +73,9 @@ class Span(Struct, frozen=True, kw_only=True):
     scope: Scope | None = None
     flags: int | None = None
 
+    def span_count(self) -> int:
+        return 1
+
     def spans(self) -> tuple[Span, ...]:
         """A span is its own record."""
         return (self,)

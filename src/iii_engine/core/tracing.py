@@ -22,6 +22,13 @@ Described: TypeAlias = "Attributes | Callable[[], Attributes]"
 class Recorded(Protocol):
     """What the ring holds: a call, a span of a module, a span that a worker sent."""
 
+    @property
+    def trace_id(self) -> str: ...
+
+    def span_count(self) -> int:
+        """How many `spans` there are; for less than what those cost."""
+        ...
+
     def spans(self) -> tuple[Span, ...]: ...
 
 
@@ -44,21 +51,23 @@ class SpanRing:
 
     def __iter__(self) -> Iterator[Span]:
         """Oldest first."""
-        spans: list[Span] = []
-        for record in reversed(tuple(self._records)):
-            spans += reversed(record.spans())
-            if len(spans) >= self.capacity:
-                break
-        return reversed(spans[: self.capacity])
+        spans = [span for record in self.records() for span in record.spans()]
+        return iter(spans[-self.capacity :])
 
     def __len__(self) -> int:
         """How many spans an iteration gives."""
-        count = 0
+        return min(self.capacity, sum(record.span_count() for record in self.records()))
+
+    def records(self) -> list[Recorded]:
+        """The newest ones, oldest first: just enough for as many spans as are kept."""
+        found, room = [], self.capacity
         for record in reversed(self._records):
-            count += len(record.spans())
-            if count >= self.capacity:
-                return self.capacity
-        return count
+            found.append(record)
+            room -= record.span_count()
+            if room <= 0:
+                break
+        found.reverse()
+        return found
 
     @property
     def newest(self) -> Recorded | None:
@@ -119,6 +128,13 @@ class OwnSpan:
         self.ended_ns = self._tracing.now_ns()
         if self.recorded:
             self._tracing.ring.add(self)
+
+    @property
+    def trace_id(self) -> str:
+        return self.traceparent[3:35]
+
+    def span_count(self) -> int:
+        return 1
 
     def spans(self) -> tuple[Span, ...]:
         trace_id, span_id = parse_traceparent(self.traceparent) or ("", "")

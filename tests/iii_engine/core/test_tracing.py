@@ -63,6 +63,21 @@ def test_the_capacity_counts_spans_and_not_what_made_them() -> None:
     )
 
 
+def test_records_tell_their_trace_and_how_many_spans_they_are() -> None:
+    bus = Bus()
+    caller = bus.peer()
+    bus.engine.add_function("f", replying(1), module="m")
+    bus.call("f", traceparent=PARENT)
+    caller.ask("f", traceparent=PARENT)
+    caller.ask("nothing", traceparent=PARENT)
+    bus.engine.tracing.start("own", parent=PARENT).end()
+    bus.engine.spans.add(span("sent"))
+    records = bus.engine.spans.records()
+    assert [record.span_count() for record in records] == [1, 2, 1, 1, 1]
+    assert [len(record.spans()) for record in records] == [1, 2, 1, 1, 1]
+    assert {record.trace_id for record in records} == {TRACE}
+
+
 def test_another_capacity_keeps_what_fits() -> None:
     bus = Bus(spans=3)
     for name in "abc":

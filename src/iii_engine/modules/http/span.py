@@ -64,6 +64,13 @@ class RequestSpan:
             self._scheme = scheme
             tracing.ring.add(self)
 
+    @property
+    def trace_id(self) -> str:
+        return self.traceparent[3:35]
+
+    def span_count(self) -> int:
+        return 1
+
     def spans(self) -> tuple[Span, ...]:
         status = self._status
         error = None
@@ -73,7 +80,7 @@ class RequestSpan:
             error = f"HTTP {status}"
         return (
             Span(
-                trace_id=self.traceparent[3:35],
+                trace_id=self.trace_id,
                 span_id=self.traceparent[36:52],
                 parent_span_id=None if self.parent is None else self.parent[36:52],
                 name=self._name(),

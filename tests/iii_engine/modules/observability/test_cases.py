@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import httpx2
+import pytest
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
 from tests.support.telemetry import TRACE, logs_frame, span, spans_frame
@@ -37,6 +38,9 @@ async def test_telemetry_comes_over_the_socket_of_a_worker_too(engine: RunningEn
         assert len(await spans_named(worker, "work")) == 1
 
 
+@pytest.mark.promise(
+    "Observability", "Telemetry that cannot be read is dropped; its connection goes on."
+)
 async def test_wire_case_83_a_record_without_text_and_a_frame_that_is_none(
     engine: RunningEngine,
 ) -> None:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import msgspec
 from msgspec import Raw
 
+from iii_engine.core.router import Call
+from iii_engine.core.spans import Span
+from iii_engine.modules.base import fail, read
 from iii_engine.modules.component import DISABLED, Component
 from iii_engine.modules.observability.part import Nothing, Part, Success
+from iii_engine.modules.observability.spans.gathering import gather
 from iii_engine.modules.observability.spans.listing import TraceRows, TracesQuery, list_traces
 from iii_engine.modules.observability.spans.sampling import SamplingRules, sampling_rules
 from iii_engine.modules.observability.spans.tree import Tree, TreeQuery, tree
@@ -16,11 +23,11 @@ class TracesPart(Part):
     """Makes spans of what the ring holds, when somebody asks."""
 
     async def start(self) -> None:
-        self.serve(
+        self.module.offer(
             "engine::traces::list",
-            TracesQuery,
-            self._list,
+            lambda call: self.telemetry.intake.when_idle(partial(self._list, call)),
             description="The traces that are stored, each by its first span",
+            request=TracesQuery,
             response=TraceRows,
         )
         self.serve(
@@ -57,13 +64,24 @@ class TracesPart(Part):
                 code="memory_exporter_not_enabled",
             )
 
-    def _list(self, query: TracesQuery) -> TraceRows:
-        self._check()
-        return list_traces(self.telemetry.spans, query, self.telemetry.resource)
+    def _list(self, call: Call) -> None:
+        try:
+            self._check()
+            query = read(call, TracesQuery)
+        except BusError as error:
+            fail(call, error)
+            return
+
+        def listed(spans: list[Span]) -> None:
+            rows = list_traces(spans, query, self.telemetry.resource)
+            call.reply(msgspec.json.encode(rows))
+
+        gather(self.telemetry.spans, self.module.host.loop, listed)
 
     def _tree(self, query: TreeQuery) -> Raw:
         self._check()
-        trace = [span for span in self.telemetry.spans if span.trace_id == query.trace_id]
+        records = self.telemetry.spans.records()
+        trace = [s for r in records if r.trace_id == query.trace_id for s in r.spans()]
         return tree(trace, self.telemetry.resource)
 
     def _clear(self, _: Nothing) -> Success:

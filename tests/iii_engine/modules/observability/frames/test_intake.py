@@ -36,6 +36,9 @@ async def test_frames_are_stored_by_kind(desk: Desk) -> None:
     assert (len(telemetry.logs), len(telemetry.metrics)) == (1, 1)
 
 
+@pytest.mark.promise(
+    "Observability", "Who calls never waits for telemetry: it is read in turns of its own."
+)
 async def test_nothing_is_read_while_the_frame_is_taken(desk: Desk) -> None:
     desk.engine.on_telemetry(spans_frame(span("work")))
     assert len(desk.engine.spans) == 0

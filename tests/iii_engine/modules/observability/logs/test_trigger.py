@@ -99,6 +99,10 @@ async def test_without_observability_there_is_no_such_type() -> None:
 # -- no feedback ---------------------------------------------------------------------------------
 
 
+@pytest.mark.promise(
+    "Observability",
+    "What a handler of log records writes itself is never delivered to it, or to another one.",
+)
 async def test_what_a_handler_logs_fires_nothing(desk: Desk) -> None:
     """Nor what those log that it calls, nor another trigger of the type."""
 

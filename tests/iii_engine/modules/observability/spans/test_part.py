@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.desk import Desk, running
+from tests.support.waiting import until
 
 from iii_engine.modules.observability import ObservabilityModule
 from iii_engine.modules.observability.options import ObservabilityOptions
+from iii_engine.modules.observability.spans import gathering
 from iii_sdk.errors import BusError
 
 PARENT = f"00-{'a' * 32}-{'b' * 16}-01"
@@ -102,3 +104,24 @@ async def test_callers_that_record_nothing(parent_based: bool | None, recorded: 
         desk.handler("f")
         desk.ask("f", traceparent=PARENT[:-1] + "0")
         assert len(desk.engine.spans) == recorded
+
+
+async def test_many_spans_are_made_in_several_turns(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "BATCH", 3)
+    desk.handler("f")
+    for _ in range(10):
+        desk.ask("f")
+    answers: list[bytes] = []
+    desk.engine.call("engine::traces::list", b"{}", lambda result, _: answers.append(bytes(result)))
+    assert answers == []
+    await until(lambda: answers)
+    assert b'"total":10' in answers[0]
+
+
+@pytest.mark.parametrize("query", [{"limit": -1}, {"attributes": [1]}, {"sort_by": "size"}])
+async def test_a_wrong_query_is_refused(desk: Desk, query: dict[str, Any]) -> None:
+    with pytest.raises(BusError) as caught:
+        desk.ask("engine::traces::list", query)
+    assert caught.value.code == "deserialization_error"
