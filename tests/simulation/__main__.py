@@ -11,6 +11,7 @@ import sys
 import time
 
 from tests.simulation.disk_scenario import DiskScenario
+from tests.simulation.queue_scenario import QueueScenario
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import Violation
 
@@ -18,12 +19,13 @@ from tests.simulation.world import Violation
 def main(runs: int, first: int) -> int:
     logging.disable()  # workers that die are what this is about
     print(f"seeds from {first}")
-    reconnects = calls = events = changes = 0
+    reconnects = calls = events = changes = jobs = 0
     began = time.monotonic()
     for seed in range(first, first + runs):
         try:
             outcome = Scenario(seed).run()
             changes += DiskScenario(seed).run().acknowledged
+            jobs += len(QueueScenario(seed).run().acknowledged)
         except Violation as problem:
             print(problem, file=sys.stderr)
             return 1
@@ -32,7 +34,7 @@ def main(runs: int, first: int) -> int:
         events += outcome.events
     print(
         f"{runs} runs, {reconnects:,} reconnects, {calls:,} calls, {events:,} events, "
-        f"{changes:,} changes on a failing disk: nothing lost, nothing twice, "
+        f"{changes:,} changes and {jobs:,} jobs on a failing disk: nothing lost, nothing twice, "
         f"{time.monotonic() - began:.1f} s; the last is {outcome.digest[:16]}"
     )
     return 0

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from tests.simulation.disk_scenario import DiskScenario
+from tests.simulation.queue_scenario import QueueScenario
 from tests.simulation.scenario import Scenario
 
 PARTS, RUNS = 4, 14
@@ -45,6 +46,15 @@ def test_what_the_disk_acknowledged_is_kept_and_what_it_refused_never_shows() ->
     if len(outcomes) == 60:
         assert min(sum(o.crashes for o in outcomes), sum(o.refused for o in outcomes)) > 100
         assert sum(o.acknowledged for o in outcomes) > 1000
+
+
+@pytest.mark.promise("Queues", "A job whose receipt came is handled, or is in the dead letters.")
+@pytest.mark.promise("Queues", "A FIFO group runs in order, across retries and restarts.")
+def test_queues_lose_nothing_that_was_acknowledged_and_keep_the_order_of_groups() -> None:
+    outcomes = [QueueScenario(seed).run() for seed in seeds(0, 60)]
+    if len(outcomes) == 60:
+        assert min(sum(o.crashes for o in outcomes), sum(len(o.refused) for o in outcomes)) > 100
+        assert sum(len(o.handled) for o in outcomes) > 1000
 
 
 def test_a_seed_replays_in_another_process() -> None:
