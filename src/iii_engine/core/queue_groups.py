@@ -55,8 +55,8 @@ class Groups:
             if entry.state is State.GONE:
                 heapq.heappop(heap)
                 self._offer(group)
-            elif (free_ms := self._free_ms(group)) > now_ms:
-                heapq.heappush(self._resting, (free_ms, group.name))
+            elif group.meter is not None and group.meter.free_ms() > now_ms:
+                heapq.heappush(self._resting, (group.meter.free_ms(), group.name))
             else:
                 heapq.heappop(heap)
                 group.active += 1
@@ -132,9 +132,6 @@ class Groups:
     def _has_room(self, group: Group) -> bool:
         limit = self.limits.concurrency
         return limit == 0 or group.active < limit
-
-    def _free_ms(self, group: Group) -> int:
-        return 0 if group.meter is None else group.meter.free_ms()
 
     def _offer(self, group: Group) -> None:
         if group.heap and self._has_room(group):

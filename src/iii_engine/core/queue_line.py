@@ -69,9 +69,9 @@ class Line:
     def take(self, limit: int, now_ms: int) -> list[Entry]:
         """Up to so many jobs to run now; each ends with `end` or `hold`."""
         self.groups.wake(now_ms)
-        self._promote(now_ms)
         taken: list[Entry] = []
         while len(taken) < limit:
+            self._promote(now_ms)
             if self.jobs.loaded <= self._window // 4:
                 self._refill(delayed=False)
             entry = self.groups.pop(now_ms)
@@ -81,7 +81,7 @@ class Line:
                 part.loaded -= 1
                 part.active += 1
                 taken.append(entry)
-            elif not self._refill(delayed=False):
+            elif not self._look_ahead():
                 break
         return taken
 
@@ -118,7 +118,7 @@ class Line:
         entry = self._known.get(key)
         if entry is None:
             entry = self._known[key] = Entry(key, delayed=delayed)
-        elif entry.state is State.WAITING:
+        else:
             self._part(entry).loaded -= 1
         entry.state = State.GONE
         entry.record = None
@@ -165,13 +165,18 @@ class Line:
 
     def _promote(self, now_ms: int) -> None:
         """Delayed jobs that are due may run."""
-        while True:
-            while self._due and self._due[0][1].due_ms <= now_ms:
-                entry = heapq.heappop(self._due)[1]
-                if entry.state is State.WAITING:
-                    self.groups.add(entry)
-            if self._due or not self._refill(delayed=True):
+        due = self._due
+        while due or (self.delayed.loaded < self._window and self._refill(delayed=True)):
+            if due[0][1].due_ms > now_ms:
                 return
+            entry = heapq.heappop(due)[1]
+            if entry.state is State.WAITING:
+                self.groups.add(entry)
+
+    def _look_ahead(self) -> bool:
+        """None of those in memory may run: fetch more; whether there are."""
+        due = not self._due and self._refill(delayed=True)
+        return self._refill(delayed=False) or due
 
     def _refill(self, *, delayed: bool) -> bool:
         """Fetch the next jobs of an order; whether there were any."""
@@ -205,7 +210,7 @@ class Line:
         part.loaded -= len(dropped)
         part.last = part.horizon = kept[-1].key
         if delayed:
-            self._due = [(entry.key, entry) for entry in kept]
+            self._due[:] = [(entry.key, entry) for entry in kept]
         else:
             promoted = [entry for entry in self.groups.waiting() if entry.delayed]
             self.groups.keep(promoted + kept)
