@@ -1,0 +1,114 @@
+"""What every adapter of `iii-queue` does, against the real server where it has one."""
+
+from __future__ import annotations
+
+import pytest
+from tests.support.queue_engine import holds, knows, running, shared
+from tests.support.servers import NatsServer
+from tests.support.waiting import until
+
+
+@pytest.fixture(params=["builtin", "nats"])
+def place(request: pytest.FixtureRequest) -> NatsServer | None:
+    """The server that keeps the jobs; None for the engine itself."""
+    server: NatsServer | None = None
+    if request.param == "nats":
+        server = request.getfixturevalue("nats_server")
+    return server
+
+
+async def test_a_job_runs_and_is_gone(place: NatsServer | None) -> None:
+    async with shared(place) as (engine,):
+        heard = engine.function("work")
+        receipt = await engine.enqueue("default", "work", {"n": 1})
+        assert receipt
+        await until(lambda: heard == [{"n": 1}])
+        await until(lambda: holds(engine, "default", (0, 0)))
+
+
+async def test_a_job_that_fails_is_tried_again_and_dies_at_last(place: NatsServer | None) -> None:
+    queues = {"q": {"max_retries": 2, "backoff_ms": 50}}
+    async with shared(place, **queues) as (engine,):
+        heard = engine.function("work", "one", "two", "three")
+        receipt = await engine.enqueue("q", "work", 7)
+        await until(lambda: holds(engine, "q", (0, 1)))
+        assert heard == [7, 7]
+        (dead,) = await engine.ask("engine::queue::dlq_messages", {"topic": "q"})
+        assert dead["error"] == "broken: two"
+        redriven = await engine.ask("iii::queue::redrive", {"queue": "q"})
+        assert redriven["redriven"] == 1
+        await until(lambda: len(heard) == 4)
+        await until(lambda: holds(engine, "q", (0, 0)))
+        assert receipt
+
+
+async def test_dead_jobs_are_listed_newest_first_and_can_be_forgotten(
+    place: NatsServer | None,
+) -> None:
+    async with shared(place, q={"max_retries": 1}) as (engine,):
+        engine.function("work", *"abc")
+        for n in range(3):
+            await engine.enqueue("q", "work", n, message_id=f"job-{n}")
+            await until(lambda n=n: holds(engine, "q", (0, n + 1)))
+        query = {"topic": "q", "offset": 1, "limit": 1}
+        (second,) = await engine.ask("engine::queue::dlq_messages", query)
+        assert second["payload"] == 1
+        answer = await engine.ask(
+            "iii::queue::discard_message", {"queue": "q", "message_id": "job-1"}
+        )
+        assert answer["redriven"] == 1
+        assert await engine.stats("q") == (0, 2)
+        found = await engine.ask("engine::queue::dlq_messages", {"topic": "q"})
+        assert [dead["payload"] for dead in found] == [2, 0]
+
+
+async def test_a_delayed_job_waits(place: NatsServer | None) -> None:
+    async with shared(place) as (engine,):
+        heard = engine.function("work")
+        await engine.enqueue("default", "work", "late", delay_ms=400)
+        await engine.enqueue("default", "work", "now")
+        await until(lambda: len(heard) == 2)
+        assert heard == ["now", "late"]
+
+
+async def test_the_same_job_is_stored_once(place: NatsServer | None) -> None:
+    async with shared(place) as (engine,):
+        heard = engine.function("work")
+        first = await engine.enqueue("default", "work", 1, idempotency_key="k")
+        assert await engine.enqueue("default", "work", 2, idempotency_key="k") == first
+        await until(lambda: holds(engine, "default", (0, 0)))
+        assert heard == [1]
+
+
+async def test_a_topic_in_order_is_one_line(place: NatsServer | None) -> None:
+    async with shared(place) as (engine,):
+        heard = engine.function("work", "once")
+        config = {"type": "fifo", "backoffDelayMs": 50}
+        assert engine.bind("t", "work", config) is None
+        await until(lambda: knows(engine, "t"))
+        for n in range(6):
+            await engine.ask("iii::durable::publish", {"topic": "t", "data": n, "key": str(n)})
+        await until(lambda: len(heard) == 7)
+        assert heard == [0, 0, 1, 2, 3, 4, 5]
+
+
+async def test_a_job_can_be_cancelled_while_it_waits(place: NatsServer | None) -> None:
+    async with shared(place) as (engine,):
+        heard = engine.function("work")
+        job = await engine.enqueue("default", "work", 1, delay_ms=60_000)
+        query = {"queue": "default", "message_id": job}
+        assert (await engine.ask("iii::queue::status", query))["state"] == "delayed"
+        assert (await engine.ask("iii::queue::cancel", query))["cancelled"]
+        assert not (await engine.ask("iii::queue::cancel", query))["cancelled"]
+        assert heard == []
+
+
+async def test_a_job_can_be_cancelled_while_it_runs(place: NatsServer | None) -> None:
+    async with shared(place) as (engine,):
+        engine.core.add_function("work", lambda call: None, module="test")
+        job = await engine.enqueue("default", "work", 1)
+        await until(lambda: running(engine) == 1)
+        query = {"queue": "default", "message_id": job}
+        answer = await engine.ask("iii::queue::cancel", query)
+        assert (answer["cancelled"], answer["was"]) == (True, "active")
+        await until(lambda: holds(engine, "default", (0, 0)))

@@ -1,0 +1,109 @@
+"""Engines whose queues are anywhere: in their own store, or on a server that they share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from msgspec import Raw
+from tests.support.engine import RunningEngine
+from tests.support.servers import NatsServer
+
+from iii_engine.core.router import Call
+from iii_engine.core.triggers import Trigger
+from iii_sdk.errors import BusError
+from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody
+
+
+class Shared(RunningEngine):
+    """An engine whose queues are in NATS, or in its own store where there is no server."""
+
+    def __init__(self, server: NatsServer | None, **queues: Any) -> None:
+        config: dict[str, Any] = {"backoff_ms": 50}
+        name = "builtin"
+        if server is not None:
+            name = "nats"
+            config |= {"nats_url": server.url, "lease_ms": 600}
+        adapter = {"name": name, "config": config}
+        super().__init__({"iii-queue": {"adapter": adapter, "queue_configs": queues}})
+
+    def function(self, function_id: str, *failures: str) -> list[Any]:
+        """Register one that remembers its payloads, and fails so many times first."""
+        heard, left = [], list(failures)
+
+        def handle(call: Call) -> None:
+            heard.append(json.loads(bytes(call.data)))
+            if left:
+                call.fail("broken", left.pop(0))
+            else:
+                call.reply()
+
+        self.core.add_function(function_id, handle, module="test")
+        return heard
+
+    def bind(self, topic: str, function_id: str, config: object) -> ErrorBody | None:
+        """Subscribe it; why that is refused."""
+        raw = Raw(json.dumps({"topic": topic, "queue_config": config}).encode())
+        return self.core.triggers.add(
+            Trigger("t1", "durable:subscriber", function_id, raw, NULL, None)
+        )
+
+    async def enqueue(self, queue: str, function_id: str, data: object, **options: Any) -> str:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        call = Call(self.core.router, function_id, json.dumps(data).encode())
+        call.on_answer = lambda result, error: answer.set_result((result, error))
+        self.core.router.accept(call)
+        assert self.core.enqueue is not None
+        self.core.enqueue(call, EnqueueAction(queue=queue, **options))
+        result, error = await answer
+        if error is not None:
+            raise BusError(error.message, code=error.code)
+        receipt: str = json.loads(bytes(result))["messageReceiptId"]
+        return receipt
+
+    async def ask(self, function_id: str, data: object = None) -> Any:
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.core.call(
+            function_id,
+            json.dumps(data).encode(),
+            lambda result, error: answer.set_result((result, error)),
+        )
+        result, error = await answer
+        if error is not None:
+            raise BusError(error.message, code=error.code)
+        return json.loads(bytes(result))
+
+    async def stats(self, topic: str) -> tuple[int, int]:
+        """Jobs that wait or run, and dead ones."""
+        found = await self.ask("engine::queue::topic_stats", {"topic": topic})
+        return found["depth"], found["dlq_depth"]
+
+
+@asynccontextmanager
+async def shared(
+    server: NatsServer | None, count: int = 1, **queues: Any
+) -> AsyncIterator[list[Shared]]:
+    engines = [Shared(server, **queues) for _ in range(count)]
+    for engine in engines:
+        await engine.start()
+    try:
+        yield engines
+    finally:
+        for engine in engines:
+            await engine.stop()
+
+
+async def holds(engine: Shared, queue: str, stats: tuple[int, int]) -> bool:
+    return await engine.stats(queue) == stats
+
+
+async def knows(engine: Shared, topic: str) -> bool:
+    return any(t["name"] == topic for t in await engine.ask("engine::queue::list_topics"))
+
+
+def running(engine: Shared) -> int:
+    running: int = engine.app.modules["iii-queue"].queues.running()  # type: ignore[attr-defined]
+    return running
