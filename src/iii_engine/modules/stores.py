@@ -42,6 +42,8 @@ class Place(Struct, frozen=True):
     redis: str
     #: What the name of the bucket in JetStream ends with.
     nats: str
+    #: Whether spaces have two names, with a `/` between them here and a `:` in Redis.
+    pairs: bool = False
 
 
 class RecordStore:
@@ -92,10 +94,11 @@ def _remote_store(choice: Choice, place: Place) -> RemoteStore | None:
     match choice:
         case RedisConfig():
             need("redis", "the adapter 'redis'")
-            from iii_engine.storage.redis.names import Names
+            from iii_engine.storage.redis.names import Names, PairNames
             from iii_engine.storage.redis.remote import RedisRemote
 
-            return RemoteStore(RedisRemote(choice.redis_url, Names(place.spaces, place.redis)))
+            kind = PairNames if place.pairs else Names
+            return RemoteStore(RedisRemote(choice.redis_url, kind(place.spaces, place.redis)))
         case NatsConfig():
             need("nats", "the adapter 'nats'")
             from iii_engine.storage.nats.remote import NatsRemote

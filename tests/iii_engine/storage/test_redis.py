@@ -11,7 +11,7 @@ from tests.iii_engine.storage.writing import keys, look, put, submit
 from tests.support.servers import RedisServer
 
 from iii_engine.storage.base import StoreError, Transaction
-from iii_engine.storage.redis.names import Names
+from iii_engine.storage.redis.names import Names, PairNames
 from iii_engine.storage.redis.remote import RedisRemote
 from iii_engine.storage.remote import RemoteStore
 
@@ -135,3 +135,21 @@ async def test_a_wrong_password_is_said_and_not_shown(
     with pytest.raises(StoreError, match="refuses the login") as refused:
         await RemoteStore(RedisRemote(wrong, Names("", ""))).open()
     assert "gu3ss" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("space", "key"),
+    [
+        ("stream/chat/room:1", b"stream:chat:room:1"),
+        ("stream//", b"stream::"),
+        ("stream/a:b/c/d", b"stream:a%3Ab:c/d"),
+        ("stream/a%2Fb/%25", b"stream:a/b:%25"),
+        ("stream/a%253A/g", b"stream:a%253A:g"),
+    ],
+)
+def test_names_of_two_parts(space: str, key: bytes) -> None:
+    names = PairNames("stream/", "stream:")
+    assert names.hash_of(space) == key
+    assert names.space_of(key) == space
+    assert names.pattern("stream/") == b"stream:*"
+    assert names.pattern("stream/s*/") == b"stream:s\\*:*"

@@ -36,5 +36,5 @@ ADAPTERS = {
     "bridge": ("modules::stream::adapters::Bridge", "workers::stream::adapters::Bridge"),
 }
 
-#: In Redis a group is the hash `stream:<stream>/<group>`.
-PLACE = Place(spaces="stream/", redis="stream:", nats="stream")
+#: In Redis a group is the hash `stream:<stream>:<group>`.
+PLACE = Place(spaces="stream/", redis="stream:", nats="stream", pairs=True)

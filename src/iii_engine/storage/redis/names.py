@@ -29,3 +29,20 @@ class Names:
         """What SCAN takes for the spaces that begin so."""
         begin = prefix if len(prefix) > len(self._space) else self._space
         return re.sub(rb"([*?\[\]\\^])", rb"\\\1", self.hash_of(begin)) + b"*"
+
+
+class PairNames(Names):
+    """Spaces `<space><first>/<second>` are hashes `<key><first>:<second>`.
+
+    A `/` in the first name comes as `%2F` and is written as it is; a `:` is written `%3A`.
+    """
+
+    def hash_of(self, space: str) -> bytes:
+        assert space.startswith(self._space)
+        first, slash, second = space[len(self._space) :].partition("/")
+        named = first.replace(":", "%3A").replace("%2F", "/")
+        return f"{self._key}{named}{':' if slash else ''}{second}".encode()
+
+    def space_of(self, key: bytes) -> str:
+        first, _, second = key.decode()[len(self._key) :].partition(":")
+        return f"{self._space}{first.replace('/', '%2F').replace('%3A', ':')}/{second}"
