@@ -58,7 +58,10 @@ async def test_modules_case_76_items_are_set_and_listed(desk: Desk) -> None:
 
 
 async def test_modules_case_77_a_group_is_synced_and_told_of_changes(desk: Desk) -> None:
+    desk.handler("seen")
+    desk.bind("t", "seen")
     await call(desk, "stream::set", {**ITEM, "data": 1})
+    await until(lambda: desk.payloads("seen"))  # events go by way of the server
     async with client(desk) as watching:
         assert (await watching.join("s", "g"))["event"] == {"type": "sync", "data": [1]}
         await call(desk, "stream::set", {**ITEM, "data": 2})
