@@ -101,7 +101,7 @@ async def test_without_observability_there_is_no_such_type() -> None:
 
 @pytest.mark.promise(
     "Observability",
-    "What a handler of log records writes itself is never delivered to it, or to another one.",
+    "What a handler of log records logs itself is delivered to no handler.",
 )
 async def test_what_a_handler_logs_fires_nothing(desk: Desk) -> None:
     """Nor what those log that it calls, nor another trigger of the type."""
