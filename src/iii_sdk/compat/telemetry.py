@@ -64,7 +64,12 @@ def get_tracer() -> Any:
 
 
 def get_meter() -> Any:
-    """A meter of OpenTelemetry, which must be installed. Its metrics stay in this process."""
+    """A meter of OpenTelemetry, which must be installed; the engine is told what it counts."""
+    exporter = _exporter()
+    if exporter is not None and exporter.settings.metrics_enabled:
+        from iii_sdk.telemetry import opentelemetry_metrics
+
+        opentelemetry_metrics.install(exporter)
     from opentelemetry import metrics
 
     return metrics.get_meter("iii_sdk")

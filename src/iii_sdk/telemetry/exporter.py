@@ -90,6 +90,19 @@ class Exporter:
         """Take a log record."""
         self._put(self.logs, record)
 
+    def metrics(self, metrics: list[dict[str, Any]]) -> None:
+        """Send metrics that somebody else counts, in the form of OTLP; now or not at all."""
+        if metrics and not self._closed:
+            frame = otlp.metrics_frame(self.resource, metrics)
+            self._soon(self._send, frame)
+
+    def _soon(self, work: Callable[..., object], *arguments: object) -> None:
+        """Do this on the loop, from any thread."""
+        try:
+            self._loop.call_soon_threadsafe(work, *arguments)
+        except RuntimeError:  # the loop has ended: nobody will send it
+            log.debug("telemetry after the end of the connection is dropped")
+
     def _put(self, buffer: Buffer[T], record: T) -> None:
         if len(buffer.records) == WAITING:
             buffer.dropped += 1
@@ -99,10 +112,7 @@ class Exporter:
             if threading.get_ident() == self._thread:
                 self._arm(buffer)
             else:
-                try:
-                    self._loop.call_soon_threadsafe(self._arm, buffer)
-                except RuntimeError:  # the loop has ended: nobody will send it
-                    log.debug("telemetry after the end of the connection is dropped")
+                self._soon(self._arm, buffer)
 
     # -- on the loop -----------------------------------------------------------------------------
 

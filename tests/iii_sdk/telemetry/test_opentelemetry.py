@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 import pytest
-from tests.support.otlp import ancestors, plain, span
+from tests.support.otlp import ancestors, metrics, plain, span
 from tests.support.waiting import until
 
 PROGRAM = """
@@ -16,7 +16,7 @@ import opentelemetry.sdk.trace
 from iii_sdk import III
 from iii_sdk.compat import telemetry
 
-iii = III(sys.argv[1], worker_name="both")
+iii = III(sys.argv[1], worker_name="both", otel={"metrics_export_interval_ms": 50})
 tracer = trace.get_tracer("theirs")
 
 @iii.function("both::f")
@@ -31,6 +31,11 @@ def g(data):
     return telemetry.get_baggage_entry("from")
 
 iii.wait_connected(10)
+meter = telemetry.get_meter()
+meter.create_counter("theirs.count", unit="1", description="d").add(2, {"k": "v"})
+meter.create_histogram("theirs.time").record(0.25)
+meter.create_gauge("theirs.level").set(7)
+meter.create_up_down_counter("theirs.open").add(-1)
 print("ready", flush=True)
 sys.stdin.readline()
 iii.shutdown()
@@ -62,6 +67,18 @@ async def test_spans_of_both_are_parents_of_each_other(engine):
         assert plain(theirs["attributes"]) == {"n": "1"}
         assert [event["name"] for event in theirs["events"]] == ["happened"]
         assert theirs["spanId"] in ancestors(engine, inner)
+        found = await until(
+            lambda: {m["name"]: m for m in metrics(engine) if m["name"].startswith("theirs.")}
+        )
+        (counted,) = found["theirs.count"]["sum"]["dataPoints"]
+        assert counted["asInt"] == "2"
+        assert plain(counted["attributes"]) == {"k": "v"}
+        assert found["theirs.count"]["sum"]["isMonotonic"] is True
+        assert found["theirs.open"]["sum"]["isMonotonic"] is False
+        assert found["theirs.level"]["gauge"]["dataPoints"][0]["asInt"] == "7"
+        (measured,) = found["theirs.time"]["histogram"]["dataPoints"]
+        assert (measured["count"], measured["sum"]) == ("1", 0.25)
+        assert len(measured["bucketCounts"]) == len(measured["explicitBounds"]) + 1
     finally:
         program.stdin.close()
         assert await program.wait() == 0
