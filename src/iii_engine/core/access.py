@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Raw
+from msgspec import Raw, json
 
 from iii_engine.core.filters import Filter
 from iii_engine.core.grants import OPEN, Grant
@@ -78,6 +80,11 @@ class Access:
         """
         return other is not None and (self.rules, self.grant) == (other.rules, other.grant)
 
+    @cached_property
+    def party(self) -> str:
+        """Equal for equal rights, also those of another engine's sessions."""
+        return sha256(json.encode((self.rules, self.grant), order="deterministic")).hexdigest()
+
     # -- calls -----------------------------------------------------------------------------------
 
     def refusal(self, function_id: str) -> ErrorBody | None:
@@ -137,8 +144,13 @@ class Access:
     def _is_own(self, function_id: str) -> bool:
         function = self._registry.get(function_id)
         return function is not None and all(
-            session is not None and self.same_party(session.access)
-            for session in function.providers
+            session is not None
+            and (
+                provider.party == self.party
+                if session.is_engine
+                else self.same_party(session.access)
+            )
+            for session, provider in function.providers.items()
         )
 
 

@@ -31,7 +31,7 @@ class Provider:
     With a `handler` the worker only owns the registration: its calls are answered in process.
     """
 
-    __slots__ = ("_formats", "description", "handler", "metadata", "session")
+    __slots__ = ("_formats", "description", "handler", "metadata", "party", "session")
 
     def __init__(
         self,
@@ -40,8 +40,10 @@ class Provider:
         metadata: Raw,
         formats: Formats | tuple[Raw, Raw],
         handler: LocalHandler | None = None,
+        party: str = "",
     ) -> None:
         self.session = session
+        self.party = party  # of a guarded worker of another engine: its `Access.party`
         self.handler = handler
         self.description = description
         self.metadata = metadata
@@ -169,7 +171,11 @@ class Registry:
         )
 
     def add(
-        self, session: Session, message: RegisterFunction, handler: LocalHandler | None = None
+        self,
+        session: Session,
+        message: RegisterFunction,
+        handler: LocalHandler | None = None,
+        party: str = "",
     ) -> bool:
         """Register for a worker; the newest registration leads. False when the id is reserved.
 
@@ -187,7 +193,9 @@ class Registry:
         else:
             _warn_of_takeover(function, session)
         formats = (message.request_format, message.response_format)
-        function.put(Provider(session, message.description, message.metadata, formats, handler))
+        function.put(
+            Provider(session, message.description, message.metadata, formats, handler, party)
+        )
         session.functions[message.id] = None
         session.regroup()
         self.on_provider(message.id)

@@ -17,7 +17,7 @@ import msgspec
 from iii_engine.core.cluster.calls import call_elsewhere, serve, undelivered_calls
 from iii_engine.core.cluster.exports import Exports
 from iii_engine.core.cluster.link import GONE, HEADER, Link, LinkBroken
-from iii_engine.core.cluster.peer import INTRODUCTION, RETURNED, Peer
+from iii_engine.core.cluster.peer import GUARDED, INTRODUCTION, PARTY, RETURNED, Offer, Peer
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Status
 from iii_engine.core.timers import Timer
@@ -205,6 +205,10 @@ class Cluster:
         if kind == RETURNED:
             call_elsewhere(engine, session, [message[1:]])
             return
+        party = ""
+        if kind == GUARDED:
+            party = message[1 : 1 + PARTY].decode("latin-1")
+            message = message[1 + PARTY :]
         match decoded := protocol.decode(message):
             case InvocationResult():
                 engine.router.answer(session, decoded)
@@ -215,18 +219,20 @@ class Cluster:
                 else:
                     serve(engine, session, function, decoded, message)
             case RegisterFunction():
-                peer.offers[decoded.id] = decoded
-                self._take_offer(peer, decoded)
+                peer.offers[decoded.id] = offer = Offer(decoded, party)
+                self._take_offer(peer, offer)
             case UnregisterFunction():
                 peer.offers.pop(decoded.id, None)
                 engine.apply(session, decoded)
             case _:
                 raise LinkBroken("it sends what engines do not send each other")
 
-    def _take_offer(self, peer: Peer, offer: RegisterFunction) -> None:
+    def _take_offer(self, peer: Peer, offer: Offer) -> None:
         """What belongs to this engine's own modules is never taken from another."""
-        if not self._engine.registry.reserved(offer.id):
-            self._engine.apply(peer.session, offer)
+        message, engine = offer.message, self._engine
+        if not engine.registry.reserved(message.id):
+            engine.registry.add(peer.session, message, party=offer.party)
+            engine.services.attach(message.id)
 
     # -- beginning and ending --------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from iii_engine.core.cluster.peer import GUARDED
 from iii_engine.core.registry import Function, Registry
 from iii_sdk import protocol
 from iii_sdk.protocol import NULL, RegisterFunction, UnregisterFunction
@@ -82,7 +83,9 @@ class Exports:
         if function is None:
             return None
         newest = function.newest
-        return protocol.encode(
+        access = None if newest.session is None else newest.session.access
+        party = b"" if access is None else GUARDED + access.party.encode()
+        return party + protocol.encode(
             RegisterFunction(
                 function_id,
                 newest.description,

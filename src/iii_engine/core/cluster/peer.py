@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from iii_engine.core.cluster.link import Link
 from iii_engine.core.sessions import Session
@@ -11,9 +11,20 @@ from iii_sdk.protocol import RegisterFunction
 #: First byte of what is no message of the wire protocol (those begin with a brace).
 INTRODUCTION: Final = b"E"  # then the engine's metadata as JSON; the first message of a link
 RETURNED: Final = b"R"  # then a call that the engine has no worker for
+GUARDED: Final = b"P"  # then the party of a guarded worker, and its registration
+
+#: Characters of a party.
+PARTY: Final = 64
 
 #: How the router writes a call.
 CALL: Final = b'{"type":"invokefunction"'
+
+
+class Offer(NamedTuple):
+    """What an engine says that it provides; `party` is that of a guarded worker."""
+
+    message: RegisterFunction
+    party: str = ""
 
 
 class Peer:
@@ -24,7 +35,7 @@ class Peer:
         self.session = session
         self.link = link
         self.heard_ns = now_ns
-        self.offers: dict[str, RegisterFunction] = {}
+        self.offers: dict[str, Offer] = {}
         session.unsent_bytes = lambda: link.queued_bytes
 
     @property

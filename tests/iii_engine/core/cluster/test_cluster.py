@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from msgspec import Raw
 from tests.support.bus import Peer, replying
 from tests.support.mesh import Mesh, Node
 
@@ -12,6 +13,7 @@ from iii_engine.core.access import Rules
 from iii_engine.core.cluster.cluster import Parcel
 from iii_engine.core.cluster.link import GONE, HEADER
 from iii_engine.core.filters import read_filter
+from iii_engine.core.grants import Grant
 from iii_engine.core.sessions import OUTBOX_MESSAGES
 
 
@@ -135,6 +137,27 @@ class TestAccess:
         mesh.ask(a.guarded(rules), "x")
         assert ours.inbox() == []
         assert len(theirs.inbox()) == 1
+
+    def test_guarded_workers_with_the_same_rights_share_a_function(self, mesh: Mesh) -> None:
+        a, b, _ = mesh.nodes
+        rules = Rules(expose=(read_filter('match("*")'), read_filter({"m": "match('x*')"})))
+        grant = Grant(frozenset({"x", "y"}), context={"team": Raw(b'"t"')})
+        theirs, ours = b.guarded(rules, grant), a.guarded(rules, grant)
+        theirs.offer("x")
+        mesh.run()
+        assert a.functions == {"x": "b"}
+        ours.offer("x")
+        mesh.run()
+        caller = a.worker()
+        mesh.ask(caller, "x")
+        assert len(ours.inbox()) == 1
+        ours.close()
+        mesh.ask(caller, "x")
+        assert len(theirs.inbox()) == 1
+        others = a.guarded(rules, Grant(context={"team": Raw(b'"u"')}))
+        others.offer("x")
+        mesh.run()
+        assert a.functions == {"x": "b"}
 
 
 class TestChoice:
