@@ -30,7 +30,7 @@ MAX_HELD: Final = 1000
 class Subscription:
     """What one `join` asked for. `held` keeps changes back until the first message has left."""
 
-    __slots__ = ("held", "held_bytes", "open", "over", "place", "subscriber", "wanted")
+    __slots__ = ("held", "held_bytes", "open", "over", "place", "reads", "subscriber", "wanted")
 
     def __init__(self, subscriber: Subscriber, wanted: Wanted) -> None:
         self.subscriber = subscriber
@@ -40,6 +40,7 @@ class Subscription:
         self.over = False
         self.held: list[bytes] | None = None
         self.held_bytes = 0
+        self.reads = 0  # how often its values were asked for: only the newest answer counts
 
     def hold(self, message: bytes) -> None:
         """Keep a change back."""
@@ -49,6 +50,11 @@ class Subscription:
         else:
             self.held.append(message)
             self.held_bytes += len(message)
+
+    def hold_back(self) -> None:
+        """Keep changes back from now on."""
+        if self.held is None:
+            self.held, self.held_bytes = [], 0
 
     def release(self) -> list[bytes]:
         """What was held back, in order; from now on nothing is."""

@@ -114,18 +114,27 @@ class Subscriptions:
                 self._house.left(subscription)
         elif admitted:
             subscription.open = True
-            subscription.held = []
             self._places.setdefault(subscription.place, {})[subscription] = None
-            self._house.snapshot(wanted, partial(self._read, subscription))
+            self._begin_read(subscription)
         else:
             del subscriber.subscriptions[wanted.subscription_id]
             subscription.over = True
             subscriber.send(self._message(wanted, UNAUTHORIZED))
 
+    def _begin_read(self, subscription: Subscription) -> None:
+        subscription.hold_back()
+        subscription.reads += 1
+        answer = partial(self._read, subscription, subscription.reads)
+        self._house.snapshot(subscription.wanted, answer)
+
     def _read(
-        self, subscription: Subscription, data: bytes | None, error: ErrorBody | None
+        self,
+        subscription: Subscription,
+        number: int,
+        data: bytes | None,
+        error: ErrorBody | None,
     ) -> None:
-        if subscription.over:
+        if subscription.over or number != subscription.reads:
             return
         subscriber, wanted = subscription.subscriber, subscription.wanted
         if error is not None:
@@ -145,6 +154,12 @@ class Subscriptions:
         """Whether an event there would reach anybody."""
         places = self._places
         return (stream, group, None) in places or (stream, group, item) in places
+
+    def refresh(self) -> None:
+        """Events may have been missed: everybody begins again with what is there now."""
+        for subscription in [s for members in self._places.values() for s in members]:
+            if not subscription.over:
+                self._begin_read(subscription)
 
     def deliver(self, event: Event, message: bytes) -> None:
         """Give an event to every socket that watches, once, however often it subscribed.

@@ -53,6 +53,8 @@ class Broadcast(ABC):
         self._heard = heard
         self._patience = patience
         self._patterns: dict[str, None] = {}
+        #: Called when all is heard again after a loss: what was sent meanwhile was missed.
+        self.returned: Callable[[], None] = _nothing
         self._outgoing: Pump[_Sending] = Pump(self._send_batch)
 
     @property
@@ -113,3 +115,7 @@ class Broadcast(ABC):
     @abstractmethod
     async def _send(self, messages: list[Message]) -> list[StoreError | None]:
         """Why each was refused, if it was. Raises `ServerLost` when it may be tried again."""
+
+
+def _nothing() -> None:
+    pass

@@ -40,7 +40,11 @@ class NatsBroadcast(Broadcast):
 
     async def open(self) -> None:
         self._connection = NatsConnection(self._url)
-        await self._connection.open()
+        await self._connection.open(self._reconnected)
+
+    async def _reconnected(self) -> None:
+        """The client has subscribed again by itself."""
+        self.returned()
 
     async def close(self) -> None:
         await super().close()

@@ -33,6 +33,7 @@ class RedisBroadcast(Broadcast):
         self._changed = asyncio.Event()
         self._agreed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._missed = False  # something, perhaps: the server was lost since all was heard
 
     @property
     def name(self) -> str:
@@ -91,7 +92,7 @@ class RedisBroadcast(Broadcast):
             except StoreError as error:
                 if not lost:
                     log.warning("%s: subscriptions are interrupted", error)
-                lost = True
+                lost = self._missed = True
                 await asyncio.sleep(RETRY_SECONDS)
             finally:
                 self._confirmed.clear()
@@ -153,6 +154,9 @@ class RedisBroadcast(Broadcast):
         self._confirmed.add(pattern)
         if not self._patterns.keys() - self._confirmed:
             self._agreed.set()
+            if self._missed:
+                self._missed = False
+                self.returned()
 
     def _deliver(self, pattern: str, topic: str, data: bytes) -> None:
         try:

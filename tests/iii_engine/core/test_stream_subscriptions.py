@@ -211,6 +211,34 @@ def test_the_same_id_takes_the_place_of_the_first(house: House, client: Client) 
     assert house.gone == ["a"]
 
 
+def test_after_a_loss_everybody_begins_anew(house: House, client: Client) -> None:
+    client.join()
+    client.join("1", name="b")
+    client.subscriber.take()
+    house.slow = True
+    house.table.refresh()
+    house.happen("1", data=b"1")
+    assert client.heard() == []
+    house.table.refresh()  # once more, before it was read
+    house.reading[0](b'["old"]', None)
+    assert client.heard() == []
+    house.happen("1", data=b"2")
+    house.reading[2](b'["new"]', None)
+    house.reading[3](b'"new"', None)
+    assert client.events() == [
+        ("sync", ["new"]),
+        ("create", 1),
+        ("create", 2),
+        ("sync", "new"),
+        ("create", 1),
+        ("create", 2),
+    ]
+    house.reading[1](b'"old"', None)
+    house.happen("1", data=b"3")
+    assert client.events() == [("create", 3)]
+    assert house.gone == []
+
+
 def test_who_leaves_before_the_decision_is_missed_only_if_it_was_let_in(
     house: House, client: Client
 ) -> None:

@@ -55,6 +55,9 @@ class Link:
         self.engine = engine
         #: Why this link can never work; None while it can.
         self.problem: str | None = None
+        #: Called at each connection but the first: events over there may have been missed.
+        self.returned: list[Callable[[], None]] = []
+        self._known = False
         self.connection = Connection(
             WebSocketEndpoint(Address(url)),
             worker_metadata(NAME, version=VERSION, description="Another engine"),
@@ -90,6 +93,10 @@ class Link:
             log.info("connected to the engine at %s", shown(self.url))
             if self.connection.worker_id in self.engine.sessions:
                 self._reaches_itself()
+            elif self._known:
+                for call in self.returned:
+                    self._loop.call_soon(call)  # behind what is offered again
+            self._known = True
         elif state is State.DISCONNECTED:
             log.warning("no connection to the engine at %s", shown(self.url))
 

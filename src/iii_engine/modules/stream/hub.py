@@ -18,7 +18,7 @@ from iii_engine.modules.stream.custom import custom
 from iii_engine.modules.stream.requests import GroupRequest, ItemRequest
 from iii_engine.modules.stream.triggers import StreamTriggers
 from iii_engine.modules.stream.visitors import Joins, Leaves
-from iii_engine.storage.base import Store
+from iii_engine.storage.base import ServerLost, Store
 from iii_sdk.protocol import ErrorBody
 
 log = logging.getLogger("iii.streams")
@@ -30,6 +30,10 @@ SNAPSHOT_TIMEOUT_MS: Final = 10_000
 Read: TypeAlias = Callable[[bytes | None, BaseException | None], None]
 
 READ_ERROR: Final = "STREAM_GET_ERROR"
+
+#: How often a server that keeps the items is asked, and how long after it was lost.
+READ_ATTEMPTS: Final = 20
+READ_PAUSE_SECONDS: Final = 0.5
 
 
 class Hub:
@@ -81,19 +85,32 @@ class Hub:
         def answered(result: Raw, error: ErrorBody | None) -> None:
             done(bytes(result), error)
 
-        def read(data: bytes | None, error: BaseException | None) -> None:
-            if error is None:
-                done(data, None)
-            else:
-                log.error("reading a stream failed", exc_info=error)
-                done(None, ErrorBody(READ_ERROR, "the stream cannot be read at the moment"))
-
         stream, group, item = wanted.stream_name, wanted.group_id, wanted.id
         function_id = custom("list" if item is None else "get", stream)
         if function_id not in self._engine.registry:
-            self.stored(wanted, read)
+            self._read(wanted, done, READ_ATTEMPTS)
             return
         request = GroupRequest(stream, group) if item is None else ItemRequest(stream, group, item)
         self._engine.call(
             function_id, json.encode(request), answered, timeout_ms=SNAPSHOT_TIMEOUT_MS
         )
+
+    def _read(
+        self,
+        wanted: Wanted,
+        done: Callable[[bytes | None, ErrorBody | None], None],
+        attempts: int,
+    ) -> None:
+        """Read what is stored; a server that was lost may be back soon."""
+
+        def read(data: bytes | None, error: BaseException | None) -> None:
+            if error is None:
+                done(data, None)
+            elif isinstance(error, ServerLost) and attempts > 1:
+                again = partial(self._read, wanted, done, attempts - 1)
+                self._engine.timers.after(READ_PAUSE_SECONDS, again)
+            else:
+                log.error("reading a stream failed", exc_info=error)
+                done(None, ErrorBody(READ_ERROR, "the stream cannot be read at the moment"))
+
+        self.stored(wanted, read)

@@ -69,8 +69,13 @@ class RemoteStreams(RemoteModule):
         self._hub = hub
         hub.publish = self._publish
         hub.stored = self._stored
+        self.link.returned.append(hub.subscriptions.refresh)
         self.hear("stream", b"{}", self._on_change)
         self.hear("subscribe", msgspec.json.encode({"topic": TOPIC}), self._on_topic)
+
+    async def close(self) -> None:
+        self.link.returned.remove(self._hub.subscriptions.refresh)
+        await super().close()
 
     def handler(self, function_id: str, done: Done | None = None) -> LocalHandler:
         kind = CHANGING.get(function_id)

@@ -1,6 +1,8 @@
 """The adapters `redis` and `nats`: several engines share streams, and hear of all their events.
 
 Items are on the server, and so each event goes by way of it to all engines, this one included.
+What happened while an engine could not reach the server is missed, so then its clients get their
+values anew.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class SharedEvents:
     def __init__(self, carrier: Carrier, hub: Hub) -> None:
         self._hub = hub
         self._broadcast = make_broadcast(carrier, "stream", self._heard)
+        self._broadcast.returned = hub.subscriptions.refresh
 
     async def open(self) -> None:
         """Raises `StoreError` that names the server."""
