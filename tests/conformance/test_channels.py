@@ -100,6 +100,10 @@ async def make_channel(engine: RunningEngine, caller: RawWorker) -> tuple[dict[s
     return refs, channel
 
 
+@pytest.mark.promise(
+    "Channels",
+    "Bytes arrive as they were written, between our clients and published ones in every direction.",
+)
 @pytest.mark.parametrize("reading", KINDS)
 @pytest.mark.parametrize("writing", KINDS)
 async def test_wire_case_70_ten_megabytes_arrive_whole(
@@ -114,6 +118,10 @@ async def test_wire_case_70_ten_megabytes_arrive_whole(
     assert drunk == {"size": SIZE, "sha256": poured}
 
 
+@pytest.mark.promise(
+    "Channels",
+    "What nobody reads keeps its writer waiting; the engine holds the buffer of the channel and no more.",
+)
 @pytest.mark.parametrize("writing", KINDS)
 async def test_wire_case_68_a_writer_waits_for_its_reader(
     engine: RunningEngine, start: Start, writing: str

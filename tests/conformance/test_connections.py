@@ -86,6 +86,10 @@ async def test_wire_case_42_context_goes_through_a_handler(
         assert await called == 1
 
 
+@pytest.mark.promise(
+    "Connections",
+    "A worker that reconnects before its old connection is noticed dead loses nothing, and no event comes twice.",
+)
 @pytest.mark.parametrize("kind", PUBLISHED)
 async def test_wire_case_50_a_late_cleanup_takes_nothing_away(
     kind: str, engine: RunningEngine, relay: Relay, start: Start

@@ -45,6 +45,10 @@ def flat(tree: list[dict[str, Any]], above: tuple[str, ...] = ()) -> dict[tuple[
     return found
 
 
+@pytest.mark.promise(
+    "Traces",
+    "A call that a handler makes is a child of the span of its handler, through every worker on the way.",
+)
 async def test_a_trace_goes_through_workers_and_engine(engine: RunningEngine, bus: Bus) -> None:
     with pytest.raises(Exception, match="no idea"):
         await bus.call("house::outer")

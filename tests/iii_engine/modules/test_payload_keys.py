@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -119,3 +120,82 @@ async def test_wire_case_64_payload_of_the_engines_own_types(engine: RunningEngi
 
         data = await payload(worker, "engine::workers-available", None, cause)
         assert data.keys() == {"event", "worker_id"}
+
+
+async def test_wire_case_64_payload_of_functions_available(engine: RunningEngine) -> None:
+    async with RawWorker(engine.url) as worker:
+
+        async def cause() -> None:
+            await worker.send("registerfunction", id="new::one")
+
+        data = await payload(worker, "engine::functions-available", None, cause)
+        assert data.keys() == {"event", "functions"}
+        assert data["event"] == "functions_changed"
+        row = next(row for row in data["functions"] if row["function_id"] == "seen")
+        assert row.keys() >= {
+            "function_id",
+            "description",
+            "request_format",
+            "response_format",
+            "metadata",
+        }
+
+
+@pytest.mark.parametrize("data", [{"a": 1}, [1], "text", None])
+async def test_wire_case_64_payload_of_queues(engine: RunningEngine, data: Any) -> None:
+    async with RawWorker(engine.url) as worker:
+
+        async def cause() -> None:
+            await worker.call("iii::durable::publish", {"topic": "t", "data": data})
+
+        assert await payload(worker, "durable:subscriber", {"topic": "t"}, cause) == data
+
+
+async def test_wire_case_64_payload_of_log(engine: RunningEngine) -> None:
+    """The ids and the scope are texts also where there are none: a typed client refuses null."""
+    async with RawWorker(engine.url) as worker:
+
+        async def cause() -> None:
+            await worker.call("engine::log::warn", {"message": "m", "data": {"k": 1}})
+
+        data = await payload(worker, "log", {"level": "warn"}, cause)
+        assert data.keys() >= {
+            "timestamp_unix_nano",
+            "observed_timestamp_unix_nano",
+            "severity_number",
+            "severity_text",
+            "body",
+            "attributes",
+            "trace_id",
+            "span_id",
+            "resource",
+            "service_name",
+        }
+        assert (data["severity_number"], data["severity_text"]) == (13, "WARN")
+        texts = (
+            "trace_id",
+            "span_id",
+            "instrumentation_scope_name",
+            "instrumentation_scope_version",
+        )
+        assert all(isinstance(data[name], str) for name in texts)
+
+
+async def test_wire_case_59_an_http_route_goes_with_its_trigger(engine: RunningEngine) -> None:
+    async with RawWorker(engine.url) as worker:
+        await worker.register("h")
+        trigger = await worker.register_trigger("http", "h", {"api_path": "/gone"})
+
+        def status() -> int:
+            try:
+                with urllib.request.urlopen(f"{engine.http_url}/gone", timeout=10) as answer:
+                    return int(answer.status)
+            except urllib.error.HTTPError as error:
+                return error.code
+
+        asking = asyncio.ensure_future(asyncio.to_thread(status))
+        await worker.answer(await worker.invoked("h"), {"status_code": 201})
+        assert await asking == 201
+        await worker.send("unregistertrigger", id=trigger)
+        await worker.settle()
+        assert await asyncio.to_thread(status) == 404

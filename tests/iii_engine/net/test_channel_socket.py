@@ -78,7 +78,9 @@ async def closed_with(client: ClientConnection) -> int | None:
         ("?key=KEY&dir=write", 404, "Channel not found"),
     ],
 )
-async def test_refused_upgrades(place: Place, query: str, status: int, text: str) -> None:
+async def test_wire_case_3_refused_upgrades(
+    place: Place, query: str, status: int, text: str
+) -> None:
     channel = place.channels.create()
     with pytest.raises(InvalidStatus) as refused:
         await place.open(channel.id + query.replace("KEY", channel.read_key))

@@ -174,6 +174,10 @@ async def test_what_waits_is_sent_at_the_end(engine, bus):
     await until(lambda: span(engine, "call house::f"))
 
 
+@pytest.mark.promise(
+    "Traces",
+    "Telemetry of a worker is bounded and never waits for the engine: what does not fit is dropped.",
+)
 async def test_more_than_fits_drops_the_oldest():
     frames = Frames()
     exporter = Exporter(replace(QUICK, metrics_enabled=False), "w", frames, lambda: "id")
