@@ -120,7 +120,7 @@ async def test_wire_case_70_ten_megabytes_arrive_whole(
 
 @pytest.mark.promise(
     "Channels",
-    "What nobody reads keeps its writer waiting; the engine holds the buffer of the channel and no more.",
+    "What nobody reads keeps its writer waiting; the engine holds the channel's buffer, no more.",
 )
 @pytest.mark.parametrize("writing", KINDS)
 async def test_wire_case_68_a_writer_waits_for_its_reader(

@@ -88,7 +88,7 @@ async def test_wire_case_42_context_goes_through_a_handler(
 
 @pytest.mark.promise(
     "Connections",
-    "A worker that reconnects before its old connection is noticed dead loses nothing, and no event comes twice.",
+    "A worker that comes back before its loss was noticed loses nothing; no event comes twice.",
 )
 @pytest.mark.parametrize("kind", PUBLISHED)
 async def test_wire_case_50_a_late_cleanup_takes_nothing_away(

@@ -47,7 +47,7 @@ def flat(tree: list[dict[str, Any]], above: tuple[str, ...] = ()) -> dict[tuple[
 
 @pytest.mark.promise(
     "Traces",
-    "A call that a handler makes is a child of the span of its handler, through every worker on the way.",
+    "A call that a handler makes is a child of the handler's span, through every worker.",
 )
 async def test_a_trace_goes_through_workers_and_engine(engine: RunningEngine, bus: Bus) -> None:
     with pytest.raises(Exception, match="no idea"):

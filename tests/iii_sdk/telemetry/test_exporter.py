@@ -176,7 +176,7 @@ async def test_what_waits_is_sent_at_the_end(engine, bus):
 
 @pytest.mark.promise(
     "Traces",
-    "Telemetry of a worker is bounded and never waits for the engine: what does not fit is dropped.",
+    "A worker's telemetry is bounded and never waits: what does not fit is dropped.",
 )
 async def test_more_than_fits_drops_the_oldest():
     frames = Frames()
