@@ -51,7 +51,7 @@ class Telemetry:
 
     def take_logs(self, records: Sequence[LogRecord]) -> None:
         """Store records of workers, and show them among the engine's own lines."""
+        self.logs.take(records)
         if self.settings.logs_enabled and self.settings.logs_console_output:
             for record in records:
                 echo(record)
-        self.logs.take(records)

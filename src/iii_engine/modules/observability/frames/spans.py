@@ -23,6 +23,11 @@ _STATUSES: Final[tuple[SpanStatus, ...]] = ("unset", "ok", "error")
 _STATUS_NAMES: Final = ("UNSET", "OK", "ERROR")
 
 
+#: Bytes of a span as JSON. Of a larger one neither attributes, events nor links are kept.
+MAX_SPAN: Final = 64 * 1024
+MAX_NAME: Final = 1024
+
+
 def read_spans(body: memoryview, sampler: Sampler | None) -> Iterator[Span]:
     """The spans of a frame, but for those of traces that a rule of `sampler` takes out."""
     for group in _decoder.decode(body).resource_spans or ():
@@ -32,6 +37,8 @@ def read_spans(body: memoryview, sampler: Sampler | None) -> Iterator[Span]:
             refused = _refused(spans, sampler, resource) if sampler is not None else frozenset()
             for span in spans:
                 if span.trace_id not in refused:
+                    if len(body) > MAX_SPAN:  # or it cannot be too large
+                        _bound(span)
                     yield _span(span, resource, scope)
 
 
@@ -43,6 +50,18 @@ def _refused(spans: list[otlp.OtlpSpan], sampler: Sampler, resource: Resource) -
         if not span.parent_span_id
         and not sampler.accepts(span.trace_id, span.name or "", resource.service_name)
     )
+
+
+def _bound(span: otlp.OtlpSpan) -> None:
+    """Cut a span that is too large."""
+    size = len(msgspec.json.encode(span))
+    if size > MAX_SPAN:
+        cut = otlp.KeyValue("iii.span.cut_bytes", otlp.AnyValue(int_value=size))
+        span.attributes, span.events, span.links = [cut], None, None
+        span.name = (span.name or "")[:MAX_NAME]
+        span.status = otlp.OtlpStatus(span.status.code) if span.status is not None else None
+        span.trace_id, span.span_id = span.trace_id[:32], span.span_id[:16]
+        span.parent_span_id = span.parent_span_id[:16] if span.parent_span_id else None
 
 
 def _span(span: otlp.OtlpSpan, resource: Resource, scope: Scope) -> Span:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+import msgspec
 
 from iii_engine.core.clock import Clock
 from iii_engine.core.sampling import kept
@@ -13,6 +15,13 @@ from iii_engine.modules.observability.settings import Settings
 
 LogListener: TypeAlias = Callable[[Sequence[LogRecord]], None]
 
+#: Bytes of one record as JSON, and of all. A larger one is cut, and of too many the oldest go.
+MAX_RECORD: Final = 256 * 1024
+MAX_BYTES: Final = 64 * 1024 * 1024
+#: Characters that are left of the text of a record that is cut, and of its names.
+CUT_TEXT: Final = 64 * 1024
+CUT_NAME: Final = 256
+
 
 class LogStore:
     """Holds at most `logs_max_count` records; who listens gets each batch when it is stored."""
@@ -20,6 +29,9 @@ class LogStore:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._records: deque[LogRecord] = deque()
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
+        self._max_count = 0
         self._enabled = True
         self._ratio = 1.0
         self._share = 0.0
@@ -32,9 +44,10 @@ class LogStore:
         self._enabled = settings.logs_enabled
         self._ratio = settings.logs_sampling_ratio
         self._retention_ns = settings.logs_retention_seconds * 1_000_000_000
-        self._records = deque(self._records, maxlen=settings.logs_max_count)
+        self._max_count = settings.logs_max_count
+        self._shrink()
         if not self._enabled:
-            self._records.clear()
+            self.clear()
 
     def take(self, records: Sequence[LogRecord]) -> None:
         """Store a batch, or what sampling leaves of it; nothing without `logs_enabled`."""
@@ -42,10 +55,30 @@ class LogStore:
             return
         if self._ratio < 1:
             records = [record for record in records if self._sampled(record)]
-        self._records.extend(records)
+        for record in records:
+            self._add(record)
+        self._shrink()
         if records:
             for listener in self.listeners:
                 listener(records)
+
+    def _add(self, record: LogRecord) -> None:
+        size = len(msgspec.json.encode(record))
+        if size > MAX_RECORD:
+            record.body = record.body[:CUT_TEXT]
+            record.attributes = {"iii.log.cut_bytes": size}
+            record.service_name = record.service_name[:CUT_NAME]
+            record.trace_id = record.trace_id and record.trace_id[:CUT_NAME]
+            record.span_id = record.span_id and record.span_id[:CUT_NAME]
+            size = min(size, MAX_RECORD)
+        self._records.append(record)
+        self._sizes.append(size)
+        self._bytes += size
+
+    def _shrink(self) -> None:
+        while len(self._records) > self._max_count or self._bytes > MAX_BYTES:
+            self._records.popleft()
+            self._bytes -= self._sizes.popleft()
 
     def _sampled(self, record: LogRecord) -> bool:
         """Records of a trace have the same lot; of the others every so many-th is kept."""
@@ -69,11 +102,16 @@ class LogStore:
         """Drop what is older than the retention."""
         oldest = self._clock.now_ns() - self._retention_ns
         if any(record.effective_ns < oldest for record in self._records):
-            recent = [record for record in self._records if record.effective_ns >= oldest]
-            self._records = deque(recent, maxlen=self._records.maxlen)
+            held = zip(self._records, self._sizes, strict=True)
+            recent = [(r, size) for r, size in held if r.effective_ns >= oldest]
+            self._records = deque(record for record, _ in recent)
+            self._sizes = deque(size for _, size in recent)
+            self._bytes = sum(self._sizes)
 
     def clear(self) -> None:
         self._records.clear()
+        self._sizes.clear()
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._records)

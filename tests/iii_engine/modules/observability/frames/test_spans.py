@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -116,3 +117,28 @@ def test_a_rule_takes_out_whole_traces_that_begin_here() -> None:
     # Where it does not begin here, somebody else has decided.
     assert len(read(span("noise 2", 3, "ab" * 8), sampler=sampler)) == 1
     assert len(read(span("work", 3), sampler=sampler)) == 1
+
+
+def test_what_is_too_large_is_cut() -> None:
+    big, small = read(
+        span(
+            "n" * 70_000,
+            1,
+            attributes=attributes(text="x" * 200_000),
+            events=[{"name": "e"}],
+            status={"code": 2, "message": "m" * 1000},
+        ),
+        span("small", 2, attributes=attributes(text="x" * 1000)),
+    )
+    assert (len(big.name), big.events, big.status) == (1024, (), "error")
+    assert [key for key, _ in big.attributes] == ["iii.span.cut_bytes"]
+    assert int(big.attribute("iii.span.cut_bytes")) > 270_000
+    assert small.attribute("text") == "x" * 1000
+
+
+def test_of_a_large_resource_the_name_is_kept() -> None:
+    scoped = [{"spans": [span("s")]}]
+    pairs = attributes(service__name="s" * 1000, rest="x" * 20_000)
+    body = {"resourceSpans": [{"resource": {"attributes": pairs}, "scopeSpans": scoped}]}
+    (found,) = read_spans(memoryview(json.dumps(body).encode()), None)
+    assert found.resource == Resource("s" * 256, {"service.name": "s" * 256})

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from iii_engine.core.clock import SeededIds, VirtualClock
+from iii_engine.modules.observability.logs import store as log_store
 from iii_engine.modules.observability.logs.record import LogRecord
 from iii_engine.modules.observability.logs.store import LogStore
 from iii_engine.modules.observability.options import ObservabilityOptions
@@ -102,3 +103,28 @@ def test_none_and_all(clock: VirtualClock, record: Make, ratio: float, count: in
     logs = store(clock, logs_sampling_ratio=ratio)
     logs.take([record(trace_id="a" * 32) for _ in range(10)])
     assert len(logs) == count
+
+
+def test_a_record_that_is_too_large_is_cut(clock: VirtualClock, record: Make) -> None:
+    logs = store(clock)
+    logs.take(
+        [record("b" * 300_000, attributes={"k": "v"}, trace_id="t" * 999), record("x" * 1000)]
+    )
+    cut, whole = logs
+    assert (len(cut.body), list(cut.attributes)) == (64 * 1024, ["iii.log.cut_bytes"])
+    assert len(cut.trace_id or "") == 256
+    assert len(whole.body) == 1000
+
+
+def test_many_large_records_do_not_fill_the_memory(
+    clock: VirtualClock, record: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_store, "MAX_BYTES", 10_000)
+    logs = store(clock)
+    for number in range(50):
+        logs.take([record("x" * 1000 + str(number))])
+    assert 5 <= len(logs) <= 9
+    assert [r.body[1000:] for r in logs][-1] == "49"
+    logs.clear()
+    logs.take([record()])
+    assert len(logs) == 1
