@@ -94,11 +94,26 @@ export async function serve({ TriggerAction, http, registerWorker }) {
     events.push(event)
   })
   iii.registerTrigger({ type: 'state', function_id: `${prefix}::on-state`, config: { scope: 'watched' } })
+  // Jobs that say so fail the first time.
+  iii.registerFunction(`${prefix}::on-job`, async (job) => {
+    const first = !events.some((event) => event.n === job.n)
+    events.push(job)
+    if (first && job.fail) throw new Error('it broke')
+  })
+  iii.registerTrigger({
+    type: 'durable:subscriber',
+    function_id: `${prefix}::on-job`,
+    config: { topic: `${prefix}.jobs`, queue_config: { maxRetries: 2, backoffDelayMs: 10 } },
+  })
   iii.registerFunction(`${prefix}::events`, async () => events)
 
   const say = (value) => process.stdout.write(JSON.stringify(value ?? null) + '\n')
 
-  const actions = { void: TriggerAction.Void(), none: undefined }
+  const actions = {
+    void: TriggerAction.Void(),
+    enqueue: TriggerAction.Enqueue({ queue: 'default' }),
+    none: undefined,
+  }
   for await (const line of createInterface({ input: process.stdin })) {
     const { function_id, payload, action = 'none', timeoutMs } = JSON.parse(line)
     try {

@@ -104,6 +104,14 @@ async def on_state(event: Any) -> None:
     events.append(event)
 
 
+async def on_job(job: Any) -> None:
+    """Jobs that say so fail the first time."""
+    first = job not in events
+    events.append(job)
+    if first and job.get("fail"):
+        raise RuntimeError("it broke")
+
+
 async def seen(data: Any) -> Any:
     return events
 
@@ -128,6 +136,7 @@ def main() -> None:
         f"{PREFIX}::greet": greet,
         f"{PREFIX}::stream": http(stream),
         f"{PREFIX}::on-state": on_state,
+        f"{PREFIX}::on-job": on_job,
         f"{PREFIX}::events": seen,
     }.items():
         iii.register_function(function_id, handler)
@@ -141,7 +150,19 @@ def main() -> None:
     iii.register_trigger(
         {"type": "state", "function_id": f"{PREFIX}::on-state", "config": {"scope": "watched"}}
     )
-    actions = {"void": TriggerAction.Void(), "none": None}
+    queue_config = {"maxRetries": 2, "backoffDelayMs": 10}
+    iii.register_trigger(
+        {
+            "type": "durable:subscriber",
+            "function_id": f"{PREFIX}::on-job",
+            "config": {"topic": f"{PREFIX}.jobs", "queue_config": queue_config},
+        }
+    )
+    actions = {
+        "void": TriggerAction.Void(),
+        "enqueue": TriggerAction.Enqueue(queue="default"),
+        "none": None,
+    }
     for line in sys.stdin:
         command = json.loads(line)
         try:
