@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -12,7 +14,10 @@ from iii_engine.modules.queue.broker import Done
 from iii_engine.modules.queue.job import DeadJob, decode_dead, decode_job, encode_job
 from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
+from iii_engine.modules.queue.shelf import Shelf
 from iii_engine.storage.base import LocalStore, Transaction
+
+log = logging.getLogger("iii.queue")
 
 #: Jobs that are moved in one transaction.
 BATCH: Final = 500
@@ -43,9 +48,9 @@ class DeadLetters:
 
         self._journal.add(change, partial(queue.line.forget, key))
 
-    def bury_all(self, queue: KeptQueue, reason: str) -> None:
-        """All jobs that wait die. Those that run end as they would."""
-        shelf, now_ms = queue.shelf, self._now_ms
+    def bury_all(self, queue: KeptQueue) -> None:
+        """All jobs that wait in a closed queue die. Those that run end as they would."""
+        shelf, now_ms, reason = queue.shelf, self._now_ms, queue.closed or ""
 
         def some(transaction: Transaction) -> list[str]:
             buried: list[str] = []
@@ -64,8 +69,35 @@ class DeadLetters:
                 queue.replaced(key)
             limit = queue.settings.dead_letter_max
             queue.dead = min(limit, queue.dead + len(buried or ()))
-            if buried:
+            if error is not None:
+                log.error("the jobs of %s cannot be buried: %s", queue.name.text, error)
+            elif buried and queue.closed is not None:
                 self._soon(partial(self._store.write, some, done))
+
+        self._store.write(some, done)
+
+    def adopt(self, source: Shelf, queue: KeptQueue, then: Callable[[], None]) -> None:
+        """Move all jobs of another shelf here."""
+
+        def some(transaction: Transaction) -> list[Entry]:
+            moved: list[Entry] = []
+            for space in (source.delayed, source.jobs):
+                for key, record in list(transaction.items(space, limit=BATCH - len(moved))):
+                    job = decode_job(record)
+                    source.remove(transaction, key, job.id)
+                    queue.shelf.put(transaction, key, job, record)
+                    moved.append(queue.entry(key, job, record))
+            return moved
+
+        def done(moved: list[Entry] | None, error: BaseException | None) -> None:
+            for entry in moved or ():
+                queue.admit(entry)
+            if error is not None:
+                log.error("the jobs for %s cannot be moved: %s", queue.name.text, error)
+            elif moved:
+                self._soon(partial(self._store.write, some, done))
+            else:
+                then()
 
         self._store.write(some, done)
 

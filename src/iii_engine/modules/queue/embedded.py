@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
+from typing import Final
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.queue_entry import Entry
@@ -31,6 +32,9 @@ from iii_engine.modules.queue.shelf import Shelf
 from iii_engine.modules.queue.topic_table import Bound, TopicTable
 from iii_engine.storage.base import LocalStore, Transaction
 
+#: The error of jobs that ran when their subscription was removed, and the engine ended.
+REMOVED: Final = "subscription removed"
+
 
 class EmbeddedBroker(Broker):
     """Jobs in the spaces `queue/…`; what is known of them in memory is bounded."""
@@ -52,6 +56,19 @@ class EmbeddedBroker(Broker):
         self.store.read(self.topics.load)
         # Greater than any token of an earlier engine, as far as the clock can be trusted.
         self._tokens = count(self._now_ms * 1000)
+        for bound in [each for each in self.topics if each.removed]:
+            self._tidy(bound)
+
+    def _tidy(self, bound: Bound) -> None:
+        """Forget a binding that was removed, when it has no dead letters; bury what ran then."""
+        queue = self.queue(bound.name)
+        if queue.line.depth:
+            queue.closed = REMOVED
+            self._letters.bury_all(queue)
+        elif not queue.dead:
+            self.topics.drop(bound)
+            del self._queues[bound.name]
+            self.journal.add(bound.forget, _nothing)
 
     async def close(self) -> None:
         await self.journal.close()
@@ -104,8 +121,9 @@ class EmbeddedBroker(Broker):
             bound.removed = True
             self._save(bound)
             queue = self.queue(bound.name)
+            queue.closed = reason
             queue.detach()
-            self._letters.bury_all(queue, reason)
+            self._letters.bury_all(queue)
 
     def bindings(self) -> list[QueueName]:
         return [each.name for each in self.topics if each.function_id and not each.removed]
@@ -114,10 +132,17 @@ class EmbeddedBroker(Broker):
         bound, before = self.topics.put(topic, function_id)
         bound.delay_ms = delay_ms
         kept = None if before is None else self._queues.pop(before.name, None)
-        if kept is not None:
-            kept.name = bound.name
-            self._queues[bound.name] = kept
-        self._save(bound, before)
+        if before is None:
+            self._save(bound)
+        elif before.base == bound.base:
+            if kept is not None:
+                kept.name = bound.name
+                self._queues[bound.name] = kept
+            self._save(bound, before)
+        else:  # it had been unbound, and has dead letters in a place of its own
+            queue = self.queue(bound.name)
+            self._letters.adopt(Shelf(before.base), queue, partial(self._save, bound, before))
+        self.queue(bound.name).closed = None
         return bound
 
     def _save(self, bound: Bound, before: Bound | None = None) -> None:
@@ -170,6 +195,9 @@ class EmbeddedBroker(Broker):
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         kept, entry = self._held(lease)
+        if kept.closed is not None:
+            self.bury(lease, DeadJob(job, job.error or kept.closed, self._now_ms))
+            return
         job.process_at = self._now_ms + delay_ms
         ordered = kept.settings.limits.ordered
         key = entry.key if ordered else delayed_key(job.process_at, job.id)
@@ -195,6 +223,8 @@ class EmbeddedBroker(Broker):
                 kept.hold(entry)
             else:
                 kept.admit(again)
+            if kept.closed is not None:
+                self._letters.bury_all(kept)
 
         self.journal.add(change, then)
 
@@ -284,3 +314,7 @@ class EmbeddedBroker(Broker):
     @property
     def _now_ms(self) -> int:
         return self._clock.now_ns() // 1_000_000
+
+
+def _nothing() -> None:
+    pass

@@ -41,6 +41,8 @@ class KeptQueue:
         self._wake: Callable[[], None] | None = None
         self.line = Line(self._fetch, settings.limits)
         self.dead = 0
+        #: Why jobs do not wait here any more; None while they do.
+        self.closed: str | None = None
         #: Jobs that are being stored for their next attempt, and who wants them cancelled.
         self.moving: dict[str, list[Callable[[], None]]] = {}
         self._count()

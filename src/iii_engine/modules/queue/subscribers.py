@@ -12,12 +12,12 @@ from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import schema
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.consumer import Consumer, Target
+from iii_engine.modules.queue.embedded import REMOVED
 from iii_engine.modules.queue.job import QueueName
 from iii_engine.modules.queue.options import TopicDefaults
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.subscription import SubscriberConfig, SubscriberSchema, read_config
 
-REMOVED = "subscription removed"
 EXPIRED = "subscription expired"
 
 

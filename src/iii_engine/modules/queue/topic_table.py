@@ -49,18 +49,19 @@ class TopicTable:
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
         self._topics: dict[str, dict[str, Bound]] = {}
+        self._left: dict[str, Bound] = {}  # empty ones whose jobs were being taken over
         self._unsaved: dict[str, dict[str, Bound]] = {}
 
     def load(self, transaction: Transaction) -> None:
         for _, record in transaction.items(SPACE):
             bound = msgspec.json.decode(record, type=Bound)
             self._topics.setdefault(bound.topic, {})[bound.function_id] = bound
-        for functions in self._topics.values():
-            first = functions.get("")
-            if first is not None and any(
-                other is not first and other.base == first.base for other in functions.values()
-            ):
-                del functions[""]  # the engine ended while a function took its place
+        for topic, functions in self._topics.items():
+            others = [other for other in functions.values() if other.function_id]
+            if "" in functions and any(not other.removed for other in others):
+                first = functions.pop("")  # the engine ended while a function took its place
+                if all(other.base != first.base for other in others):
+                    self._left[topic] = first
 
     def __iter__(self) -> Iterator[Bound]:
         for functions in self._topics.values():
@@ -78,16 +79,26 @@ class TopicTable:
         return list(self._unsaved.get(topic, {}).values())
 
     def put(self, topic: str, function_id: str) -> tuple[Bound, Bound | None]:
-        """The binding, made now if need be, and the empty one whose place it took."""
+        """The binding, made now if need be, and the empty one whose jobs it gets.
+
+        A new binding takes its place; one that was there before has a base of its own.
+        """
         functions = self._topics.setdefault(topic, {})
         bound = functions.get(function_id)
-        before = functions.pop("", None) if function_id else None
+        before = functions.pop("", None) or self._left.pop(topic, None) if function_id else None
         if bound is None:
             base = self._base(topic, function_id) if before is None else before.base
             bound = functions[function_id] = Bound(topic=topic, function_id=function_id, base=base)
         bound.removed = False
         self._unsaved.setdefault(topic, {})[function_id] = bound
         return bound, before
+
+    def drop(self, bound: Bound) -> None:
+        """Nobody needs it any more."""
+        functions = self._topics.get(bound.topic, {})
+        functions.pop(bound.function_id, None)
+        if not functions:
+            self._topics.pop(bound.topic, None)
 
     def saved(self, bound: Bound) -> None:
         """It is stored as it is now."""

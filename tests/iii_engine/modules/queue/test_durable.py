@@ -161,3 +161,73 @@ async def test_a_job_of_an_earlier_engine_waits_a_moment_for_its_function() -> N
         assert desk.payloads("returns") == [1]
         await desk.advance(1)
         assert desk.stats("default")["delayed"] == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_who_subscribes_again_gets_what_was_published_meanwhile(again: bool) -> None:
+    clock, store = VirtualClock(), MemoryStore()
+    async with queue_desk(clock=clock, store=store) as desk:
+        desk.trigger("t", "orders", "seen", queue_config={"maxRetries": 1})
+        desk.publish("orders", "dies")
+        await desk.settle()
+        desk.engine.triggers.remove("t")
+        await desk.advance(0)
+        assert desk.stats("orders")["dlq_depth"] == 1
+        for number in range(3):
+            desk.publish("orders", number)
+        desk.publish("orders", "later", delay_ms=1000)
+        if not again:
+            desk.handler("seen")
+            desk.trigger("t", "orders", "seen")
+            desk.publish("orders", 3)
+            await desk.advance(1)
+            assert desk.payloads("seen") == [0, 1, 2, 3, "later"]
+    if again:
+        async with queue_desk(clock=clock, store=store) as desk:
+            desk.handler("seen")
+            desk.trigger("t", "orders", "seen")
+            await desk.advance(1)
+            assert desk.payloads("seen") == [0, 1, 2, "later"]
+            assert desk.stats("orders")["dlq_depth"] == 1
+    left = store.read(lambda t: t.spaces("queue/"))
+    assert [space for space in left if not space.endswith(("/dead", "bindings"))] == []
+    assert store.read(lambda t: t.count("queue/bindings")) == 1
+
+
+async def test_a_job_that_fails_after_its_subscription_was_removed_is_dead() -> None:
+    clock, store = VirtualClock(), MemoryStore()
+    async with queue_desk(clock=clock, store=store) as desk:
+        calls = desk.handler("seen", answer=None)
+        desk.trigger("t", "orders", "seen")
+        desk.publish("orders", 1)
+        desk.publish("orders", 2)
+        await desk.settle()
+        desk.engine.triggers.remove("t")
+        await desk.advance(0)
+        calls[0].fail("broken", "too late")
+        await desk.settle()
+        assert [dead["error"] for dead in desk.dead("orders")] == ["broken: too late"]
+    async with queue_desk(clock=clock, store=store) as desk:
+        await desk.settle()
+        assert [d["error"] for d in desk.dead("orders")] == [
+            "subscription removed",
+            "broken: too late",
+        ]
+        for dead in desk.dead("orders"):
+            ids = {"queue": "orders", "message_id": dead["id"]}
+            assert desk.ask("iii::queue::discard_message", ids)["redriven"] == 1
+    async with queue_desk(clock=clock, store=store):
+        pass
+    assert store.read(lambda t: t.spaces("queue/")) == []
+
+
+async def test_a_trigger_that_is_bound_anew_at_once_keeps_its_jobs() -> None:
+    async with queue_desk() as desk:
+        calls = desk.handler("seen", answer=None)
+        desk.trigger("t", "orders", "seen", queue_config={"concurrency": 1})
+        for number in range(3):
+            desk.publish("orders", number)
+        await desk.settle()
+        desk.trigger("t", "orders", "seen", queue_config={"concurrency": 2})
+        await desk.advance(1)
+        assert (len(calls), desk.stats("orders")["dlq_depth"]) == (2, 0)
