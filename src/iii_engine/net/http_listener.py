@@ -8,6 +8,7 @@ from email.utils import formatdate
 
 from iii_engine.net.http_exchange import Application
 from iii_engine.net.http_protocol import HttpProtocol
+from iii_engine.net.port import Port
 
 SWEEP_SECONDS = 1.0
 
@@ -35,7 +36,7 @@ class HttpListener:
         self.connections: set[HttpProtocol] = set()
         self.now = 0.0
         self.date_line = b""
-        self._server: asyncio.Server | None = None
+        self._port = Port(lambda: HttpProtocol(self))
         self._empty: asyncio.Future[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -43,44 +44,25 @@ class HttpListener:
         """Listen; returns the port, which is a free one when 0 was asked for. Raises `OSError`."""
         self._sweep(asyncio.get_running_loop())
         try:
-            return await self._listen(host, port)
+            return await self._port.open(host, port)
         except OSError:
             self._cancel_sweeper()
             raise
-
-    async def _listen(self, host: str, port: int) -> int:
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: HttpProtocol(self), host, port, backlog=2048
-        )
-        self._host = host
-        port = self.port = int(self._server.sockets[0].getsockname()[1])
-        return port
 
     async def move(self, host: str, port: int) -> int:
         """Listen elsewhere; open connections end after what is under way. Returns the port.
 
         Raises `OSError`, and listens where it did, when that is not possible.
         """
-        old, old_host, connections = self._server, self._host, list(self.connections)
-        if old is not None and port == self.port:
-            # Two addresses with one port may overlap: the old one has to go first.
-            old.close()
-        try:
-            await self._listen(host, port)
-        except OSError:
-            if port == self.port:
-                await self._listen(old_host, port)
-            raise
-        if old is not None:
-            old.close()
+        connections = list(self.connections)
+        await self._port.move(host, port)
         for connection in connections:
             connection.stop()
-        return self.port
+        return self._port.number
 
     def refuse_new(self) -> None:
         """Accept no more connections; those that are open finish what they have begun."""
-        if self._server is not None:
-            self._server.close()
+        self._port.close()
         for connection in list(self.connections):
             connection.stop()
 
@@ -95,7 +77,6 @@ class HttpListener:
             for connection in list(self.connections):
                 connection.abort()
         self._cancel_sweeper()
-        self._server = None
 
     def forget(self, connection: HttpProtocol) -> None:
         """A connection has ended (called by itself)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -107,6 +108,9 @@ def _nothing() -> None:
     pass
 
 
+@pytest.mark.promise(
+    "Streams", "Who watches knows what is stored, whatever happened while it subscribed."
+)
 @settings(max_examples=300)
 @given(steps)
 def test_who_watches_knows_what_is_stored(script: list[tuple[str, str, str, int]]) -> None:

@@ -86,6 +86,9 @@ async def test_modules_case_85_names_with_colons_and_slashes(desk: Desk) -> None
     ]
 
 
+@pytest.mark.promise(
+    "Streams", "Engines at one Redis or NATS share items, and every client hears each event once."
+)
 async def test_engines_share_items_and_events(pair: tuple[Desk, Desk, Server]) -> None:
     one, other, _ = pair
     for desk in (one, other):

@@ -85,6 +85,7 @@ def test_only_those_of_the_stream_are_asked(desk: Desk, client: Client) -> None:
     assert len(desk.payloads("every")) == 2
 
 
+@pytest.mark.promise("Streams", "A join handler that fails, or does not answer, refuses.")
 def test_a_handler_that_fails_refuses(desk: Desk, client: Client) -> None:
     desk.bind("gone", "nobody", type="stream:join")
     assert client.join() == ["unauthorized"]
