@@ -74,6 +74,11 @@ class Exporter:
         self._metrics: asyncio.TimerHandle | None = None
         self._closed = False
 
+    @property
+    def closed(self) -> bool:
+        """Nothing is told any more."""
+        return self._closed
+
     def start(self) -> None:
         """Report the process from now on."""
         if self.settings.metrics_enabled:

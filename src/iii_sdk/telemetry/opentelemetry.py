@@ -28,14 +28,20 @@ KIND_OFFSET: Final = 1
 def install(exporter: Exporter) -> None:
     """Send the spans of the program too, and let them and ours be parents of each other.
 
-    A program without a tracer provider gets one.
+    A program without a tracer provider gets one. Of several instances in a process the first one
+    tells of the program's spans, until it is shut down.
     """
+    if _forward.exporter is not None:
+        if _forward.exporter.closed:
+            _forward.exporter = exporter
+        return
+    _forward.exporter = exporter
     current_call.join(_OpenTelemetry())
     provider = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
         provider = TracerProvider(resource=Resource.create({**exporter.resource}))
         trace.set_tracer_provider(provider)
-    provider.add_span_processor(_Forward(exporter))
+    provider.add_span_processor(_forward)
 
 
 class _Current:
@@ -74,12 +80,15 @@ class _OpenTelemetry:
 class _Forward(SpanProcessor):
     """Hands spans that have ended to our exporter, which is bounded and never waits."""
 
-    def __init__(self, exporter: Exporter) -> None:
-        self._exporter = exporter
+    exporter: Exporter | None = None
 
     def on_end(self, span: ReadableSpan) -> None:
-        if span.context is not None and span.context.trace_flags.sampled:
-            self._exporter.span(_Foreign(span, span.context))
+        ids = span.context
+        if ids is not None and ids.trace_flags.sampled and self.exporter is not None:
+            self.exporter.span(_Foreign(span, ids))
+
+
+_forward: Final = _Forward()
 
 
 class _Foreign:

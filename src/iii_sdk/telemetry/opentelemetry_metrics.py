@@ -29,11 +29,17 @@ TEMPORALITY: Final = {"DELTA": 1, "CUMULATIVE": 2}
 
 
 def install(exporter: Exporter) -> None:
-    """Send the metrics of the program too. One with a meter provider of its own keeps that."""
+    """Send the metrics of the program too. One with a meter provider of its own keeps that.
+
+    Of several instances in a process the first one tells of them, until it is shut down.
+    """
+    if _forward.exporter is not None and _forward.exporter.closed:
+        _forward.exporter = exporter
     if isinstance(metrics.get_meter_provider(), MeterProvider):
         return
+    _forward.exporter = exporter
     interval = exporter.settings.metrics_interval * 1000
-    reader = PeriodicExportingMetricReader(_Forward(exporter), export_interval_millis=interval)
+    reader = PeriodicExportingMetricReader(_forward, export_interval_millis=interval)
     resource = Resource.create({**exporter.resource})
     metrics.set_meter_provider(MeterProvider([reader], resource))
 
@@ -41,9 +47,7 @@ def install(exporter: Exporter) -> None:
 class _Forward(MetricExporter):
     """Called on the reader's thread, once in every interval."""
 
-    def __init__(self, exporter: Exporter) -> None:
-        super().__init__()
-        self._exporter = exporter
+    exporter: Exporter | None = None
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any
@@ -56,7 +60,8 @@ class _Forward(MetricExporter):
             for metric in scope.metrics
             if (record := _record(metric)) is not None
         ]
-        self._exporter.metrics(records)
+        if self.exporter is not None:
+            self.exporter.metrics(records)
         return MetricExportResult.SUCCESS
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
@@ -64,6 +69,9 @@ class _Forward(MetricExporter):
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
         return True
+
+
+_forward: Final = _Forward()
 
 
 def _record(metric: Metric) -> dict[str, Any] | None:

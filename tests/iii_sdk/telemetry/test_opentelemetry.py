@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 import pytest
-from tests.support.otlp import ancestors, metrics, plain, span
+from tests.support.otlp import ancestors, metrics, plain, span, spans
 from tests.support.waiting import until
 
 PROGRAM = """
@@ -38,7 +38,16 @@ meter.create_gauge("theirs.level").set(7)
 meter.create_up_down_counter("theirs.open").add(-1)
 print("ready", flush=True)
 sys.stdin.readline()
+other = III(sys.argv[1], worker_name="other")
+other.wait_connected(10)
+telemetry.init_otel()
+with tracer.start_as_current_span("told once"):
+    pass
 iii.shutdown()
+telemetry.init_otel()
+with tracer.start_as_current_span("told by the other"):
+    pass
+other.shutdown()
 """
 
 
@@ -82,3 +91,6 @@ async def test_spans_of_both_are_parents_of_each_other(engine):
     finally:
         program.stdin.close()
         assert await program.wait() == 0
+    names = [s["name"] for s in spans(engine)]
+    assert names.count("told once") == 1
+    assert names.count("told by the other") == 1
