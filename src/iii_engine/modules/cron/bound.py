@@ -40,20 +40,27 @@ class BoundJob:
         self._key = config.job_key(trigger.function_id)
         self._remembers = config.missed == "run_once"
         config.make_schedule(now)  # first of all it must be right
-        last = locks.last_ns(self._key) if self._remembers else None
-        if last is None and self._remembers:
-            locks.remember(self._key, now)
-        self.job = CronJob(
-            config.make_schedule(now if last is None else last),
-            now,
-            overlap=config.overlap,
-            missed=config.missed,
-            last_ns=last,
-        )
         self._open = True
         self._timer: Timer | None = None
         self._renewal: Timer | None = None
-        self._arm()
+        if self._remembers:
+            locks.last_ns(self._key, partial(self._start, now))
+        else:
+            self._start(now, None)
+
+    def _start(self, now: int, last: int | None) -> None:
+        """Look for ticks since `last`, or since `now` when no run is known."""
+        if last is None and self._remembers:
+            self._locks.remember(self._key, now)
+        self.job = CronJob(
+            self._config.make_schedule(now if last is None else last),
+            now,
+            overlap=self._config.overlap,
+            missed=self._config.missed,
+            last_ns=last,
+        )
+        if self._open:
+            self._arm()
 
     def close(self) -> None:
         self._open = False

@@ -38,11 +38,17 @@ class Locks(Protocol):
         """The tick still runs. Does nothing when the lock is another owner's by now."""
         ...
 
-    def last_ns(self, job: str) -> int | None:
-        """The latest instant that was remembered."""
+    def last_ns(self, job: str, done: Callable[[int | None], None]) -> None:
+        """Tell the latest instant that was remembered; None when it is not known."""
         ...
 
     def remember(self, job: str, instant_ns: int) -> None: ...
+
+    async def open(self) -> None:
+        """Raises `StoreError` when they cannot be kept."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class Lock(Struct):
@@ -65,7 +71,7 @@ class StoreLocks:
         self._made: deque[tuple[int, str]] = deque()  # when each was made, and its key
         self.ttl_ms = ttl_ms
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Remove what an earlier engine left behind."""
         now = self._now_ms()
 
@@ -76,10 +82,13 @@ class StoreLocks:
         if self._store.read(lambda transaction: transaction.count(self._space)):
             self._store.write(sweep, _report)
 
+    async def close(self) -> None:
+        """The store is the engine's."""
+
     def acquire(
         self, job: str, instant_ns: int, done: Callable[[bool], None], *, remember: bool = False
     ) -> None:
-        now, key = self._now_ms(), _key(job, instant_ns)
+        now, key = self._now_ms(), key_of(job, instant_ns)
         old = self._old(now)
 
         def take(transaction: Transaction) -> bool:
@@ -103,7 +112,7 @@ class StoreLocks:
         self._store.write(take, taken)
 
     def renew(self, job: str, instant_ns: int) -> None:
-        now, key = self._now_ms(), _key(job, instant_ns)
+        now, key = self._now_ms(), key_of(job, instant_ns)
 
         def prolong(transaction: Transaction) -> None:
             held = _lock(transaction.get(self._space, key))
@@ -114,9 +123,9 @@ class StoreLocks:
         self._store.write(prolong, _report)
         self._made.append((now, key))
 
-    def last_ns(self, job: str) -> int | None:
+    def last_ns(self, job: str, done: Callable[[int | None], None]) -> None:
         found = self._store.read(lambda transaction: transaction.get(RUNS, job))
-        return None if found is None else int(found) * 1_000_000
+        done(None if found is None else int(found) * 1_000_000)
 
     def remember(self, job: str, instant_ns: int) -> None:
         value = b"%d" % (instant_ns // 1_000_000)
@@ -138,7 +147,8 @@ class StoreLocks:
         return self._clock.now_ns() // 1_000_000
 
 
-def _key(job: str, instant_ns: int) -> str:
+def key_of(job: str, instant_ns: int) -> str:
+    """The lock of one tick."""
     return f"{job}:{instant_ns // 1_000_000}"
 
 

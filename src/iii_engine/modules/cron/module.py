@@ -7,12 +7,12 @@ pass during a run or while nobody looked are skipped.
 from __future__ import annotations
 
 from iii_engine.core.triggers import Trigger, TriggerType
-from iii_engine.modules.adapters import adapter_config, adapter_name, warn_of_method
 from iii_engine.modules.base import Host, Module, schema
 from iii_engine.modules.cron.bound import BoundJob
 from iii_engine.modules.cron.config import BadJob, CronConfig, CronEvent, read_config
-from iii_engine.modules.cron.locks import StoreLocks
-from iii_engine.modules.cron.options import ADAPTERS, CronOptions, LockConfig
+from iii_engine.modules.cron.lock_choice import make_locks, read_choice
+from iii_engine.modules.cron.locks import Locks
+from iii_engine.modules.cron.options import CronOptions
 
 
 class CronModule(Module[CronOptions]):
@@ -24,16 +24,17 @@ class CronModule(Module[CronOptions]):
     def __init__(self, name: str, options: CronOptions, host: Host) -> None:
         super().__init__(name, options, host)
         self.jobs: dict[str, BoundJob] = {}
+        #: None until it has started.
+        self.locks: Locks | None = None
+
+    @classmethod
+    def check(cls, options: CronOptions) -> None:
+        read_choice(options)
 
     async def start(self) -> None:
-        adapter_name(self.options.adapter, ADAPTERS, "kv")
-        config = adapter_config(self.options.adapter, LockConfig)
-        warn_of_method(config)
-        engine = self.engine
-        self.locks = StoreLocks(
-            self.host.store, engine.clock, engine.ids.uuid(), config.lock_index, config.lock_ttl_ms
-        )
-        self.locks.open()
+        locks = make_locks(read_choice(self.options), self.host)
+        await locks.open()
+        self.locks = locks
         self.offer_type(
             TriggerType(
                 "cron",
@@ -52,10 +53,13 @@ class CronModule(Module[CronOptions]):
         self._close_jobs()
         self.jobs.clear()
         await super().stop()
+        if self.locks is not None:
+            await self.locks.close()
 
     def _bind(self, trigger: Trigger) -> None:
         if trigger.id in self.jobs:
             raise BadJob(f"Cron job '{trigger.id}' is already registered")
+        assert self.locks is not None
         self.jobs[trigger.id] = BoundJob(self.engine, self.locks, trigger, read_config(trigger))
 
     def _unbind(self, trigger: Trigger) -> None:

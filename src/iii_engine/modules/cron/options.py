@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from iii_engine.modules.adapters import Adapter, KvConfig
+from iii_engine.modules.adapters import Adapter, KvConfig, NatsConfig, RedisConfig
 
 
 class CronOptions(Struct, forbid_unknown_fields=True):
@@ -25,5 +25,23 @@ class LockConfig(KvConfig, forbid_unknown_fields=True):
     lock_index: str = "cron_locks"
 
 
+class RedisLockConfig(RedisConfig, forbid_unknown_fields=True):
+    """Config of the adapter `redis`: engines at one server run each tick once together."""
+
+    #: How long a tick is locked, ms.
+    lock_ttl_ms: Annotated[int, Meta(ge=1)] = 30_000
+
+
+class NatsLockConfig(NatsConfig, forbid_unknown_fields=True):
+    """Config of the adapter `nats` (an extension), as that of `redis`."""
+
+    #: How long a tick is locked, ms; the first engine decides.
+    lock_ttl_ms: Annotated[int, Meta(ge=100)] = 30_000
+
+
 #: Names of adapters with their older class names.
-ADAPTERS = {"kv": ("modules::cron::KvCronAdapter", "workers::cron::KvCronAdapter")}
+ADAPTERS = {
+    "kv": ("modules::cron::KvCronAdapter", "workers::cron::KvCronAdapter"),
+    "redis": ("modules::cron::RedisCronAdapter", "workers::cron::RedisCronAdapter"),
+    "nats": (),
+}

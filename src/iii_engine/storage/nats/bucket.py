@@ -44,14 +44,20 @@ class Bucket:
         self._context = self._client.jetstream(timeout=answer_seconds)
         self._names = names
 
-    async def make(self, replicas: int) -> None:
-        """Create the bucket if it is not there."""
+    async def make(self, replicas: int, *, seconds: float | None = None) -> float | None:
+        """Create the bucket if it is not there; its records live `seconds`.
+
+        How long they really live is answered: for ever is None.
+        """
         from nats.js.errors import BucketNotFoundError
 
         try:
-            await self._context.key_value(self._names.bucket)
+            bucket = await self._context.key_value(self._names.bucket)
         except BucketNotFoundError:
-            await self._context.create_key_value(bucket=self._names.bucket, replicas=replicas)
+            bucket = await self._context.create_key_value(
+                bucket=self._names.bucket, replicas=replicas, ttl=seconds
+            )
+        return (await bucket.status()).ttl or None
 
     async def get(self, subject: str) -> Entry | None:
         """From the server that leads the bucket: what was acknowledged is seen."""

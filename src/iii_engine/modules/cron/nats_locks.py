@@ -1,0 +1,87 @@
+"""Locks in NATS: keys of a bucket in which nothing lives longer than a lock."""
+
+from __future__ import annotations
+
+import logging
+
+from iii_engine.modules.adapters import NatsConfig
+from iii_engine.modules.cron.server_locks import ServerLocks
+from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection
+from iii_engine.storage.nats.bucket import Bucket
+from iii_engine.storage.nats.names import Names
+
+log = logging.getLogger("iii.cron")
+
+
+class NatsLocks(ServerLocks):
+    """See `Locks`. All engines at one server should have the same `ttl_ms`: it is the bucket's."""
+
+    def __init__(self, config: NatsConfig, owner: str, ttl_ms: int) -> None:
+        super().__init__(owner, ttl_ms)
+        self._config = config
+        self._connection = NatsConnection(config.nats_url)
+        self._lock_names = Names(f"{config.prefix}_cron_locks")
+        self._run_names = Names(f"{config.prefix}_cron_runs")
+
+    async def open(self) -> None:
+        await self._connection.open()
+        try:
+            self._locks, self._runs = (
+                Bucket(self._connection, names, answer_seconds=ANSWER_SECONDS)
+                for names in (self._lock_names, self._run_names)
+            )
+            await self._connection.ask(self._make())
+        except BaseException:
+            await self._connection.close()
+            raise
+
+    async def _make(self) -> None:
+        await self._runs.make(self._config.replicas)
+        kept = await self._locks.make(self._config.replicas, seconds=self.ttl_ms / 1000)
+        if kept != self.ttl_ms / 1000:
+            log.warning("the bucket of locks keeps them for %s s, as it was made", kept)
+
+    async def close(self) -> None:
+        await super().close()
+        await self._connection.close()
+
+    async def _take(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:
+        return await self._connection.ask(self._taken(key, token, job, remember_ms))
+
+    async def _taken(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:
+        subject = self._lock_names.of_record("lock", key)
+        if not await self._locks.put(subject, token.encode(), 0, 0, token):
+            held = await self._locks.get(subject)
+            if held is None or held.value != token.encode():
+                return False
+        if remember_ms is not None:
+            await self._remembered(job, remember_ms)
+        return True
+
+    async def _prolong(self, key: str, token: str) -> None:
+        await self._connection.ask(self._prolonged(key, token))
+
+    async def _prolonged(self, key: str, token: str) -> None:
+        subject = self._lock_names.of_record("lock", key)
+        held = await self._locks.get(subject)
+        if held is None or held.value == token.encode():
+            revision = 0 if held is None else held.revision
+            await self._locks.put(subject, token.encode(), revision, 0, f"{token}:{revision}")
+
+    async def _last(self, job: str) -> int | None:
+        entry = await self._connection.ask(self._runs.get(self._run_names.of_record("run", job)))
+        return None if entry is None or not entry.value else int(entry.value)
+
+    async def _remember(self, job: str, instant_ms: int) -> None:
+        await self._connection.ask(self._remembered(job, instant_ms))
+
+    async def _remembered(self, job: str, instant_ms: int) -> None:
+        subject = self._run_names.of_record("run", job)
+        while True:
+            known = await self._runs.get(subject)
+            if known is not None and known.value and int(known.value) >= instant_ms:
+                return
+            revision = 0 if known is None else known.revision
+            token = f"{self._owner}:{job}:{instant_ms}:{revision}"
+            if await self._runs.put(subject, b"%d" % instant_ms, revision, 0, token):
+                return

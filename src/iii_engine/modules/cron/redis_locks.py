@@ -1,0 +1,76 @@
+"""Locks in Redis: the key `cron_lock:<job>:<instant>` lives as long as the lock."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from iii_engine.modules.cron.server_locks import ServerLocks
+from iii_engine.net.redis_client import open_redis, told
+
+_REMEMBER = """
+local function remember(key, instant)
+    local known = tonumber(redis.call('GET', key))
+    if not known or known < tonumber(instant) then redis.call('SET', key, instant) end
+end
+"""
+
+#: KEYS: the lock, the job's latest run. ARGV: token, milliseconds, instant or empty.
+TAKE: Final = (
+    _REMEMBER
+    + """
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
+    if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+end
+if ARGV[3] ~= '' then remember(KEYS[2], ARGV[3]) end
+return 1
+"""
+)
+
+#: KEYS: the lock. ARGV: token, milliseconds.
+PROLONG: Final = """
+local held = redis.call('GET', KEYS[1])
+if not held or held == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return 1
+"""
+
+#: KEYS: the job's latest run. ARGV: instant.
+REMEMBER: Final = _REMEMBER + "remember(KEYS[1], ARGV[1]) return 1"
+
+
+class RedisLocks(ServerLocks):
+    """See `Locks`."""
+
+    def __init__(self, url: str, owner: str, ttl_ms: int) -> None:
+        super().__init__(owner, ttl_ms)
+        self._url = url
+
+    async def open(self) -> None:
+        self._redis = await open_redis(self._url)
+
+    async def close(self) -> None:
+        await super().close()
+        await self._redis.aclose()
+
+    async def _take(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:
+        instant = "" if remember_ms is None else str(remember_ms)
+        keys = f"cron_lock:{key}", _run(job)
+        return bool(await self._run_script(TAKE, keys, token, self.ttl_ms, instant))
+
+    async def _prolong(self, key: str, token: str) -> None:
+        await self._run_script(PROLONG, (f"cron_lock:{key}",), token, self.ttl_ms)
+
+    async def _last(self, job: str) -> int | None:
+        with told(self._url):
+            found = await self._redis.get(_run(job))
+        return None if found is None else int(found)
+
+    async def _remember(self, job: str, instant_ms: int) -> None:
+        await self._run_script(REMEMBER, (_run(job),), instant_ms)
+
+    async def _run_script(self, script: str, keys: tuple[str, ...], *arguments: str | int) -> Any:
+        with told(self._url):
+            return await self._redis.eval(script, len(keys), *keys, *arguments)
+
+
+def _run(job: str) -> str:
+    return f"cron_run:{job}"

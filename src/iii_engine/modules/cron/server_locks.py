@@ -1,0 +1,121 @@
+"""Locks on a server that several engines share: what is the same for each kind of server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Final, TypeVar
+
+from iii_engine.modules.cron.locks import key_of
+from iii_engine.storage.base import ServerLost, StoreError
+
+log = logging.getLogger("iii.cron")
+
+T = TypeVar("T")
+
+#: Seconds that a tick waits for a server that is away; then it does not run here.
+PATIENCE: Final = 5.0
+RETRY_SECONDS: Final = 0.1
+
+
+class ServerLocks(ABC):
+    """See `Locks`. The server keeps the time, so the clocks of engines may differ."""
+
+    def __init__(self, owner: str, ttl_ms: int) -> None:
+        self.ttl_ms = ttl_ms
+        self._owner = owner
+        self._numbers = count(1)
+        #: With what this engine took its latest lock of each job.
+        self._tokens: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Raises `StoreError` that names the server."""
+
+    async def close(self) -> None:
+        """Let what was asked for end."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def acquire(
+        self, job: str, instant_ns: int, done: Callable[[bool], None], *, remember: bool = False
+    ) -> None:
+        """See `Locks.acquire`."""
+        token = f"{self._owner}:{next(self._numbers)}"
+        key, remembered = key_of(job, instant_ns), instant_ns // 1_000_000 if remember else None
+
+        def taken(got: bool | None) -> None:
+            if got:
+                self._tokens[job] = token
+            done(bool(got))
+
+        self._do(lambda: self._take(key, token, job, remembered), taken)
+
+    def renew(self, job: str, instant_ns: int) -> None:
+        """See `Locks.renew`."""
+        token = self._tokens.get(job)
+        if token is not None:
+            key = key_of(job, instant_ns)
+            self._do(lambda: self._prolong(key, token), _ignore)
+
+    def last_ns(self, job: str, done: Callable[[int | None], None]) -> None:
+        """See `Locks.last_ns`."""
+
+        def found(milliseconds: int | None) -> None:
+            done(None if milliseconds is None else milliseconds * 1_000_000)
+
+        self._do(lambda: self._last(job), found)
+
+    def remember(self, job: str, instant_ns: int) -> None:
+        """See `Locks.remember`."""
+        self._do(lambda: self._remember(job, instant_ns // 1_000_000), _ignore)
+
+    def _do(self, ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]) -> None:
+        task = asyncio.get_running_loop().create_task(_patiently(ask, done))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @abstractmethod
+    async def _take(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:
+        """Take a lock nobody has; taken again with the same token it is still taken."""
+
+    @abstractmethod
+    async def _prolong(self, key: str, token: str) -> None:
+        """Begin its time anew, unless somebody else has it."""
+
+    @abstractmethod
+    async def _last(self, job: str) -> int | None:
+        """In milliseconds."""
+
+    @abstractmethod
+    async def _remember(self, job: str, instant_ms: int) -> None: ...
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]) -> None:
+    """Ask until there is an answer; None when there is none in time."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PATIENCE
+    answer: T | None = None
+    while True:
+        try:
+            answer = await ask()
+        except ServerLost as error:
+            if loop.time() < end:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            log.error("the locks of cron jobs cannot be reached: %s", error)
+        except StoreError as error:
+            log.error("the locks of cron jobs cannot be kept: %s", error)
+        break
+    try:
+        done(answer)
+    except Exception:
+        log.exception("a cron job failed")
+
+
+def _ignore(_: object) -> None:
+    """Nothing follows."""

@@ -1,0 +1,164 @@
+"""Locks that engines share on a server: Redis and NATS, with the server's own time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from tests.support.adapters import adapter
+from tests.support.desk import Desk, running
+from tests.support.servers import Server
+from tests.support.waiting import until
+
+from iii_engine.modules.adapters import NatsConfig
+from iii_engine.modules.cron import CronModule, server_locks
+from iii_engine.modules.cron.nats_locks import NatsLocks
+from iii_engine.modules.cron.redis_locks import RedisLocks
+from iii_engine.modules.cron.server_locks import ServerLocks
+
+KINDS = ["redis", "nats"]
+SECOND = 1_000_000_000
+
+Make = Callable[..., ServerLocks]
+
+
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest) -> Server:
+    found: Server = request.getfixturevalue(f"{request.param}_server")
+    return found
+
+
+@pytest.fixture
+async def make(server: Server, request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+    """Locks of an owner; those of different engines are at the same server."""
+    async with AsyncExitStack() as stack:
+
+        async def made(owner: str, ttl_ms: int = 30_000) -> ServerLocks:
+            locks: ServerLocks = (
+                RedisLocks(server.url, owner, ttl_ms)
+                if server.url.startswith("redis")
+                else NatsLocks(NatsConfig(nats_url=server.url), owner, ttl_ms)
+            )
+            await locks.open()
+            stack.push_async_callback(locks.close)
+            return locks
+
+        yield made
+
+
+async def take(locks: ServerLocks, job: str, second: int, *, remember: bool = False) -> bool:
+    answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    locks.acquire(job, second * SECOND, answer.set_result, remember=remember)
+    return await answer
+
+
+async def latest(locks: ServerLocks, job: str = "job") -> int | None:
+    answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+    locks.last_ns(job, answer.set_result)
+    return await answer
+
+
+async def test_a_tick_has_one_owner(make: Make) -> None:
+    mine, other = await make("me"), await make("other")
+    assert await take(mine, "job", 1)
+    assert not await take(other, "job", 1)
+    assert not await take(mine, "job", 1)
+    assert await take(other, "job", 2)
+    assert await take(other, "another", 1)
+
+
+async def test_many_at_once_and_one_wins(make: Make) -> None:
+    owners = [await make(f"owner{n}") for n in range(5)]
+    for second in range(5):
+        taken = await asyncio.gather(*(take(locks, "job", second) for locks in owners))
+        assert sum(taken) == 1
+
+
+async def test_a_lock_ends_by_its_time_and_lives_on_when_renewed(make: Make) -> None:
+    mine, other = await make("me", 400), await make("other", 400)
+    assert await take(mine, "kept", 1)
+    assert await take(other, "left", 1)
+    kept: list[bool] = []
+
+    async def left_is_free() -> bool:
+        mine.renew("kept", SECOND)
+        kept.append(not await take(other, "kept", 1))
+        return await take(mine, "left", 1)
+
+    await until(left_is_free)
+    assert all(kept)
+    assert len(kept) > 1
+
+
+async def test_another_owners_lock_is_not_renewed(make: Make) -> None:
+    mine, other = await make("me", 300), await make("other", 300)
+    assert await take(mine, "job", 1)
+    await until(lambda: take(other, "job", 1))
+    mine.renew("job", SECOND)
+    await until(lambda: take(mine, "job", 1))
+
+
+async def test_the_latest_run_is_remembered(make: Make) -> None:
+    mine, other = await make("me"), await make("other")
+    assert await latest(mine) is None
+    assert await take(mine, "job", 5, remember=True)
+    assert await latest(other) == 5 * SECOND
+    assert await take(other, "job", 3, remember=True)
+    other.remember("job", 4 * SECOND)
+    assert await latest(mine) == 5 * SECOND
+    assert await take(other, "job", 7)
+    assert await latest(mine) == 5 * SECOND
+    other.remember("job", 9 * SECOND)
+    await until(lambda: is_latest(mine, 9 * SECOND))
+
+
+async def is_latest(locks: ServerLocks, instant: int) -> bool:
+    return await latest(locks) == instant
+
+
+async def test_a_tick_that_cannot_be_locked_does_not_run(
+    make: Make, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server_locks, "PATIENCE", 0.2)
+    mine = await make("me")
+    await asyncio.to_thread(server.stop)
+    assert not await take(mine, "job", 1)
+    assert "the locks of cron jobs cannot be reached" in caplog.text
+    await asyncio.to_thread(server.start)
+    second = iter(range(2, 1000))
+    await until(lambda: take(mine, "job", next(second)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_modules_case_110_two_engines_run_each_tick_once(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    options = {"adapter": adapter(kind, request)}
+    ticks = 8
+    async with (
+        running(CronModule, options, trigger_type="cron") as one,
+        running(CronModule, options, trigger_type="cron") as other,
+    ):
+        desks: tuple[Desk, Desk] = (one, other)
+        for desk in desks:
+            desk.handler("job")
+            desk.bind("t", "job", {"expression": "* * * * * *", "missed": "run_once"})
+            await until(lambda desk=desk: desk.engine.next_deadline_ns() is not None)  # type: ignore[misc]
+        for number in range(1, ticks + 1):
+            for desk in desks:
+                desk.advance(1)
+            await until(lambda number=number: len(runs(desks)) >= number)  # type: ignore[misc]
+            await until(lambda: not any(running_tasks(desk) for desk in desks))
+    assert len(runs(desks)) == ticks
+    assert len(set(runs(desks))) == ticks
+
+
+def runs(desks: tuple[Desk, Desk]) -> list[str]:
+    return [event["scheduled_time"] for desk in desks for event in desk.payloads("job")]
+
+
+def running_tasks(desk: Desk) -> bool:
+    """Whether its locks are still asking."""
+    return bool(desk.module.locks._tasks)
