@@ -20,7 +20,6 @@ LAST: Final = {"wire": 91, "modules": 141}
 LATER: Final[dict[str, set[int]]] = {
     "wire": set(),
     "modules": {
-        110,  # cron locks in Redis
         *range(128, 131),  # projects and managed workers
         *range(131, 137),  # sandbox
         *range(137, 140),  # compose

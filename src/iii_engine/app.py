@@ -17,7 +17,7 @@ from iii_engine.config import Config
 from iii_engine.config_errors import ConfigError
 from iii_engine.config_plan import Plan, make_plan
 from iii_engine.config_source import ConfigSource
-from iii_engine.config_storage import is_stored, make_store, store_directory
+from iii_engine.config_storage import make_store, moves_store, store_directory
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
 from iii_engine.module_set import ModuleSet, StartError
@@ -78,8 +78,8 @@ class App:
     def prepare(self, config: Config) -> Plan:
         """Check another config for this running app. Raises `ConfigError`; changes nothing."""
         plan = make_plan(config)
-        stored = any(is_stored(entry) for entry in config.entries)
-        if stored and store_directory(config.entries) != self._directory:
+        running = [planned.entry for planned in self._plan.modules]
+        if moves_store(self._directory, running, config.entries):
             raise ConfigError(
                 "store_method and file_path cannot change while the engine runs: "
                 "the data would stay behind. Restart the engine to move its store."
