@@ -76,6 +76,11 @@ class Shared(RunningEngine):
             raise BusError(error.message, code=error.code)
         return json.loads(bytes(result))
 
+    async def dead(self, topic: str) -> list[Any]:
+        """The dead jobs, newest first."""
+        found: list[Any] = await self.ask("engine::queue::dlq_messages", {"topic": topic})
+        return found
+
     async def stats(self, topic: str) -> tuple[int, int]:
         """Jobs that wait or run, and dead ones."""
         found = await self.ask("engine::queue::topic_stats", {"topic": topic})
@@ -107,3 +112,7 @@ async def knows(engine: Shared, topic: str) -> bool:
 def running(engine: Shared) -> int:
     running: int = engine.app.modules["iii-queue"].queues.running()  # type: ignore[attr-defined]
     return running
+
+
+async def has_dead(engine: Shared, queue: str, count: int) -> bool:
+    return len(await engine.dead(queue)) == count

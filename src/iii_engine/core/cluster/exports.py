@@ -23,9 +23,6 @@ class Exports:
         self._changed: dict[str, None] = {}
         self._closed = False
 
-    def __contains__(self, function_id: str) -> bool:
-        return function_id in self._told
-
     @property
     def all(self) -> list[bytes]:
         """For an engine that knows nothing yet: one registration per function."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.queue_engine import holds, knows, running, shared
+from tests.support.queue_engine import has_dead, holds, knows, running, shared
 from tests.support.servers import NatsServer
 from tests.support.waiting import until
 
@@ -33,7 +33,7 @@ async def test_a_job_that_fails_is_tried_again_and_dies_at_last(place: NatsServe
         receipt = await engine.enqueue("q", "work", 7)
         await until(lambda: holds(engine, "q", (0, 1)))
         assert heard == [7, 7]
-        (dead,) = await engine.ask("engine::queue::dlq_messages", {"topic": "q"})
+        (dead,) = await until(lambda: engine.dead("q"))
         assert dead["error"] == "broken: two"
         redriven = await engine.ask("iii::queue::redrive", {"queue": "q"})
         assert redriven["redriven"] == 1
@@ -49,7 +49,7 @@ async def test_dead_jobs_are_listed_newest_first_and_can_be_forgotten(
         engine.function("work", *"abc")
         for n in range(3):
             await engine.enqueue("q", "work", n, message_id=f"job-{n}")
-            await until(lambda n=n: holds(engine, "q", (0, n + 1)))
+            await until(lambda n=n: has_dead(engine, "q", n + 1))
         query = {"topic": "q", "offset": 1, "limit": 1}
         (second,) = await engine.ask("engine::queue::dlq_messages", query)
         assert second["payload"] == 1
@@ -58,8 +58,7 @@ async def test_dead_jobs_are_listed_newest_first_and_can_be_forgotten(
         )
         assert answer["redriven"] == 1
         assert await engine.stats("q") == (0, 2)
-        found = await engine.ask("engine::queue::dlq_messages", {"topic": "q"})
-        assert [dead["payload"] for dead in found] == [2, 0]
+        assert [dead["payload"] for dead in await engine.dead("q")] == [2, 0]
 
 
 async def test_a_delayed_job_waits(place: NatsServer | None) -> None:
