@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Raw, Struct
@@ -16,10 +16,12 @@ from iii_engine.modules.observability.alerts.rules import (
     WebhookAction,
 )
 from iii_engine.modules.observability.alerts.watch import Triggered
-from iii_engine.net.client.client import Client
-from iii_engine.net.client.target import Target
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody
+
+if TYPE_CHECKING:
+    from iii_engine.net.client.client import Client
+    from iii_engine.net.client.target import Target
 
 log = logging.getLogger("iii.alerts")
 
@@ -47,7 +49,7 @@ class Delivery:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._client = Client(host.loop)
+        self._client: Client | None = None  # made for the first webhook
         self._requests: dict[str, asyncio.Task[None]] = {}
 
     def deliver(self, alert: Triggered, action: Action) -> None:
@@ -79,7 +81,8 @@ class Delivery:
         for task in requests:
             task.cancel()
         await asyncio.gather(*requests, return_exceptions=True)
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
 
     def _call(self, function_id: str, notice: Notice) -> None:
         def answered(_: Raw, error: ErrorBody | None) -> None:
@@ -93,17 +96,21 @@ class Delivery:
         if notice.alert in self._requests:
             log.warning("alert %r: its last webhook request is still under way", notice.alert)
             return
-        task = self._host.loop.create_task(self._try(target, notice))
+        if self._client is None:
+            from iii_engine.net.client.client import Client
+
+            self._client = Client(self._host.loop)
+        task = self._host.loop.create_task(self._try(self._client, target, notice))
         self._requests[notice.alert] = task
         task.add_done_callback(lambda _: self._requests.pop(notice.alert))
 
-    async def _try(self, target: Target, notice: Notice) -> None:
+    async def _try(self, client: Client, target: Target, notice: Notice) -> None:
         """Up to three times. The URL may hold a secret, so that only its host is logged."""
         body, problem = msgspec.json.encode(notice), ""
         for pause in (0.0, *PAUSES):
             await asyncio.sleep(pause)
             try:
-                response = await self._client.post(target, JSON, body, TIMEOUT)
+                response = await client.post(target, JSON, body, TIMEOUT)
             except BusError as error:
                 problem = error.message
                 continue

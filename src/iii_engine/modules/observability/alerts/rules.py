@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from iii_engine.core.alerts import OPERATORS, SECOND, Rule, operator_name
 from iii_engine.modules.observability.alerts.options import ActionOptions, AlertOptions
-from iii_engine.net.client.security import CONFIGURED
-from iii_engine.net.client.target import Target, UrlRefused, read_target
 from iii_sdk.errors import BusError
+
+if TYPE_CHECKING:
+    from iii_engine.net.client.target import Target
 
 
 class LogAction(NamedTuple):
@@ -91,7 +92,15 @@ def _action(options: AlertOptions, where: str) -> Action:
         return FunctionAction(path)
     if not url:
         raise BadAlert(f"{where}.{url_field}: an alert that posts to a webhook has its URL here")
+    return _webhook(url, f"{where}.{url_field}")
+
+
+def _webhook(url: str, where: str) -> WebhookAction:
+    # Loads the HTTP client, which most engines do without.
+    from iii_engine.net.client.security import CONFIGURED
+    from iii_engine.net.client.target import UrlRefused, read_target
+
     try:
         return WebhookAction(read_target(url, CONFIGURED))
     except UrlRefused as error:
-        raise BadAlert(f"{where}.{url_field}: {error.message}") from None
+        raise BadAlert(f"{where}: {error.message}") from None

@@ -11,10 +11,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from iii_engine.modules.observability.frames.logs import read_logs
-from iii_engine.modules.observability.frames.metrics import read_metrics
-from iii_engine.modules.observability.frames.spans import read_spans
-
 if TYPE_CHECKING:
     from iii_engine.modules.observability.telemetry import Telemetry
 
@@ -108,6 +104,11 @@ class Intake:
         return frame
 
     def _open(self, frame: bytes) -> Work:
+        # The first frame loads what reads frames: an engine that gets none starts sooner.
+        from iii_engine.modules.observability.frames.logs import read_logs
+        from iii_engine.modules.observability.frames.metrics import read_metrics
+        from iii_engine.modules.observability.frames.spans import read_spans
+
         telemetry = self._telemetry
         settings, now_ns = telemetry.settings, telemetry.engine.clock.now_ns()
         body = memoryview(frame)[4:]

@@ -17,7 +17,7 @@ from tests.support.telemetry import TRACE, attributes, span, spans_frame
 from tests.support.waiting import until
 
 from iii_engine.modules.observability import ObservabilityModule
-from iii_engine.modules.observability.export import part, sender
+from iii_engine.modules.observability.export import exporters, sender
 from iii_engine.modules.observability.options import ObservabilityOptions
 from iii_engine.version import VERSION
 from iii_sdk.errors import BusError
@@ -28,8 +28,8 @@ PROTOCOLS = ("http/json", "http/protobuf")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "PAUSES", (0.0, 0.0, 0.0))
-    monkeypatch.setattr(part, "SPANS_SECONDS", 0.01)
-    monkeypatch.setattr(part, "REPORTS_SECONDS", 0.01)
+    monkeypatch.setattr(exporters, "SPANS_SECONDS", 0.01)
+    monkeypatch.setattr(exporters, "REPORTS_SECONDS", 0.01)
 
 
 def settings(collector: Collector, **options: Any) -> dict[str, Any]:
@@ -267,7 +267,7 @@ async def test_nobody_there_is_reported_and_the_engine_goes_on(
 async def test_the_end_is_not_late_because_of_a_collector_that_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(part, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(exporters, "FLUSH_SECONDS", 0.05)
     async with Collector(lambda _: None) as collector:
         async with asyncio.timeout(2):
             async with running(ObservabilityModule, settings(collector)) as desk:
@@ -279,7 +279,7 @@ async def test_the_end_is_not_late_because_of_a_collector_that_hangs(
 async def test_spans_that_left_the_ring_unseen_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(part, "EXPORT_BUFFER", 5)
+    monkeypatch.setattr(exporters, "EXPORT_BUFFER", 5)
     async with Collector() as collector:
         options = settings(collector, memory_max_spans=5)
         async with running(ObservabilityModule, options) as desk:
