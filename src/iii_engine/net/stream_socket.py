@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Raw
 from picows import WSTransport
 
-from iii_engine.core.backlog import COUNTED_FROM
 from iii_engine.core.stream_messages import Wanted
 from iii_engine.core.stream_subscriber import TRY_AGAIN, Subscriber
 from iii_engine.net.flusher import write_messages
@@ -94,7 +93,7 @@ class StreamSocket(MessageSocket):
         if self.ended or self.transport is None:
             return
         self._drain()
-        if subscriber.counted or subscriber.owed >= COUNTED_FROM:
+        if subscriber.counted or not self.writable:  # else next to nothing is unread
             self._listener.backlog.note(subscriber)
         if subscriber.close_code:
             if subscriber.close_code == TRY_AGAIN:
