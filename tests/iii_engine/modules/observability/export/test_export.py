@@ -12,6 +12,8 @@ import pytest
 from tests.support.collector import Collector, plain
 from tests.support.desk import Desk, running
 from tests.support.endpoint import Request, answering
+from tests.support.engine import RunningEngine
+from tests.support.raw_worker import RawWorker
 from tests.support.reports import report, spread
 from tests.support.telemetry import TRACE, attributes, span, spans_frame
 from tests.support.waiting import until
@@ -352,3 +354,17 @@ async def test_spans_as_lines(capsys: pytest.CaptureFixture[str]) -> None:
     start, _, id = line.partition(" id=")
     assert start == f"span call two?lines 1.500ms error (code) service=iii trace={TRACE}"
     assert id[16:] == " parent=00f067aa0ba902b7"
+
+
+async def test_a_whole_engine_sends_what_it_has_before_it_ends() -> None:
+    async with Collector() as collector:
+        options = settings(collector, otlp_protocol="http/protobuf", metrics_exporter="otlp")
+        engine = RunningEngine({"iii-observability": options})
+        await engine.start()
+        async with RawWorker(engine.url) as worker:
+            await worker.call("engine::functions::list", {})
+            await worker.socket.send(spans_frame(span("of a worker"), service="w"))
+            await until(lambda: "of a worker" in {s.name for s in engine.core.spans})
+        await engine.stop()
+        assert {"call engine::functions::list", "of a worker"} <= set(collector.spans())
+        assert collector.received("metrics")
