@@ -99,6 +99,7 @@ def module_page(app: App, module: Module[Any]) -> tuple[str, str, str]:
     meanings = comments_in(ENGINE) | comments_in(folder)
     lines = [NOTICE, "", f"# {module.name}", "", summary, ""]
     lines += fields_table(options, "Options", meanings) or ["It has no options.", ""]
+    lines += adapters_section(type(module.options), meanings)
     functions = [f for f in app.engine.registry if f.module == module.name]
     if functions:
         lines += ["## Functions", ""]
@@ -111,6 +112,16 @@ def module_page(app: App, module: Module[Any]) -> tuple[str, str, str]:
         lines += type_section(kind, meanings)
     lines += errors_section(error_codes(folder))
     return module.name, summary, "\n".join(lines).rstrip() + "\n"
+
+
+def adapters_section(options: type, meanings: Comments) -> list[str]:
+    """What each adapter is configured with, where the file of the options says it."""
+    configs: dict[str, type] = getattr(inspect.getmodule(options), "ADAPTER_CONFIGS", {})
+    lines = ["## Adapters", ""] if configs else []
+    for name, config in configs.items():
+        lines += [f"### `{name}`", "", inspect.getdoc(config) or "", ""]
+        lines += fields_table(msgspec.json.schema(config), "Config", meanings)
+    return lines
 
 
 def anything(kind: type) -> dict[str, Any]:

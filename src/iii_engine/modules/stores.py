@@ -31,6 +31,10 @@ CONFIGS: dict[str, type[RedisConfig] | type[NatsConfig] | type[BridgeConfig]] = 
 }
 
 
+#: What each adapter of a module that keeps records is configured with.
+RECORD_ADAPTERS: Mapping[str, type[Struct]] = {"kv": KvConfig, **CONFIGS}
+
+
 class Place(Struct, frozen=True):
     """Where the records of one module go on a server.
 

@@ -45,3 +45,6 @@ ADAPTERS = {
     "redis": ("modules::cron::RedisCronAdapter", "workers::cron::RedisCronAdapter"),
     "nats": (),
 }
+
+#: What the adapters are configured with.
+ADAPTER_CONFIGS = {"kv": LockConfig, "redis": RedisLockConfig, "nats": NatsLockConfig}

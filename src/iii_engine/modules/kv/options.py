@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iii_engine.modules.adapters import Adapter, KvConfig
+from iii_engine.modules.adapters import Adapter, KvConfig, NatsConfig, RedisConfig
 from iii_engine.modules.stores import Place
 
 
@@ -27,3 +27,6 @@ ADAPTERS: dict[str, tuple[str, ...]] = {"kv": (), "redis": (), "nats": ()}
 
 #: In Redis an index is the hash `kv:<index>`.
 PLACE = Place(spaces="kv/", redis="kv:", nats="kv")
+
+#: What the adapters are configured with.
+ADAPTER_CONFIGS = {"redis": RedisConfig, "nats": NatsConfig}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from iii_engine.modules.adapters import Adapter
+from iii_engine.modules.adapters import Adapter, NatsConfig, RedisConfig
 
 
 class PubSubOptions(Struct, forbid_unknown_fields=True):
@@ -29,3 +29,6 @@ ADAPTERS = {
     "redis": ("modules::pubsub::RedisAdapter", "workers::pubsub::RedisAdapter"),
     "nats": (),
 }
+
+#: What the adapters are configured with.
+ADAPTER_CONFIGS = {"redis": RedisConfig, "nats": NatsConfig}

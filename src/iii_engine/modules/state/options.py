@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from iii_engine.modules.adapters import Adapter
-from iii_engine.modules.stores import Place
+from iii_engine.modules.stores import RECORD_ADAPTERS, Place
 
 
 class StateOptions(Struct, forbid_unknown_fields=True):
@@ -30,3 +30,6 @@ ADAPTERS = {
 
 #: In Redis a scope is the hash `state:<scope>`.
 PLACE = Place(spaces="state/", redis="state:", nats="state")
+
+#: What the adapters are configured with.
+ADAPTER_CONFIGS = RECORD_ADAPTERS

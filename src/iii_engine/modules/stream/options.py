@@ -6,7 +6,7 @@ from msgspec import Struct, field
 
 from iii_engine.modules.adapters import Adapter
 from iii_engine.modules.bounds import Port
-from iii_engine.modules.stores import Place
+from iii_engine.modules.stores import RECORD_ADAPTERS, Place
 
 
 class StreamOptions(Struct, forbid_unknown_fields=True):
@@ -38,3 +38,6 @@ ADAPTERS = {
 
 #: In Redis a group is the hash `stream:<stream>:<group>`.
 PLACE = Place(spaces="stream/", redis="stream:", nats="stream", pairs=True)
+
+#: What the adapters are configured with.
+ADAPTER_CONFIGS = RECORD_ADAPTERS
