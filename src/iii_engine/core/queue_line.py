@@ -48,8 +48,19 @@ class Line:
     def restore(self, jobs: int, delayed: int) -> None:
         """So many are stored, and none is in memory yet."""
         self.jobs.stored, self.delayed.stored = jobs, delayed
-        self.jobs.horizon = "" if jobs else None
-        self.delayed.horizon = "" if delayed else None
+        self.unload()
+
+    def unload(self) -> None:
+        """Nobody takes for now: forget what waits, until somebody does."""
+        waiting = [*self.groups.waiting(), *(entry for _, entry in self._due)]
+        for entry in waiting:
+            if entry.state is State.WAITING:
+                del self._known[entry.key]
+                self._part(entry).loaded -= 1
+        self.groups.keep([])
+        self._due.clear()
+        for part in (self.jobs, self.delayed):
+            part.horizon = part.last = ""
 
     # -- what comes ------------------------------------------------------------------------------
 

@@ -200,6 +200,26 @@ def test_held_jobs_stay_in_memory_when_others_are_pushed_out() -> None:
     assert keys(queue.take(9, 100)) == ["500", *keys(held)]
 
 
+def test_who_takes_nothing_needs_nothing_in_memory() -> None:
+    queue, shelf = line(limits=Limits(concurrency=1, ordered=True))
+    queue.restore(0, 0)
+    for number in range(1, 4):
+        queue.admit(shelf.add(f"{number:03}"))
+        queue.admit(shelf.add(f"90{number}d", delayed=True))
+    assert (queue.in_memory, queue.depth) == (0, 6)
+    (held,) = queue.take(1, 0)
+    queue.withdraw("002", delayed=False)
+    held.due_ms = 100
+    queue.hold(held)
+    queue.unload()
+    queue.unload()
+    assert queue.in_memory == 2  # the one that is held, and the one that may still be stored
+    assert keys(queue.take(1, 99)) == []
+    assert keys(queue.take(1, 100)) == ["001"]
+    queue.end(held)
+    assert keys(queue.take(1, 100)) == ["003"]
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Whatever happens in whatever order: each stored job is taken once, the first one first."""
 
@@ -255,6 +275,11 @@ class AnyOrder(RuleBasedStateMachine):
         self.line.forget(key)
         self.shelf.remove(entry(key, delayed))
         self.waiting.remove((delayed, key))
+
+    @rule()
+    def unload(self) -> None:
+        self.line.unload()
+        assert self.line.in_memory <= len(self.running) + len(self.gone)
 
     @rule(step=st.integers(1, 300))
     def time_passes(self, step: int) -> None:

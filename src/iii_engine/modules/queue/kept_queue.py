@@ -72,7 +72,9 @@ class KeptQueue:
         self.settings = settings
 
     def detach(self) -> None:
+        """Nobody takes for now: no job needs to be in memory."""
         self._wake = None
+        self.line.unload()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -88,8 +90,7 @@ class KeptQueue:
 
     def arm(self) -> None:
         """Wake who takes when a delayed job is due."""
-        due = self.line.next_due_ms()
-        if due is None or self._wake is None:
+        if self._wake is None or (due := self.line.next_due_ms()) is None:
             return
         seconds = max(0, due - self.now_ms) / 1000
         due_ns = self._clock.monotonic_ns() + int(seconds * 1e9)

@@ -21,6 +21,7 @@ from iii_engine.core.queue_line import AHEAD, WINDOW
 from iii_engine.core.router import Call
 from iii_engine.modules.base import Host
 from iii_engine.modules.queue import QueueModule
+from iii_engine.modules.queue.embedded import EmbeddedBroker
 from iii_engine.modules.queue.job import DeadJob, Draft, Job, QueueName, encode_job
 from iii_engine.modules.queue.shelf import Shelf
 from iii_engine.storage.base import Transaction
@@ -76,8 +77,14 @@ async def filled(folder: Path, space: str, config: str = "{}") -> AsyncIterator[
     await store.close()
 
 
+def broker(desk: QueueDesk) -> EmbeddedBroker:
+    found = desk.module.broker
+    assert isinstance(found, EmbeddedBroker)
+    return found
+
+
 def in_memory(desk: QueueDesk) -> int:
-    return desk.module.broker.queue(NAME).line.in_memory
+    return broker(desk).queue(NAME).line.in_memory
 
 
 @pytest.mark.promise("Queues", "A queue of any length takes the memory of a few thousand jobs.")
@@ -149,3 +156,18 @@ async def test_priorities_that_grow_cannot_fill_the_memory() -> None:
             desk.enqueue("q", "work", number, priority=number % 1000)
         await desk.settle()
         assert in_memory(desk) <= 2 * AHEAD + WINDOW
+
+
+async def test_a_topic_that_nobody_takes_from_has_no_job_in_memory() -> None:
+    name = QueueName("topic", topic=True)
+    async with queue_desk() as desk:
+        for number in range(10):
+            desk.publish("topic", number, delay_ms=1000 * (number % 2))
+        queue = broker(desk).queue(name)
+        assert (queue.line.in_memory, queue.line.depth) == (0, 10)
+        desk.trigger("t", "topic", "seen", queue_config={"concurrency": 1})
+        desk.handler("seen", answer=None)
+        await desk.settle()
+        assert queue.line.in_memory == 10
+        desk.engine.triggers.remove("t")
+        assert queue.line.in_memory == 1  # the one that runs
