@@ -20,7 +20,11 @@ from tests.support.waiting import until
 
 from iii_engine.modules.observability import ObservabilityModule
 from iii_engine.modules.observability.export import exporters, sender
+from iii_engine.modules.observability.export.encoding import encoder
+from iii_engine.modules.observability.export.endpoint import read_endpoint
+from iii_engine.modules.observability.export.messages import TracesRequest
 from iii_engine.modules.observability.options import ObservabilityOptions
+from iii_engine.net.client.client import Client
 from iii_engine.version import VERSION
 from iii_sdk.errors import BusError
 
@@ -237,6 +241,31 @@ async def test_a_collector_says_how_long_to_wait(monkeypatch: pytest.MonkeyPatch
             monkeypatch.setattr(sender.asyncio, "sleep", note)
         monkeypatch.setattr(sender.asyncio, "sleep", sleep)
     assert [pause for pause in pauses if pause > 5] == [7, sender.MAX_PAUSE]
+
+
+async def test_writing_requests_leaves_the_processor_to_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rests: list[float] = []
+    sleep = asyncio.sleep
+
+    async def note(seconds: float, *_: object) -> None:
+        rests.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(sender.time, "thread_time", iter((1.0, 1.5, 2.0, 2.5)).__next__)
+    async with Collector() as collector:
+        client = Client(asyncio.get_running_loop())
+        endpoint = read_endpoint(collector.url, {})
+        sending = sender.Sender(client, endpoint, "http/json", encoder("http/json"))
+        monkeypatch.setattr(sender.asyncio, "sleep", note)
+        assert await sending.send("traces", lambda: TracesRequest([]))
+        assert rests == [0.5 * sender.REST]
+        sending.hurry = True
+        assert await sending.send("traces", lambda: TracesRequest([]))
+        assert len(rests) == 1
+        monkeypatch.setattr(sender.asyncio, "sleep", sleep)
+        client.close()
 
 
 @pytest.mark.parametrize(("status", "tries"), [("400 Bad", 1), ("401 Who", 1), ("500 No", 4)])
