@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -153,3 +154,15 @@ def test_names_of_two_parts(space: str, key: bytes) -> None:
     assert names.space_of(key) == space
     assert names.pattern("stream/") == b"stream:*"
     assert names.pattern("stream/s*/") == b"stream:s\\*:*"
+
+
+async def test_a_server_that_forgets_is_warned_of(
+    redis_server: RedisServer, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    for setting, warned in (("yes", False), ("no", True)):
+        await redis.config_set("appendonly", setting)
+        store = RemoteStore(RedisRemote(redis_server.url, Names("", "")))
+        with caplog.at_level(logging.WARNING, "iii.storage"):
+            await store.open()
+        await store.close()
+        assert ("no append-only file" in caplog.text) is warned

@@ -6,6 +6,7 @@ What is acknowledged is as durable as the server was told to keep it (`appendfsy
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
@@ -16,6 +17,8 @@ from iii_engine.storage.buffer import Write
 from iii_engine.storage.reads import Count, Found, Item, Page, Read, Spaces, Value
 from iii_engine.storage.redis import scripts
 from iii_engine.storage.redis.names import Names
+
+log = logging.getLogger("iii.storage")
 
 Argument: TypeAlias = str | bytes | int
 
@@ -36,6 +39,22 @@ class RedisRemote:
 
     async def open(self) -> None:
         self._redis = await open_redis(self._url, self._answer_seconds)
+        await self._warn_of_loss()
+
+    async def _warn_of_loss(self) -> None:
+        """Say when the server does not keep what it acknowledges; some may not be asked."""
+        try:
+            with told(self._url):
+                kept = (await self._redis.info("persistence")).get("aof_enabled")
+        except StoreError as error:
+            log.debug("%s", error)
+            return
+        if not kept:
+            log.warning(
+                "%s has no append-only file: records are lost when it ends (appendonly yes, "
+                "appendfsync always keep them)",
+                self.name,
+            )
 
     async def close(self) -> None:
         await self._redis.aclose()
