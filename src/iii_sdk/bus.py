@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from iii_sdk import frames
 from iii_sdk.bindings import Binding
+from iii_sdk.call import Call
 from iii_sdk.channels import Channel, ChannelReader, ChannelRefs, ChannelWriter
 from iii_sdk.codec import dump, read_result
 from iii_sdk.connection import Connection
@@ -108,6 +109,25 @@ class Bus:
         )
         receipt: Receipt = read_result(result, Receipt, function_id)
         return receipt.message_receipt_id
+
+    async def heartbeat(self, call: Call, *, visibility_timeout_ms: int | None = None) -> bool:
+        """Say that the job of this call is still worked on, so that its lease does not end.
+
+        False when it has ended: somebody else has the job by now, and this result will not count.
+        """
+        lease = (call.metadata or {}).get("iii_queue")
+        if lease is None:
+            return True  # it has none that could end
+        renewed = await self.call(
+            "iii::queue::heartbeat",
+            {
+                "queue": lease["queue"],
+                "message_id": lease["message_id"],
+                "token": lease["token"],
+                "visibility_timeout_ms": visibility_timeout_ms,
+            },
+        )
+        return bool(renewed["renewed"])
 
     def publish(self, topic: str, data: object = None) -> None:
         """Tell every subscriber of a topic; at most once, nobody waits."""

@@ -23,6 +23,13 @@ workers:
         config:
           store_method: file_based
           file_path: ${AGENTOS_HOME}/data/state
+  - name: iii-queue
+    config:
+      adapter:
+        name: builtin
+        config:
+          store_method: file_based
+          file_path: ${AGENTOS_HOME}/data/state
   - name: iii-pubsub
   - name: iii-cron
   - name: iii-http

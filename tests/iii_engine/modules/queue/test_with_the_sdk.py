@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,13 +11,14 @@ from tests.support.engine import RunningEngine
 from tests.support.served import served
 from tests.support.waiting import until
 
-from iii_sdk import JobOptions, Worker, consume
+from iii_sdk import Bus, Call, JobOptions, Worker, consume
 from iii_sdk.errors import BusError
 
 
 @pytest.fixture
 async def engine() -> AsyncIterator[RunningEngine]:
-    running = RunningEngine()
+    leased = {"visibility_timeout_ms": 300, "backoff_ms": 10}
+    running = RunningEngine({"iii-queue": {"queue_configs": {"leased": leased}}})
     await running.start()
     yield running
     await running.stop()
@@ -47,3 +49,40 @@ async def test_a_worker_enqueues_and_consumes(engine: RunningEngine) -> None:
         with pytest.raises(BusError, match="Queue 'none' not found") as refused:
             await bus.enqueue("none", "mail::send")
         assert refused.value.code == "enqueue_error"
+
+
+async def test_a_heartbeat_keeps_the_lease_and_tells_when_it_is_lost(engine: RunningEngine) -> None:
+    worker = Worker("slow")
+    told: list[bool] = []
+    release = asyncio.Event()
+
+    @worker.function("slow::work")
+    async def work(beats: int, call: Call, bus: Bus) -> None:
+        for _ in range(beats):
+            await asyncio.sleep(0.1)
+            told.append(await bus.heartbeat(call))
+        if not beats:
+            await release.wait()
+            told.append(await bus.heartbeat(call))
+
+    async with served(engine, worker) as bus:
+        receipt = await bus.enqueue("leased", "slow::work", 4)
+
+        async def over() -> bool:
+            return (await status(bus, receipt))["state"] is None
+
+        await until(over)
+        assert told == [True] * 4
+        receipt = await bus.enqueue("leased", "slow::work", 0)
+
+        async def again() -> bool:
+            return bool((await status(bus, receipt))["attempts"] == 1)
+
+        await until(again)
+        release.set()
+        await until(lambda: len(told) == 6)
+        assert told[4:] in ([False, True], [True, False])
+
+
+async def status(bus: Bus, receipt: str) -> Any:
+    return await bus.call("iii::queue::status", {"queue": "leased", "message_id": receipt})
