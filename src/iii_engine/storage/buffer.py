@@ -70,12 +70,16 @@ class Buffer:
         if changes is None:
             return self._base.items(space, prefix=prefix, limit=limit, offset=offset)
         stop = None if limit is None else offset + limit
-        return islice(self._merged(space, changes, prefix), offset, stop)
+        return islice(self._merged(space, changes, prefix, stop), offset, stop)
 
-    def _merged(self, space: str, changes: Changes, prefix: str) -> Iterator[tuple[str, bytes]]:
+    def _merged(
+        self, space: str, changes: Changes, prefix: str, stop: int | None
+    ) -> Iterator[tuple[str, bytes]]:
         values, in_place = changes.values, set()
+        # No more of those below can be hidden than were changed.
+        enough = None if stop is None else stop + len(values)
         if not changes.emptied:
-            for key, value in self._base.items(space, prefix=prefix):
+            for key, value in self._base.items(space, prefix=prefix, limit=enough):
                 if key not in values:
                     yield key, value
                 elif key not in changes.moved:

@@ -37,16 +37,49 @@ class DeadLetters:
 
     def bury(self, queue: KeptQueue, key: str, dead: DeadJob) -> None:
         """Move a job that ended; the oldest dead one goes when there are too many."""
-        queue.dead += 1
-        extra = max(0, queue.dead - queue.settings.dead_letter_max)
-        queue.dead -= extra
+        more = False
 
         def change(transaction: Transaction) -> None:
-            queue.shelf.bury(transaction, key, dead)
-            if extra:
-                queue.shelf.drop_oldest(transaction, extra)
+            nonlocal more
+            more = queue.shelf.bury(transaction, key, dead)
 
-        self._journal.add(change, partial(queue.line.forget, key))
+        def then() -> None:
+            queue.line.forget(key)
+            queue.dead += more
+            self._trim(queue)
+
+        self._journal.add(change, then)
+
+    def _trim(self, queue: KeptQueue) -> None:
+        """Drop the oldest of too many."""
+        old: list[str] = []
+        gone = 0
+        while queue.dead - queue.dropping > queue.settings.dead_letter_max:
+            if not queue.oldest:
+                self._find_oldest(queue)
+            if not queue.oldest:
+                break
+            old.append(queue.oldest.popleft())
+            queue.dropped.add(old[-1])
+            queue.dropping += 1
+
+        def change(transaction: Transaction) -> None:
+            nonlocal gone
+            gone = queue.shelf.drop(transaction, old)
+
+        def then() -> None:
+            queue.dropping -= len(old)
+            queue.dead -= gone
+
+        if old:
+            self._journal.add(change, then)
+
+    def _find_oldest(self, queue: KeptQueue) -> None:
+        """Look them up many at a time: the space of the dead is long."""
+        space, count = queue.shelf.dead, BATCH + len(queue.dropped)
+        found = self._store.read(lambda t: [key for key, _ in t.items(space, limit=count)])
+        queue.dropped.intersection_update(found)
+        queue.oldest.extend(key for key in found if key not in queue.dropped)
 
     def bury_all(self, queue: KeptQueue) -> None:
         """All jobs that wait in a closed queue die. Those that run end as they would."""
@@ -59,16 +92,13 @@ class DeadLetters:
                     if queue.waits(key) and len(buried) < BATCH:
                         shelf.bury(transaction, key, DeadJob(decode_job(record), reason, now_ms))
                         buried.append(key)
-            extra = queue.dead + len(buried) - queue.settings.dead_letter_max
-            if extra > 0:
-                shelf.drop_oldest(transaction, extra)
             return buried
 
         def done(buried: list[str] | None, error: BaseException | None) -> None:
             for key in buried or ():
                 queue.replaced(key)
-            limit = queue.settings.dead_letter_max
-            queue.dead = min(limit, queue.dead + len(buried or ()))
+            queue.dead += len(buried or ())
+            self._trim(queue)
             if error is not None:
                 log.error("the jobs of %s cannot be buried: %s", queue.name.text, error)
             elif buried and queue.closed is not None:

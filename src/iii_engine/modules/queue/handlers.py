@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -20,7 +20,10 @@ Q = TypeVar("Q")
 T = TypeVar("T")
 
 #: Dead jobs that one page shows at most.
-PAGE = 1000
+PAGE: Final = 1000
+
+#: Dead jobs of each function of a topic that are sorted together for a page.
+MERGED: Final = 10_000
 
 
 def handling(kind: type[Q], handle: Callable[[Call, Q], None]) -> Callable[[Call], None]:
@@ -163,7 +166,7 @@ class Handlers:
             return [answers.dead_message(each) for each in dead]
 
         # Of several queues the page can be in any one of them.
-        offset, count = (first, limit) if len(queues) == 1 else (0, first + limit)
+        offset, count = (first, limit) if len(queues) == 1 else (0, min(first + limit, MERGED))
         gather(
             queues,
             lambda queue, done: self._broker.dead(queue, offset, count, done),

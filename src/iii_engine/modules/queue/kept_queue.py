@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -41,6 +42,9 @@ class KeptQueue:
         self._wake: Callable[[], None] | None = None
         self.line = Line(self._fetch, settings.limits)
         self.dead = 0
+        self.dropping = 0  # of those, about to be dropped
+        self.oldest: deque[str] = deque()  # ids of the dead that are dropped next
+        self.dropped: set[str] = set()  # of those before, which may still be stored
         #: Why jobs do not wait here any more; None while they do.
         self.closed: str | None = None
         #: Jobs that are being stored for their next attempt, and who wants them cancelled.

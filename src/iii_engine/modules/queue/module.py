@@ -13,7 +13,12 @@ from iii_engine.modules.queue.embedded import EmbeddedBroker
 from iii_engine.modules.queue.gauges import Gauges
 from iii_engine.modules.queue.jetstream.options import JetConfig, check_queue
 from iii_engine.modules.queue.offers import offers
-from iii_engine.modules.queue.options import QueueOptions, bridge_url
+from iii_engine.modules.queue.options import (
+    BadQueue,
+    BuiltinConfig,
+    QueueOptions,
+    bridge_url,
+)
 from iii_engine.modules.queue.pauses import Pauses
 from iii_engine.modules.queue.queues import Queues
 from iii_engine.modules.queue.steps import EnqueueStep
@@ -48,6 +53,8 @@ class QueueModule(Module[QueueOptions]):
             self._start_remote(url)
             return
         config = broker_config(self.options.adapter)
+        if isinstance(config, BuiltinConfig):
+            self._refuse_a_second()
         soon = self.host.loop.call_soon
         self.broker = make_broker(self.engine, self.host.store, soon, config)
         await self.broker.open()
@@ -68,6 +75,12 @@ class QueueModule(Module[QueueOptions]):
                 response=offer.response,
             )
         self.offer_type(self.queues.subscribers.kind, ("queue",))
+
+    def _refuse_a_second(self) -> None:
+        """Two would both run each job that is in the store."""
+        for other in self.host.modules.values():
+            if isinstance(other, QueueModule) and hasattr(other, "queues"):
+                raise BadQueue(f"{other.name} already works on the jobs of this engine's store")
 
     def _start_remote(self, url: str) -> None:
         from iii_engine.modules.queue.remote import RemoteQueues

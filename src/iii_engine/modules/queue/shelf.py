@@ -6,6 +6,8 @@ died, by id. `places` has the key of each job whose key is not its id: most need
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from iii_engine.modules.queue.job import DeadJob, Job, decode_dead, encode_job
@@ -61,16 +63,17 @@ class Shelf:
 
     # -- dead letters ----------------------------------------------------------------------------
 
-    def bury(self, transaction: Transaction, key: str, dead: DeadJob) -> None:
-        """Move a job to the dead ones; one that is not there any more came to its end before."""
-        if self.remove(transaction, key, dead.job.id):
-            transaction.delete(self.dead, dead.job.id)  # so that it becomes the newest
-            transaction.put(self.dead, dead.job.id, msgspec.json.encode(dead))
+    def bury(self, transaction: Transaction, key: str, dead: DeadJob) -> bool:
+        """Move a job to the dead ones; False when it came to its end before."""
+        if not self.remove(transaction, key, dead.job.id):
+            return False
+        again = transaction.delete(self.dead, dead.job.id)  # so that it becomes the newest
+        transaction.put(self.dead, dead.job.id, msgspec.json.encode(dead))
+        return not again
 
-    def drop_oldest(self, transaction: Transaction, count: int) -> None:
-        """Forget so many dead jobs."""
-        for job_id, _ in list(transaction.items(self.dead, limit=count)):
-            transaction.delete(self.dead, job_id)
+    def drop(self, transaction: Transaction, job_ids: Iterable[str]) -> int:
+        """Forget dead jobs; how many of them there were."""
+        return sum(transaction.delete(self.dead, job_id) for job_id in job_ids)
 
     def newest_dead(self, transaction: Transaction, offset: int, limit: int) -> list[DeadJob]:
         """Newest first."""

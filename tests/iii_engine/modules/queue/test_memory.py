@@ -171,3 +171,21 @@ async def test_a_topic_that_nobody_takes_from_has_no_job_in_memory() -> None:
         assert queue.line.in_memory == 10
         desk.engine.triggers.remove("t")
         assert queue.line.in_memory == 1  # the one that runs
+
+
+async def test_dead_letters_at_their_limit_cost_no_more_than_below(tmp_path: Path) -> None:
+    config = '{"dead_letter_max": 100000, "max_retries": 1, "concurrency": 200}'
+    async with filled(tmp_path, SHELF.dead, config) as desk:
+        desk.failing("work", *["no"] * 3000)
+        draft = Draft(data=msgspec.Raw(b"1"), options=JobOptions(), function_id="work")
+        oldest = desk.store.read(lambda t: [key for key, _ in t.items(SHELF.dead, limit=3000)])
+        began = time.monotonic()
+        for _ in range(3000):
+            desk.module.broker.enqueue("q", draft, lambda receipt, error: None)
+        await until(lambda: desk.stats("q")["waiting"] + desk.stats("q")["active"] == 0)
+        await until(lambda: desk.store.read(lambda t: t.get(SHELF.dead, oldest[-1])) is None)
+        assert time.monotonic() - began < 5
+        await desk.settle()
+        assert desk.stats("q")["dlq_depth"] == MANY
+        left = desk.store.read(lambda t: t.count(SHELF.dead))
+        assert left == MANY

@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.engine import RunningEngine
 from tests.support.queue_desk import QueueDesk, queue_desk
 
 from iii_engine.core.clock import VirtualClock
+from iii_engine.module_set import StartError
 from iii_engine.modules.queue import QueueModule
 from iii_engine.modules.queue.options import QueueOptions
 from iii_engine.storage.memory import MemoryStore
@@ -136,3 +138,9 @@ def test_an_unknown_key_of_a_queue_is_refused() -> None:
     options = msgspec.convert({"adapter": {"config": {"x": 1}}}, QueueOptions)
     with pytest.raises(BusError, match="x"):
         QueueModule.check(options)
+
+
+async def test_a_second_module_on_the_same_store_is_refused() -> None:
+    engine = RunningEngine({"iii-queue#1": {}})
+    with pytest.raises(StartError, match="iii-queue already works on the jobs"):
+        await engine.start()
