@@ -7,9 +7,7 @@ A transport makes a session with `connect`, hands each received message to `rece
 
 from __future__ import annotations
 
-import hmac
 import logging
-import re
 from collections.abc import Callable
 from typing import Final
 
@@ -18,10 +16,11 @@ from msgspec import Raw
 
 from iii_engine.core.access import Access, Rules
 from iii_engine.core.backlog import Backlog
+from iii_engine.core.caller_stamp import stamp_caller, without_caller
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
+from iii_engine.core.declarations import Declarations
 from iii_engine.core.guarded_triggers import drop_stranded
-from iii_engine.core.ledger import TakenBack, entered
 from iii_engine.core.meters import Meters
 from iii_engine.core.middleware import intercept, middleware_of
 from iii_engine.core.refusals import Refusals
@@ -34,7 +33,7 @@ from iii_engine.core.services import Services
 from iii_engine.core.sessions import MAX_OUTSTANDING, OUTSTANDING_LIMIT, Session, Status
 from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing, Tracing, trace_fields
-from iii_engine.core.triggers import Trigger, Triggers, TriggerType
+from iii_engine.core.triggers import Triggers, TriggerType
 from iii_sdk import protocol
 from iii_sdk.protocol import (
     NULL,
@@ -55,20 +54,13 @@ Enqueue = Callable[[Call, EnqueueAction], None]
 #: The strict decoder; what it refuses goes through the tolerant one.
 _decode: Final = msgspec.json.Decoder(Message).decode
 
-_PONG: Final = b'{"type":"pong"}'
 #: Longer baggage is dropped (W3C Baggage asks for no more to be carried).
 MAX_BAGGAGE: Final = 8192
 
 #: How long the engine remembers a call that nobody waits for.
 VOID_NS: Final = 600 * 1_000_000_000
 
-#: Frames up to this size are searched for a caller's name, in bytes; of larger ones the end is.
-SEARCHED: Final = 4096
-_NAMED_AT_END: Final = re.compile(rb',?\s*"_caller_worker_id"\s*:\s*"[^"\\]*"\s*\}\s*$')
-
 _GONE: Final = Status.GONE
-_OPEN: Final = ord("{")
-_QUOTE: Final = ord('"')
 
 
 class Engine:
@@ -94,6 +86,7 @@ class Engine:
         #: Those of the listeners that have any.
         self.rules: list[Rules] = []
         self.sessions: dict[str, Session] = {}
+        self.declarations = Declarations(self)
         self.backlog = Backlog()
         self.invocation_timeout_ms = invocation_timeout_ms
         self.enqueue: Enqueue | None = None
@@ -200,40 +193,7 @@ class Engine:
         elif session.registrations is not None and isinstance(message, Registering):
             session.registrations.submit(message, len(frame))
         else:
-            self.apply(session, message)
-
-    def apply(self, session: Session, message: Message) -> None:
-        """Do what a message says that is neither a call nor an answer, without further checks."""
-        match message:
-            case protocol.RegisterFunction():
-                self._register_function(session, message)
-            case protocol.UnregisterFunction():
-                _strike(session, message)
-                self.remote.forget(session, message.id)
-                self.registry.remove(session, message.id)
-                if message.id not in self.registry:
-                    self.services.detach(message.id)
-            case protocol.RegisterTriggerType():
-                self._register_trigger_type(session, message)
-            case protocol.UnregisterTriggerType():
-                _strike(session, message)
-                self.triggers.remove_type(message.id, session)
-            case protocol.RegisterTrigger():
-                self.register_trigger(session, message)
-            case protocol.UnregisterTrigger():
-                _strike(session, message)
-                self.triggers.withdraw(session, message.id)
-            case protocol.TriggerRegistrationResult():
-                self.triggers.answered(session, message)
-            case protocol.RegisterService():
-                if entered(session, message) is None:
-                    self.services.register(session, message)
-            case protocol.Ping():
-                session.send(_PONG)
-            case protocol.Reattach():
-                self._reattach(session, message)
-            case _:  # pong, and what only engines send
-                pass
+            self.declarations.apply(session, message)
 
     def _refuse(self, session: Session, malformed: MalformedMessage, frame: bytes) -> None:
         if not frame.strip():
@@ -455,119 +415,6 @@ class Engine:
     def _provided(self, function_id: str) -> None:
         if self.rules:
             drop_stranded(self, function_id)
-
-    # -- registrations ---------------------------------------------------------------------------
-
-    def _register_function(self, session: Session, message: protocol.RegisterFunction) -> None:
-        if not message.id.strip():
-            log.warning("worker %s: function id is empty", session.name)
-        elif entered(session, message) is not None:
-            pass  # it is in the log
-        elif message.invocation is not None:
-            self.remote.register(session, message)
-        elif self.registry.add(session, message):
-            self.remote.forget(session, message.id)
-            self.services.attach(message.id)
-
-    def _register_trigger_type(
-        self, session: Session, message: protocol.RegisterTriggerType
-    ) -> None:
-        if entered(session, message) is not None:
-            return
-        names = None if session.access is None else session.access.names
-        self.triggers.add_type(
-            TriggerType(
-                message.id,
-                message.description or "",
-                message.trigger_request_format,
-                message.call_request_format,
-                session,
-                known_as=None if names is None else names.trigger_type_requested(message.id),
-            )
-        )
-
-    def register_trigger(
-        self,
-        session: Session,
-        message: protocol.RegisterTrigger,
-        asked: protocol.RegisterTrigger | None = None,
-    ) -> None:
-        """Bind a function for a worker. `asked` is what it wrote, where the bus has other ids."""
-        if (refusal := entered(session, message)) is not None:
-            wrote = asked or message
-            session.send(
-                protocol.encode(
-                    protocol.TriggerRegistrationResult(
-                        wrote.id, wrote.trigger_type, wrote.function_id, refusal
-                    )
-                )
-            )
-            return
-        self.triggers.add(
-            Trigger(
-                message.id,
-                message.trigger_type,
-                message.function_id,
-                message.config,
-                message.metadata,
-                session,
-                asked=asked,
-            )
-        )
-
-    def _reattach(self, session: Session, message: protocol.Reattach) -> None:
-        old = self.sessions.get(message.previous_worker_id)
-        if (
-            old is None
-            or old is session
-            or not _same(old.reattach_token, message.reattach_token or "")
-        ):
-            return
-        self.disconnect(old)
-        old.close(1008, "retired by reattach")
-
-
-def _strike(session: Session, message: TakenBack) -> None:
-    if session.ledger is not None:
-        session.ledger.strike(message)
-
-
-def stamp_caller(call: Call, session: Session, frame: bytes) -> None:
-    """Object payloads tell a worker who called: `_caller_worker_id`, whatever the client sent.
-
-    The key goes last, and JSON readers keep the last of equal keys. Strict ones refuse equal keys,
-    so a payload that has it is rewritten when it is small; in a large one, which would take long to
-    search, the key is looked for where the engine puts it, for workers that pass on what they got.
-    """
-    view = memoryview(call.data)
-    if not view or view[0] != _OPEN:
-        return
-    if len(frame) < SEARCHED:
-        if b"_caller_worker_id" in frame:
-            call.data = without_caller(call.data, frame)
-            view = memoryview(call.data)
-    elif (named := _NAMED_AT_END.search(bytes(view[-128:]))) is not None:
-        tail = min(128, len(view)) - named.start()
-        call.data = b"".join((view[: len(view) - tail], b"}"))
-        view = memoryview(call.data)
-    if view[1] == _QUOTE or bytes(view[1:-1]).strip():
-        call.stamp = session.caller_suffix
-    else:
-        call.stamp = session.caller_suffix[1:]  # the object is empty: no comma
-
-
-def without_caller(data: Raw | bytes, frame: bytes) -> Raw | bytes:
-    """The payload without a `_caller_worker_id` that the client made up."""
-    if b"_caller_worker_id" in frame:
-        value = protocol.tolerant_value(bytes(data))
-        if isinstance(value, dict) and "_caller_worker_id" in value:
-            del value["_caller_worker_id"]
-            return protocol.tolerant_raw(value)
-    return data
-
-
-def _same(secret: str, given: str) -> bool:
-    return hmac.compare_digest(secret.encode(), given.encode("utf-8", "replace"))
 
 
 def _too_many(session: Session) -> ErrorBody:

@@ -153,13 +153,13 @@ class Registrations:
                 self._register_service(message)
             case protocol.UnregisterFunction():
                 mapped = names.forget_function(message.id)
-                self._engine.apply(self._session, replace(message, id=mapped))
+                self._engine.declarations.apply(self._session, replace(message, id=mapped))
             case protocol.UnregisterTriggerType():
                 mapped = names.forget_trigger_type(message.id)
-                self._engine.apply(self._session, replace(message, id=mapped))
+                self._engine.declarations.apply(self._session, replace(message, id=mapped))
             case _:
                 mapped = names.forget_trigger(message.id)
-                self._engine.apply(self._session, replace(message, id=mapped))
+                self._engine.declarations.apply(self._session, replace(message, id=mapped))
 
     def _release(self, waiting: WaitingCall) -> None:
         waiting.overdue.cancel()
@@ -207,9 +207,9 @@ class Registrations:
             earlier = names.function(requested)
             if earlier != mapped and earlier in self._session.functions:
                 names.forget_function(requested)
-                engine.apply(self._session, protocol.UnregisterFunction(earlier))
+                engine.declarations.apply(self._session, protocol.UnregisterFunction(earlier))
             names.map_function(requested, mapped)
-            engine.apply(self._session, replace(message, id=mapped))
+            engine.declarations.apply(self._session, replace(message, id=mapped))
 
     # -- trigger types ---------------------------------------------------------------------------
 
@@ -234,7 +234,7 @@ class Registrations:
             self._deny(f"trigger type {message.id!r}", "it belongs to somebody else")
         else:
             self._access.names.map_trigger_type(requested, message.id)
-            self._engine.apply(self._session, message)
+            self._engine.declarations.apply(self._session, message)
 
     # -- triggers --------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class Registrations:
             self._deny_trigger(asked, ErrorBody("FORBIDDEN", text))
         else:
             self._access.names.map_trigger(asked.id, message.id)
-            self._engine.register_trigger(self._session, message, asked)
+            self._engine.declarations.register_trigger(self._session, message, asked)
 
     def _deny_trigger(self, asked: protocol.RegisterTrigger, error: ErrorBody) -> None:
         self._deny(f"a trigger of type {asked.trigger_type!r}", error.message)
@@ -282,7 +282,7 @@ class Registrations:
         if owner is not None and not self._may_replace(owner):
             self._deny(f"service {message.id!r}", "it belongs to another worker")
         else:
-            self._engine.apply(self._session, message)
+            self._engine.declarations.apply(self._session, message)
 
     def _may_replace(self, owner: Session | None) -> bool:
         return owner is self._session or self._access.may_replace(owner)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from iii_engine.core.caller_stamp import without_caller
 from iii_engine.core.cluster.peer import CALL
-from iii_engine.core.engine import Engine, without_caller
+from iii_engine.core.engine import Engine
 from iii_engine.core.registry import Function
 from iii_engine.core.router import Call, result_frame
 from iii_engine.core.sessions import OUTSTANDING_LIMIT, Session

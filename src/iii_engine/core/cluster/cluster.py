@@ -223,7 +223,7 @@ class Cluster:
                 self._take_offer(peer, offer)
             case UnregisterFunction():
                 peer.offers.pop(decoded.id, None)
-                engine.apply(session, decoded)
+                engine.declarations.apply(session, decoded)
             case _:
                 raise LinkBroken("it sends what engines do not send each other")
 

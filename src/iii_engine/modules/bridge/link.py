@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Raw
 
-from iii_engine.core.engine import Engine, without_caller
+from iii_engine.core.caller_stamp import without_caller
+from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call, OnAnswer
 from iii_engine.modules.base import fail
 from iii_engine.version import VERSION
