@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.crash.link import Link
-from tests.crash.writers import Counter, Outbox, Setter, Transactor, Writer
+from tests.crash.writers import Counter, Outbox, Publisher, Setter, Transactor, Writer
 from tests.support.engine import EngineProcess
 
 ROUNDS = int(os.environ.get("CRASH_ROUNDS", "5"))
@@ -24,8 +24,9 @@ LINKS = 8
 def everybody() -> list[Writer]:
     """64 writers."""
     return [
-        *(Setter(f"set-{n}") for n in range(40)),
+        *(Setter(f"set-{n}") for n in range(32)),
         *(Counter(f"count-{n}") for n in range(8)),
+        *(Publisher(f"publish-{n}") for n in range(8)),
         *(Transactor(f"transact-{n}") for n in range(8)),
         *(Outbox(f"outbox-{n}") for n in range(8)),
     ]

@@ -146,6 +146,23 @@ class Outbox(Writer):
         return len(records)
 
 
+class Publisher(Writer):
+    """`iii::durable::publish` to a topic that nobody consumes: every job must wait there."""
+
+    function_id = "iii::durable::publish"
+
+    def change(self, number: int) -> dict[str, Any]:
+        return {"topic": self.name, "data": number, "return_receipt": True}
+
+    def check_answer(self, number: int, answer: Any) -> None:
+        assert answer["duplicate"] is False
+
+    async def found(self, link: Link) -> int:
+        stats = await link.ask("engine::queue::topic_stats", {"topic": self.name})
+        assert (stats["active"], stats["delayed"], stats["dlq_depth"]) == (0, 0, 0)
+        return int(stats["waiting"])
+
+
 def increment(path: str) -> dict[str, Any]:
     return {"type": "increment", "path": path, "by": 1}
 
