@@ -52,4 +52,4 @@ def test_modules_are_imported_only_when_loaded() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.removeprefix("iii_engine.modules.") for name in json.loads(out.stdout)}
-    assert loaded == {"base", "catalogue", "component", "shared_type"}
+    assert loaded == {"base", "catalogue", "component", "shared_type", "steps"}
