@@ -21,6 +21,12 @@ class Failed(Exception):
     """A program under test did not do what it was started for."""
 
 
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    """What programs are started with. Python may keep bytecode, as it does where people work."""
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, **more}
+
+
 class Program:
     """One of our modules as a child process, its errors in a log. Leaving the context ends it."""
 
@@ -37,7 +43,7 @@ class Program:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=ROOT,
-                env={**os.environ, **(env or {})},
+                env=_environment(env or {}),
             )
         self.pid = self._child.pid
 

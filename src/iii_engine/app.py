@@ -193,6 +193,7 @@ def _settle_collector() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
+    gc.enable()
 
 
 def status_lines(app: App) -> list[str]:

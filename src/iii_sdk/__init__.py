@@ -1,53 +1,29 @@
 """The worker SDK: declare workers with `Worker`, call functions with `Bus`.
 
-The published forms (`III`, `register_worker` and their models) come from `iii_sdk.compat`, which is
-loaded when one of its names is used: workers do not pay for it.
+The published forms (`III`, `register_worker` and their models) come from `iii_sdk.compat`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from iii_sdk.bindings import (
-    Binding,
-    bind,
-    consume,
-    cron,
-    http,
-    on_log,
-    on_state,
-    on_stream,
-    subscribe,
-)
-from iii_sdk.bus import Bus
-from iii_sdk.call import Call
-from iii_sdk.channels import Channel, ChannelReader, ChannelWriter
-from iii_sdk.client import connect
-from iii_sdk.envelope import HttpRequest
-from iii_sdk.errors import (
-    BusError,
-    Conflict,
-    Forbidden,
-    InvalidInput,
-    NotConfigured,
-    NotFound,
-    PaymentRequired,
-    RateLimited,
-    Timeout,
-    TooLarge,
-    Unauthorized,
-    Unavailable,
-    UpstreamError,
-)
-from iii_sdk.program import run
-from iii_sdk.protocol import ChannelRef, HttpAuth, HttpInvocation, JobOptions
-from iii_sdk.registrations import TypeHandler
-from iii_sdk.state import State, Transacted, Updated, Written
-from iii_sdk.stream_items import StreamItems, StreamStore
-from iii_sdk.streams import Event, EventStream, Response
-from iii_sdk.worker import Worker
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from iii_sdk.bindings import (
+        Binding,
+        bind,
+        consume,
+        cron,
+        http,
+        on_log,
+        on_state,
+        on_stream,
+        subscribe,
+    )
+    from iii_sdk.bus import Bus
+    from iii_sdk.call import Call
+    from iii_sdk.channels import Channel, ChannelReader, ChannelWriter
+    from iii_sdk.client import connect
     from iii_sdk.compat import (
         III,
         ApiRequest,
@@ -72,6 +48,78 @@ if TYPE_CHECKING:
         TriggerRequest,
         register_worker,
     )
+    from iii_sdk.envelope import HttpRequest
+    from iii_sdk.errors import (
+        BusError,
+        Conflict,
+        Forbidden,
+        InvalidInput,
+        NotConfigured,
+        NotFound,
+        PaymentRequired,
+        RateLimited,
+        Timeout,
+        TooLarge,
+        Unauthorized,
+        Unavailable,
+        UpstreamError,
+    )
+    from iii_sdk.program import run
+    from iii_sdk.protocol import ChannelRef, HttpAuth, HttpInvocation, JobOptions
+    from iii_sdk.registrations import TypeHandler
+    from iii_sdk.state import State, Transacted, Updated, Written
+    from iii_sdk.stream_items import StreamItems, StreamStore
+    from iii_sdk.streams import Event, EventStream, Response
+    from iii_sdk.worker import Worker
+
+#: Where each name lives; what is not named here is one of the published forms.
+_HOMES: Final = {
+    "Binding": "bindings",
+    "bind": "bindings",
+    "consume": "bindings",
+    "cron": "bindings",
+    "http": "bindings",
+    "on_log": "bindings",
+    "on_state": "bindings",
+    "on_stream": "bindings",
+    "subscribe": "bindings",
+    "Bus": "bus",
+    "Call": "call",
+    "Channel": "channels",
+    "ChannelReader": "channels",
+    "ChannelWriter": "channels",
+    "connect": "client",
+    "HttpRequest": "envelope",
+    "BusError": "errors",
+    "Conflict": "errors",
+    "Forbidden": "errors",
+    "InvalidInput": "errors",
+    "NotConfigured": "errors",
+    "NotFound": "errors",
+    "PaymentRequired": "errors",
+    "RateLimited": "errors",
+    "Timeout": "errors",
+    "TooLarge": "errors",
+    "Unauthorized": "errors",
+    "Unavailable": "errors",
+    "UpstreamError": "errors",
+    "run": "program",
+    "ChannelRef": "protocol",
+    "HttpAuth": "protocol",
+    "HttpInvocation": "protocol",
+    "JobOptions": "protocol",
+    "TypeHandler": "registrations",
+    "State": "state",
+    "Transacted": "state",
+    "Updated": "state",
+    "Written": "state",
+    "StreamItems": "stream_items",
+    "StreamStore": "stream_items",
+    "Event": "streams",
+    "EventStream": "streams",
+    "Response": "streams",
+    "Worker": "worker",
+}
 
 __all__ = [
     "III",
@@ -145,8 +193,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """A name is loaded when it is used first: the engine needs two of these modules, not all."""
     if name.startswith("_") or name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from iii_sdk import compat
-
-    return getattr(compat, name)
+    value = getattr(import_module(f"iii_sdk.{_HOMES.get(name, 'compat')}"), name)
+    globals()[name] = value
+    return value

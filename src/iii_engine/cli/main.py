@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ def run_command(argv: Sequence[str] | None) -> int:
         return trigger(arguments)
     if arguments.use_default_config and arguments.config is not None:
         parser.error("--use-default-config cannot be used together with --config")
+    gc.disable()  # loading leaves no garbage; what runs later sets the collector to its own pace
     from iii_engine.cli.run import run_engine
 
     return run_engine(arguments)
