@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Raw
 from tests.support.engine import RunningEngine
-from tests.support.servers import NatsServer
+from tests.support.servers import NatsServer, RedisServer, Server
 
 from iii_engine.core.router import Call
 from iii_engine.core.triggers import Trigger
@@ -19,14 +19,14 @@ from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody
 
 
 class Shared(RunningEngine):
-    """An engine whose queues are in NATS, or in its own store where there is no server."""
+    """An engine whose queues are on a server, or in its own store where there is none."""
 
-    def __init__(self, server: NatsServer | None, **queues: Any) -> None:
+    def __init__(self, server: Server | None, **queues: Any) -> None:
         config: dict[str, Any] = {"backoff_ms": 50}
         name = "builtin"
         if server is not None:
-            name = "nats"
-            config |= {"nats_url": server.url, "lease_ms": 600}
+            name = {NatsServer: "nats", RedisServer: "redis"}[type(server)]
+            config |= {f"{name}_url": server.url, "lease_ms": 600}
         adapter = {"name": name, "config": config}
         super().__init__({"iii-queue": {"adapter": adapter, "queue_configs": queues}})
 
@@ -89,7 +89,7 @@ class Shared(RunningEngine):
 
 @asynccontextmanager
 async def shared(
-    server: NatsServer | None, count: int = 1, **queues: Any
+    server: Server | None, count: int = 1, **queues: Any
 ) -> AsyncIterator[list[Shared]]:
     engines = [Shared(server, **queues) for _ in range(count)]
     for engine in engines:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from iii_engine.core.engine import Engine
+from iii_engine.extras import need
 from iii_engine.modules.adapters import (
     Adapter,
     KvConfig,
@@ -12,17 +16,33 @@ from iii_engine.modules.adapters import (
 )
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.embedded import EmbeddedBroker
+from iii_engine.modules.queue.jetstream import options as jetstream
 from iii_engine.modules.queue.jetstream.options import JetConfig
 from iii_engine.modules.queue.journal import Soon
-from iii_engine.modules.queue.options import ADAPTERS, BuiltinConfig, TopicDefaults
+from iii_engine.modules.queue.options import ADAPTERS, BuiltinConfig, QueueConfig, TopicDefaults
+from iii_engine.modules.queue.redis import refusals as redis
+from iii_engine.modules.queue.redis.options import RedisQueueConfig
 from iii_engine.storage.base import LocalStore
 
+#: What each adapter whose jobs are kept by this module is configured with.
+CONFIGS: Final[Mapping[str, type[TopicDefaults]]] = {
+    "builtin": BuiltinConfig,
+    "nats": JetConfig,
+    "redis": RedisQueueConfig,
+}
 
-def broker_config(adapter: Adapter) -> BuiltinConfig | JetConfig:
+
+def broker_config(adapter: Adapter) -> TopicDefaults:
     """The config of the adapter. Raises `BadAdapter` that names what is wrong."""
-    if adapter_name(adapter, ADAPTERS, "builtin") == "nats":
-        return adapter_config(adapter, JetConfig)
-    return adapter_config(adapter, BuiltinConfig)
+    return adapter_config(adapter, CONFIGS[adapter_name(adapter, ADAPTERS, "builtin")])
+
+
+def check_queue(broker: TopicDefaults, name: str, config: QueueConfig) -> None:
+    """Raises `BadQueue` for what the broker cannot do."""
+    if isinstance(broker, JetConfig):
+        jetstream.check_queue(name, config)
+    elif isinstance(broker, RedisQueueConfig):
+        redis.check_queue(name, config)
 
 
 def make_broker(engine: Engine, store: LocalStore, soon: Soon, config: TopicDefaults) -> Broker:
@@ -31,6 +51,11 @@ def make_broker(engine: Engine, store: LocalStore, soon: Soon, config: TopicDefa
         from iii_engine.modules.queue.jetstream.broker import JetStreamBroker
 
         return JetStreamBroker(engine, config)
+    if isinstance(config, RedisQueueConfig):
+        need("redis", "the adapter 'redis'")
+        from iii_engine.modules.queue.redis.broker import RedisBroker
+
+        return RedisBroker(engine, config)
     assert isinstance(config, BuiltinConfig)
     warn_of_method(KvConfig(config.store_method))
     return EmbeddedBroker(engine, store, soon)
@@ -39,4 +64,6 @@ def make_broker(engine: Engine, store: LocalStore, soon: Soon, config: TopicDefa
 def same_place(old: Adapter, new: Adapter) -> bool:
     """Whether the jobs stay where they are; an embedded store never moves while it runs."""
     before, after = broker_config(old), broker_config(new)
+    if isinstance(before, RedisQueueConfig) and isinstance(after, RedisQueueConfig):
+        return (before.redis_url, before.lease_ms) == (after.redis_url, after.lease_ms)
     return type(before) is type(after) and (isinstance(after, BuiltinConfig) or before == after)

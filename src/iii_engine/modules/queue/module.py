@@ -8,10 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from iii_engine.modules.base import Module
-from iii_engine.modules.queue.brokers import broker_config, make_broker, same_place
+from iii_engine.modules.queue.brokers import (
+    broker_config,
+    check_queue,
+    make_broker,
+    same_place,
+)
 from iii_engine.modules.queue.embedded import EmbeddedBroker
 from iii_engine.modules.queue.gauges import Gauges
-from iii_engine.modules.queue.jetstream.options import JetConfig, check_queue
 from iii_engine.modules.queue.offers import offers
 from iii_engine.modules.queue.options import (
     BadQueue,
@@ -40,11 +44,11 @@ class QueueModule(Module[QueueOptions]):
     @classmethod
     def check(cls, options: QueueOptions) -> None:
         bridged = bridge_url(options.adapter) is not None
-        shared = not bridged and isinstance(broker_config(options.adapter), JetConfig)
+        broker = None if bridged else broker_config(options.adapter)
         for name, config in options.queue_configs.items():
             config.check(name)
-            if shared:
-                check_queue(name, config)
+            if broker is not None:
+                check_queue(broker, name, config)
 
     async def start(self) -> None:
         self.check(self.options)

@@ -24,6 +24,7 @@ DEFAULT: Final = "default"
 #: Names of adapters with their older class names.
 ADAPTERS: Final = {
     "builtin": ("modules::queue::BuiltinQueueAdapter", "workers::queue::BuiltinQueueAdapter"),
+    "redis": ("modules::queue::RedisAdapter", "workers::queue::RedisAdapter"),
     "nats": (),
     "bridge": ("modules::queue::adapters::Bridge", "workers::queue::adapters::Bridge"),
 }

@@ -14,8 +14,11 @@ from tests.support.waiting import until
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
 from iii_engine.core.queue_limits import Limits
+from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.embedded import EmbeddedBroker
 from iii_engine.modules.queue.job import DeadJob, Lease, QueueName, Stats
+from iii_engine.modules.queue.redis.broker import RedisBroker
+from iii_engine.modules.queue.redis.options import RedisQueueConfig
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.storage.embedded import EmbeddedStore
 from iii_engine.storage.memory import MemoryStore
@@ -24,15 +27,18 @@ from iii_engine.ticker import Ticker
 QUEUE = QueueName("work")
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["memory", "embedded", "redis"])
 async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BrokerBench]:
     """A broker that is open, on a clock that runs."""
     loop = asyncio.get_running_loop()
     engine = Engine(SystemClock(), SystemIds())
     ticker = Ticker(engine, loop)
-    store = MemoryStore() if request.param == "memory" else EmbeddedStore(tmp_path / "store.db")
+    store = EmbeddedStore(tmp_path / "store.db") if request.param == "embedded" else MemoryStore()
     await store.open()
-    broker = EmbeddedBroker(engine, store, loop.call_soon)
+    broker: Broker = EmbeddedBroker(engine, store, loop.call_soon)
+    if request.param == "redis":
+        server = request.getfixturevalue("redis_server")
+        broker = RedisBroker(engine, RedisQueueConfig(redis_url=server.url, lease_ms=600))
     await broker.open()
     yield BrokerBench(broker, engine)
     await broker.close()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import pytest
 from tests.support.queue_engine import has_dead, holds, knows, running, shared
-from tests.support.servers import NatsServer
+from tests.support.servers import Server
 from tests.support.waiting import until
 
 
-@pytest.fixture(params=["builtin", "nats"])
-def place(request: pytest.FixtureRequest) -> NatsServer | None:
+@pytest.fixture(params=["builtin", "nats", "redis"])
+def place(request: pytest.FixtureRequest) -> Server | None:
     """The server that keeps the jobs; None for the engine itself."""
-    server: NatsServer | None = None
-    if request.param == "nats":
-        server = request.getfixturevalue("nats_server")
+    server: Server | None = None
+    if request.param != "builtin":
+        server = request.getfixturevalue(f"{request.param}_server")
     return server
 
 
-async def test_a_job_runs_and_is_gone(place: NatsServer | None) -> None:
+async def test_a_job_runs_and_is_gone(place: Server | None) -> None:
     async with shared(place) as (engine,):
         heard = engine.function("work")
         receipt = await engine.enqueue("default", "work", {"n": 1})
@@ -26,7 +26,7 @@ async def test_a_job_runs_and_is_gone(place: NatsServer | None) -> None:
         await until(lambda: holds(engine, "default", (0, 0)))
 
 
-async def test_a_job_that_fails_is_tried_again_and_dies_at_last(place: NatsServer | None) -> None:
+async def test_a_job_that_fails_is_tried_again_and_dies_at_last(place: Server | None) -> None:
     queues = {"q": {"max_retries": 2, "backoff_ms": 50}}
     async with shared(place, **queues) as (engine,):
         heard = engine.function("work", "one", "two", "three")
@@ -43,7 +43,7 @@ async def test_a_job_that_fails_is_tried_again_and_dies_at_last(place: NatsServe
 
 
 async def test_dead_jobs_are_listed_newest_first_and_can_be_forgotten(
-    place: NatsServer | None,
+    place: Server | None,
 ) -> None:
     async with shared(place, q={"max_retries": 1}) as (engine,):
         engine.function("work", *"abc")
@@ -61,7 +61,7 @@ async def test_dead_jobs_are_listed_newest_first_and_can_be_forgotten(
         assert [dead["payload"] for dead in await engine.dead("q")] == [2, 0]
 
 
-async def test_a_delayed_job_waits(place: NatsServer | None) -> None:
+async def test_a_delayed_job_waits(place: Server | None) -> None:
     async with shared(place) as (engine,):
         heard = engine.function("work")
         await engine.enqueue("default", "work", "late", delay_ms=400)
@@ -70,7 +70,7 @@ async def test_a_delayed_job_waits(place: NatsServer | None) -> None:
         assert heard == ["now", "late"]
 
 
-async def test_the_same_job_is_stored_once(place: NatsServer | None) -> None:
+async def test_the_same_job_is_stored_once(place: Server | None) -> None:
     async with shared(place) as (engine,):
         heard = engine.function("work")
         first = await engine.enqueue("default", "work", 1, idempotency_key="k")
@@ -79,7 +79,7 @@ async def test_the_same_job_is_stored_once(place: NatsServer | None) -> None:
         assert heard == [1]
 
 
-async def test_a_topic_in_order_is_one_line(place: NatsServer | None) -> None:
+async def test_a_topic_in_order_is_one_line(place: Server | None) -> None:
     async with shared(place) as (engine,):
         heard = engine.function("work", "once")
         config = {"type": "fifo", "backoffDelayMs": 50}
@@ -91,7 +91,7 @@ async def test_a_topic_in_order_is_one_line(place: NatsServer | None) -> None:
         assert heard == [0, 0, 1, 2, 3, 4, 5]
 
 
-async def test_a_job_can_be_cancelled_while_it_waits(place: NatsServer | None) -> None:
+async def test_a_job_can_be_cancelled_while_it_waits(place: Server | None) -> None:
     async with shared(place) as (engine,):
         heard = engine.function("work")
         job = await engine.enqueue("default", "work", 1, delay_ms=60_000)
@@ -102,7 +102,7 @@ async def test_a_job_can_be_cancelled_while_it_waits(place: NatsServer | None) -
         assert heard == []
 
 
-async def test_a_job_can_be_cancelled_while_it_runs(place: NatsServer | None) -> None:
+async def test_a_job_can_be_cancelled_while_it_runs(place: Server | None) -> None:
     async with shared(place) as (engine,):
         engine.core.add_function("work", lambda call: None, module="test")
         job = await engine.enqueue("default", "work", 1)

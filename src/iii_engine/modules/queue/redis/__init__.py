@@ -1,0 +1,1 @@
+"""The broker in Redis: several engines work on the same queues."""

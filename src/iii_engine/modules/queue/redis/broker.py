@@ -1,0 +1,391 @@
+"""The broker in Redis: several engines work on the same queues.
+
+A job is leased to one engine, which renews the lease while the job runs; of an engine that dies the
+jobs come back when their leases end. Every step is one script, and who does not hold the lease any
+more changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from iii_engine.core.engine import Engine
+from iii_engine.modules.queue.broker import Broker, Done
+from iii_engine.modules.queue.job import (
+    DeadJob,
+    Draft,
+    Job,
+    Lease,
+    QueueName,
+    Receipt,
+    Stats,
+    encode_job,
+)
+from iii_engine.modules.queue.redis.asking import Argument, Asking
+from iii_engine.modules.queue.redis.bindings import Bindings
+from iii_engine.modules.queue.redis.kept import (
+    RedisQueue,
+    State,
+    dead_of,
+    decode_state,
+    encode_state,
+    job_of,
+)
+from iii_engine.modules.queue.redis.names import (
+    CHANGED,
+    TOPICS,
+    WAKE,
+    base_of,
+    functions_of,
+    row_of,
+)
+from iii_engine.modules.queue.redis.options import RedisQueueConfig
+from iii_engine.modules.queue.redis.refusals import check_limits, check_options
+from iii_engine.modules.queue.redis.scripts import jobs, looks, topics
+from iii_engine.modules.queue.settings import Settings
+from iii_engine.modules.queue.subscribers import EXPIRED
+from iii_engine.net.broadcast import Message
+from iii_engine.net.redis_broadcast import RedisBroadcast
+from iii_engine.storage.base import StoreError
+from iii_sdk.errors import BusError
+
+log = logging.getLogger("iii.queue")
+
+#: Milliseconds until jobs are asked for again when that failed.
+AGAIN_MS: Final = 500
+#: Dead jobs that one script lets run again.
+REDRIVEN: Final = 500
+
+
+class RedisBroker(Broker):
+    """Everything is a question to Redis; what must be stored is asked until it is."""
+
+    kind = "redis"
+
+    def __init__(self, engine: Engine, config: RedisQueueConfig) -> None:
+        self._engine = engine
+        self._config = config
+        self._asking = Asking(config.redis_url, engine.timers)
+        self._bindings = Bindings(self._asking, engine.ids.uuid())
+        self._broadcast = RedisBroadcast(config.redis_url, self._heard)
+        self._queues: dict[QueueName, RedisQueue] = {}
+        self._by_base: dict[str, RedisQueue] = {}
+
+    async def open(self) -> None:
+        await self._asking.open()
+        await self._broadcast.open()
+        for channel in (WAKE, CHANGED):
+            self._broadcast.listen(channel)
+        self._broadcast.returned = self._returned
+        await self._bindings.open()
+        self._renew_later()
+
+    async def close(self) -> None:
+        self._asking.closing = True
+        self._renewing.cancel()
+        await self._broadcast.close()
+        for queue in self._queues.values():
+            queue.rest()
+            newest_first = sorted(queue.leases.values(), key=lambda lease: -lease.token)
+            if newest_first:
+                self._asking.ask(jobs.RETURN, [queue.base], _pairs(newest_first), _logged)
+        await self._asking.close()
+
+    # -- producers -------------------------------------------------------------------------------
+
+    def publish(self, topic: str, draft: Draft, done: Done[Receipt]) -> None:
+        unheard = QueueName(topic, True)
+        keys = [base_of(unheard), functions_of(topic), TOPICS]
+        self._store(keys, draft, row_of(unheard), done)
+
+    def enqueue(self, queue: str, draft: Draft, done: Done[Receipt]) -> None:
+        kept = self.queue(QueueName(queue))
+        self._store([kept.base], draft, int(kept.settings.limits.ordered), done)
+
+    def _store(
+        self, keys: Sequence[str], draft: Draft, last: Argument, done: Done[Receipt]
+    ) -> None:
+        options = draft.options
+        try:
+            check_options(options)
+        except BusError as error:
+            done(None, error)
+            return
+        job = Job(
+            id=options.message_id or self._engine.ids.uuid(),
+            created_at=self._now_ms,
+            data=draft.data,
+            function_id=draft.function_id,
+            group_id=draft.group_id,
+            traceparent=draft.traceparent,
+            baggage=draft.baggage,
+            metadata=draft.metadata,
+        )
+        arguments: list[Argument] = [
+            job.id,
+            encode_job(job),
+            draft.group_id,
+            options.delay_ms,
+            options.debounce_ms,
+            options.debounce_key or draft.function_id or "",
+            options.idempotency_key or options.message_id or "",
+            options.dedupe_window_ms,
+            last,
+        ]
+
+        def receipt(answer: Any) -> Receipt:
+            return Receipt(answer[0].decode(), bool(answer[1]))
+
+        self._asking.once(jobs.PUBLISH, keys, arguments, receipt, done)
+
+    # -- topics ----------------------------------------------------------------------------------
+
+    def bind(self, topic: str, function_id: str, settings: Settings) -> None:
+        check_limits(settings.limits)
+        queue = self.queue(QueueName(topic, True, function_id))
+        queue.settings = settings
+        self._bindings.held[queue.name] = settings
+        self._bindings.note(queue.name, bound=True)
+        self._bindings.hold(queue.name)
+
+    def unbind(self, topic: str, function_id: str, reason: str) -> None:
+        """The function stays bound where another engine has workers for it."""
+        queue = self.queue(QueueName(topic, True, function_id))
+        self._bindings.held.pop(queue.name, None)
+        patience_ms = self._config.lease_ms
+        if reason == EXPIRED:
+            patience_ms = self._config.binding_ttl_seconds * 1000
+        most = queue.settings.dead_letter_max
+        keys, arguments = self._bindings.unbinding(
+            queue.name, reason, self._now_ms, patience_ms, most
+        )
+        self._bindings.note(queue.name, bound=False)
+
+        def answered(unbound: int) -> None:
+            if not unbound:
+                self._bindings.reload()
+
+        held = self._bindings.held
+        self._asking.until_done(
+            topics.UNBIND, keys, arguments, answered, unless=lambda: queue.name in held
+        )
+
+    def bindings(self) -> list[QueueName]:
+        return self._bindings.bound()
+
+    # -- consumers -------------------------------------------------------------------------------
+
+    def attach(self, queue: QueueName, settings: Settings, wake: Callable[[], None]) -> None:
+        kept = self.queue(queue)
+        anew = kept.attached is None or kept.settings.limits != settings.limits
+        kept.settings, kept.attached = settings, wake
+        if queue in self._bindings.held:
+            self._bindings.held[queue] = settings
+        if anew:
+            self._asking.until_done(jobs.REGROUP, [kept.base], [], lambda _: kept.wake())
+        kept.wake()
+
+    def detach(self, queue: QueueName) -> None:
+        self.queue(queue).rest()
+
+    def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
+        kept = self.queue(queue)
+        limits = kept.settings.limits
+        kept.asked, kept.missed = True, False
+        arguments = [
+            limit,
+            self._config.lease_ms,
+            limits.concurrency,
+            int(limits.ordered),
+            int(limits.single),
+        ]
+        self._asking.ask(jobs.TAKE, [kept.base], arguments, partial(self._taken, kept, done))
+
+    def _taken(
+        self,
+        kept: RedisQueue,
+        done: Callable[[list[Lease]], None],
+        answer: Any,
+        error: StoreError | None,
+    ) -> None:
+        kept.asked = False
+        more, next_ms, rows = (0, AGAIN_MS, []) if error is not None else answer
+        leases = [lease for row in rows if (lease := self._lease(kept, row)) is not None]
+        for lease in leases:
+            kept.leases[lease.token] = lease
+        done(leases)
+        if more or kept.missed:
+            kept.wake()
+        if next_ms >= 0 and kept.attached is not None:
+            kept.wake_after(max(1, next_ms))
+
+    def _lease(self, kept: RedisQueue, row: list[Any]) -> Lease | None:
+        """None for what is no job."""
+        job_id, record, state, token = row
+        try:
+            return Lease(kept.name, job_of(job_id, record, state), int(token), None)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.error("queue %s: what is no job is removed: %s", kept.name.text, error)
+            self._asking.until_done(jobs.COMPLETE, [kept.base], [job_id, token])
+            return None
+
+    def complete(self, lease: Lease) -> None:
+        kept = self._ended(lease)
+        self._asking.until_done(jobs.COMPLETE, [kept.base], [lease.job.id, lease.token])
+
+    def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
+        kept = self._ended(lease)
+        state = State(job.attempts_made, job.error)
+        keys: list[Argument] = [kept.base]
+        arguments: list[Argument] = [
+            job.id,
+            lease.token,
+            encode_state(state),
+            delay_ms,
+            int(kept.settings.limits.ordered),
+            kept.settings.dead_letter_max,
+            encode_state(replace(state, failed_at=self._now_ms)),
+        ]
+        if lease.queue.topic:
+            keys.append(functions_of(lease.queue.name))
+            arguments.append(lease.queue.function_id)
+        self._asking.until_done(jobs.RETRY, keys, arguments, lambda _: kept.wake())
+
+    def bury(self, lease: Lease, dead: DeadJob) -> None:
+        kept = self._ended(lease)
+        state = encode_state(State(dead.job.attempts_made, dead.error, dead.failed_at))
+        arguments: list[Argument] = [dead.job.id, lease.token, state, kept.settings.dead_letter_max]
+        self._asking.until_done(jobs.BURY, [kept.base], arguments)
+
+    def _ended(self, lease: Lease) -> RedisQueue:
+        kept = self.queue(lease.queue)
+        kept.leases.pop(lease.token, None)
+        return kept
+
+    # -- single jobs, dead ones, numbers ---------------------------------------------------------
+
+    def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
+        self._asking.once(looks.CANCEL, [base_of(queue)], [message_id], bool, done)
+
+    def find(self, queue: QueueName, message_id: str, done: Done[Job | DeadJob | bool]) -> None:
+        def found(answer: Any) -> Job | DeadJob | bool:
+            if not answer:
+                return False
+            record, state, due = answer
+            if state and decode_state(state).failed_at:
+                return dead_of(message_id, record, state)
+            job = job_of(message_id, record, state)
+            job.process_at = int(float(due))
+            return job
+
+        self._asking.once(looks.FIND, [base_of(queue)], [message_id], found, done)
+
+    def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
+        self._asking.once(
+            looks.DEAD,
+            [base_of(queue)],
+            [offset, limit],
+            lambda rows: [dead_of(*row) for row in rows],
+            done,
+        )
+
+    def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:
+        if message_id is not None:
+            self._asking.once(looks.REDRIVE, [base_of(queue)], [message_id], int, done)
+            return
+
+        def counted(stats: Stats | None, error: BaseException | None) -> None:
+            if stats is None:
+                done(None, error)
+            else:
+                self._redrive(queue, stats.dead, 0, done)
+
+        self.stats(queue, counted)
+
+    def _redrive(self, queue: QueueName, left: int, before: int, done: Done[int]) -> None:
+        """Those that are dead now, in pieces that do not keep Redis from others."""
+        some = min(left, REDRIVEN)
+
+        def redriven(count: int | None, error: BaseException | None) -> None:
+            if count is None:
+                done(None, error)
+            elif count < some or left == some:
+                done(before + count, None)
+            else:
+                self._redrive(queue, left - count, before + count, done)
+
+        self._asking.once(looks.REDRIVE, [base_of(queue)], ["all", some], int, redriven)
+
+    def discard(self, queue: QueueName, message_id: str, done: Done[int]) -> None:
+        self._asking.once(looks.DISCARD, [base_of(queue)], [message_id], int, done)
+
+    def stats(self, queue: QueueName, done: Done[Stats]) -> None:
+        def counted(answer: Any) -> Stats:
+            known, active, delayed, dead = answer
+            return Stats(known - active - delayed - dead, active, delayed, dead)
+
+        self._asking.once(looks.STATS, [base_of(queue)], [], counted, done)
+
+    def topic_queues(self) -> list[QueueName]:
+        return self._bindings.all()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def queue(self, name: QueueName) -> RedisQueue:
+        kept = self._queues.get(name)
+        if kept is None:
+            kept = self._queues[name] = RedisQueue(name, self._engine.timers)
+            self._by_base[kept.base] = kept
+        return kept
+
+    def _heard(self, pattern: str, message: Message) -> None:
+        if pattern == CHANGED:
+            self._bindings.reload()
+            return
+        kept = self._by_base.get(msgspec.json.decode(message.data))
+        if kept is not None:
+            kept.wake()
+
+    def _returned(self) -> None:
+        """Anything may have been missed while the server was away."""
+        self._bindings.keep()
+        self._bindings.reload()
+        for queue in self._queues.values():
+            queue.wake()
+
+    def _renew_later(self) -> None:
+        seconds = self._config.lease_ms / 3000
+        self._renewing = self._engine.timers.after(seconds, self._renew)
+
+    def _renew(self) -> None:
+        """Keep what runs here, and look whether a message was missed."""
+        self._renew_later()
+        for queue in self._queues.values():
+            if queue.leases:
+                pairs = [
+                    part for each in queue.leases.values() for part in (each.job.id, each.token)
+                ]
+                arguments = [self._config.lease_ms, *pairs]
+                self._asking.ask(jobs.RENEW, [queue.base], arguments, _logged)
+            queue.wake()
+        self._bindings.keep()
+
+    @property
+    def _now_ms(self) -> int:
+        return self._engine.clock.now_ns() // 1_000_000
+
+
+def _pairs(leases: Iterable[Lease]) -> list[Argument]:
+    return [part for lease in leases for part in (lease.job.id, lease.token)]
+
+
+def _logged(answer: Any, error: StoreError | None) -> None:
+    """It is asked again in a while, or does not matter."""
+    if error is not None:
+        log.debug("queue: %s", error)

@@ -1,0 +1,146 @@
+"""What runs inside Redis, each script as one step that nobody sees half of.
+
+The keys of a queue begin with its base, `KEYS[1]`:
+
+- `waiting`: a list of ids; new jobs come in at the left, the next to run is at the right
+- `active`: a list of the ids of jobs that run; `leases`: when each of them comes back;
+  `tokens`: who holds it
+- `delayed`: ids by the time they are due
+- `dlq`: a list of the ids of dead jobs, newest at the left
+- `jobs`: each job as it was made; `states`: what became of it since then
+- `groups`: the groups of jobs; `lanes`: the group in which a job has a place, `places`: how many
+  are taken in each group; `held:…`: ids that wait for one, `full`: the groups that have such
+- `due`: until when a job holds up its group
+
+All times are the server's, so the clocks of the engines do not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar, Final
+
+_COMMON: Final = """
+local call = redis.call
+local q = KEYS[1]
+
+local function now_ms()
+    local time = call('TIME')
+    return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function held(base, lane) return base .. ':held:' .. redis.sha1hex(lane) end
+
+-- Whoever takes looks again when nothing was left; else it knows that there is more.
+local function enter(base, id, first)
+    local length = call(first and 'RPUSH' or 'LPUSH', base .. ':waiting', id)
+    if length == 1 then call('PUBLISH', 'iii:queue:wake', cjson.encode(base)) end
+end
+
+-- A place in a group is free: the first that waits for one goes ahead.
+local function offer(base, lane)
+    local id = call('LPOP', held(base, lane))
+    if id then
+        enter(base, id, true)
+    else
+        call('SREM', base .. ':full', lane)
+    end
+end
+
+local function leave_lane(base, id)
+    local lane = call('HGET', base .. ':lanes', id)
+    if lane then
+        call('HDEL', base .. ':lanes', id)
+        if call('HINCRBY', base .. ':places', lane, -1) <= 0 then
+            call('HDEL', base .. ':places', lane)
+        end
+        offer(base, lane)
+    end
+end
+
+local function end_lease(base, id)
+    call('LREM', base .. ':active', 1, id)
+    call('ZREM', base .. ':leases', id)
+    call('HDEL', base .. ':tokens', id)
+end
+
+local function holds(id, token) return call('HGET', q .. ':tokens', id) == token end
+
+local function forget(base, id)
+    for _, name in ipairs({':jobs', ':states', ':groups', ':due'}) do
+        call('HDEL', base .. name, id)
+    end
+    leave_lane(base, id)
+end
+
+local function bury(base, id, state, most)
+    call('HSET', base .. ':states', id, state)
+    call('HDEL', base .. ':due', id)
+    leave_lane(base, id)
+    local length = call('LPUSH', base .. ':dlq', id)
+    for _ = most + 1, length do forget(base, call('RPOP', base .. ':dlq')) end
+end
+
+local function delay(base, id, due)
+    call('ZADD', base .. ':delayed', due, id)
+    local first = call('ZRANGE', base .. ':delayed', 0, 0)
+    if first[1] == id then call('PUBLISH', 'iii:queue:wake', cjson.encode(base)) end
+end
+
+-- A new job. Where a group keeps its order a delayed job takes its place in the line.
+local function put(base, id, record, group, due, ordered)
+    call('HSET', base .. ':jobs', id, record)
+    if group ~= '' then call('HSET', base .. ':groups', id, group) end
+    if due > 0 and not ordered then
+        delay(base, id, due)
+    else
+        if due > 0 then call('HSET', base .. ':due', id, due) end
+        enter(base, id, false)
+    end
+end
+
+-- Whether the job is there already; a dead one makes room for its successor.
+local function known(base, id)
+    if call('HEXISTS', base .. ':jobs', id) == 0 then return false end
+    if call('LREM', base .. ':dlq', 1, id) == 0 then return true end
+    forget(base, id)
+    return false
+end
+
+-- Take the place of the job that still waits under the same debounce key; answers its id.
+local function replace(base, name, record, due)
+    local id = call('GET', base .. ':debounce:' .. redis.sha1hex(name))
+    if not id then return false end
+    if call('ZSCORE', base .. ':delayed', id) and call('HEXISTS', base .. ':states', id) == 0 then
+        call('ZADD', base .. ':delayed', due, id)
+    elseif call('HEXISTS', base .. ':due', id) == 1 then
+        call('HSET', base .. ':due', id, due)
+    else
+        return false
+    end
+    call('HSET', base .. ':jobs', id, record)
+    return id
+end
+
+local function store(base, id, record, group, delay_ms, ordered, debounce_ms, name)
+    local wait = math.max(delay_ms, debounce_ms)
+    local due = wait > 0 and now_ms() + wait or 0
+    if debounce_ms > 0 then
+        id = replace(base, name, record, due) or id
+        call('SET', base .. ':debounce:' .. redis.sha1hex(name), id, 'PX', wait)
+    end
+    if not known(base, id) then put(base, id, record, group, due, ordered) end
+    return id
+end
+"""
+
+
+class Script:
+    """The text of one script, and the name that Redis has for it. `known` are all there are."""
+
+    known: ClassVar[list[Script]] = []
+
+    def __init__(self, text: str) -> None:
+        self.text = _COMMON + text
+        self.sha = hashlib.sha1(self.text.encode()).hexdigest()
+        self.known.append(self)
