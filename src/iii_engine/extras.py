@@ -8,7 +8,7 @@ from typing import Final
 from iii_sdk.errors import BusError
 
 #: The extra of this distribution that brings a package, by the package's import name.
-EXTRAS: Final = {"redis": "redis", "nats": "nats"}
+EXTRAS: Final = {"redis": "redis", "nats": "nats", "aio_pika": "rabbitmq"}
 
 
 class MissingExtra(BusError):

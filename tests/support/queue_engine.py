@@ -7,10 +7,11 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 from msgspec import Raw
 from tests.support.engine import RunningEngine
-from tests.support.servers import NatsServer, RedisServer, Server
+from tests.support.servers import NatsServer, RabbitServer, RedisServer, Server
 
 from iii_engine.core.router import Call
 from iii_engine.core.triggers import Trigger
@@ -19,12 +20,18 @@ from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody
 
 
 class Shared(RunningEngine):
-    """An engine whose queues are on a server, or in its own store where there is none."""
+    """An engine whose queues are on a server, or in its own store where there is none.
 
-    def __init__(self, server: Server | None, **queues: Any) -> None:
+    Those of one test have a `prefix` of their own in a RabbitMQ, which outlives the test.
+    """
+
+    def __init__(self, server: Server | None, prefix: str = "iii", **queues: Any) -> None:
         config: dict[str, Any] = {"backoff_ms": 50}
         name = "builtin"
-        if server is not None:
+        if isinstance(server, RabbitServer):
+            name = "rabbitmq"
+            config |= {"amqp_url": server.url, "prefix": prefix}
+        elif server is not None:
             name = {NatsServer: "nats", RedisServer: "redis"}[type(server)]
             config |= {f"{name}_url": server.url, "lease_ms": 600}
         adapter = {"name": name, "config": config}
@@ -91,7 +98,8 @@ class Shared(RunningEngine):
 async def shared(
     server: Server | None, count: int = 1, **queues: Any
 ) -> AsyncIterator[list[Shared]]:
-    engines = [Shared(server, **queues) for _ in range(count)]
+    prefix = f"test-{uuid4().hex[:12]}"
+    engines = [Shared(server, prefix, **queues) for _ in range(count)]
     for engine in engines:
         await engine.start()
     try:

@@ -20,6 +20,8 @@ from iii_engine.modules.queue.jetstream import options as jetstream
 from iii_engine.modules.queue.jetstream.options import JetConfig
 from iii_engine.modules.queue.journal import Soon
 from iii_engine.modules.queue.options import ADAPTERS, BuiltinConfig, QueueConfig, TopicDefaults
+from iii_engine.modules.queue.rabbitmq import options as rabbitmq
+from iii_engine.modules.queue.rabbitmq.options import RabbitConfig
 from iii_engine.modules.queue.redis import refusals as redis
 from iii_engine.modules.queue.redis.options import RedisQueueConfig
 from iii_engine.storage.base import LocalStore
@@ -29,6 +31,7 @@ CONFIGS: Final[Mapping[str, type[TopicDefaults]]] = {
     "builtin": BuiltinConfig,
     "nats": JetConfig,
     "redis": RedisQueueConfig,
+    "rabbitmq": RabbitConfig,
 }
 
 
@@ -43,6 +46,8 @@ def check_queue(broker: TopicDefaults, name: str, config: QueueConfig) -> None:
         jetstream.check_queue(name, config)
     elif isinstance(broker, RedisQueueConfig):
         redis.check_queue(name, config)
+    elif isinstance(broker, RabbitConfig):
+        rabbitmq.check_queue(name, config)
 
 
 def make_broker(engine: Engine, store: LocalStore, soon: Soon, config: TopicDefaults) -> Broker:
@@ -56,6 +61,10 @@ def make_broker(engine: Engine, store: LocalStore, soon: Soon, config: TopicDefa
         from iii_engine.modules.queue.redis.broker import RedisBroker
 
         return RedisBroker(engine, config)
+    if isinstance(config, RabbitConfig):
+        from iii_engine.modules.queue.rabbitmq.broker import RabbitBroker
+
+        return RabbitBroker(engine, store, config)
     assert isinstance(config, BuiltinConfig)
     warn_of_method(KvConfig(config.store_method))
     return EmbeddedBroker(engine, store, soon)

@@ -26,6 +26,7 @@ ADAPTERS: Final = {
     "builtin": ("modules::queue::BuiltinQueueAdapter", "workers::queue::BuiltinQueueAdapter"),
     "redis": ("modules::queue::RedisAdapter", "workers::queue::RedisAdapter"),
     "nats": (),
+    "rabbitmq": ("modules::queue::RabbitMQAdapter", "workers::queue::RabbitMQAdapter"),
     "bridge": ("modules::queue::adapters::Bridge", "workers::queue::adapters::Bridge"),
 }
 

@@ -1,0 +1,1 @@
+"""The broker in RabbitMQ: several engines work on the same queues."""

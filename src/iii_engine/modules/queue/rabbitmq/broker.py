@@ -1,0 +1,320 @@
+"""The broker in RabbitMQ: several engines work on the same queues.
+
+A job that was taken is not acknowledged until it has ended, so the server gives it to another
+engine when this one dies. Attempts are counted in a header. A retry, and a dead letter, is stored
+before the job is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from iii_engine.core.engine import Engine
+from iii_engine.modules.queue.broker import Broker, Done
+from iii_engine.modules.queue.job import DeadJob, Draft, Job, Lease, QueueName, Receipt, Stats
+from iii_engine.modules.queue.rabbitmq.arrivals import Arrival
+from iii_engine.modules.queue.rabbitmq.bindings import Bindings
+from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
+from iii_engine.modules.queue.rabbitmq.messages import job_of, unreadable
+from iii_engine.modules.queue.rabbitmq.options import RabbitConfig
+from iii_engine.modules.queue.rabbitmq.place import RETURN_SECONDS, Place
+from iii_engine.modules.queue.rabbitmq.topics import Topics
+from iii_engine.modules.queue.settings import Settings
+from iii_engine.storage.base import LocalStore, StoreError
+from iii_sdk.errors import BusError
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractIncomingMessage
+
+log = logging.getLogger("iii.queue")
+
+T = TypeVar("T")
+
+#: Seconds between attempts at what must be stored.
+AGAIN_SECONDS: Final = 0.25
+MOST_SECONDS: Final = 5.0
+#: Seconds that the end waits for what is being stored.
+GOODBYE_SECONDS: Final = 2.0
+#: Seconds after which a message that no function got is published anew, if one has come meanwhile.
+SETTLE_SECONDS: Final = 1.0
+#: A job that arrives by so many milliseconds too early is on time.
+EARLY_MS: Final = 3
+
+
+class NotInRabbitMQ(BusError):
+    """What is asked of a job is not possible with the adapter `rabbitmq`."""
+
+    code = "unsupported_by_adapter"
+
+
+class RabbitBroker(Broker):
+    """Everything happens in tasks; what must be stored is tried until it is."""
+
+    kind = "rabbitmq"
+
+    def __init__(self, engine: Engine, store: LocalStore, config: RabbitConfig) -> None:
+        self._engine = engine
+        self._config = config
+        self._connection = RabbitConnection(config.amqp_url)
+        self._bindings = Bindings(store, config.prefix)
+        self._places: dict[QueueName, Place] = {}
+        self._tokens = count(engine.clock.now_ns() // 1000)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._topics = Topics(self._connection, self._bindings, self.place, lambda: self._now_ms)
+
+    async def open(self) -> None:
+        await self._connection.open(self._restored)
+
+    async def close(self) -> None:
+        self._closing = True
+        for place in self._places.values():
+            place.intake.wake = None
+        if self._connection.is_open and self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=GOODBYE_SECONDS)
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for place in self._places.values():
+            await place.intake.close()
+        await self._connection.close()
+
+    def _restored(self) -> None:
+        for place in self._places.values():
+            place.queue.forget()
+            place.intake.check()
+        self._topics.forget()
+        for topic, function_id in self._bindings.held:
+            self._insist(partial(self._topics.bind, topic, function_id))
+
+    # -- producers -------------------------------------------------------------------------------
+
+    def publish(self, topic: str, draft: Draft, done: Done[Receipt]) -> None:
+        async def store() -> Receipt:
+            job = self._job(draft)
+            stranded = await self._topics.publish(topic, job)
+            if stranded:
+                self._engine.timers.after(
+                    1, lambda: self._insist(lambda: self._topics.settle(topic))
+                )
+            return Receipt(job.id)
+
+        self._answer(store(), done)
+
+    def enqueue(self, queue: str, draft: Draft, done: Done[Receipt]) -> None:
+        async def store() -> Receipt:
+            job = self._job(draft)
+            await self.place(QueueName(queue)).queue.put(job, self._now_ms)
+            return Receipt(job.id)
+
+        self._answer(store(), done)
+
+    def _job(self, draft: Draft) -> Job:
+        options = draft.options
+        for name in ("priority", "debounce_ms", "idempotency_key", "message_id"):
+            if getattr(options, name):
+                raise NotInRabbitMQ(f"$.{name}: not possible with the adapter 'rabbitmq'")
+        now_ms = self._now_ms
+        return Job(
+            id=self._engine.ids.uuid(),
+            created_at=now_ms,
+            data=draft.data,
+            function_id=draft.function_id,
+            process_at=now_ms + options.delay_ms if options.delay_ms else 0,
+            group_id=draft.group_id,
+            traceparent=draft.traceparent,
+            baggage=draft.baggage,
+            metadata=draft.metadata,
+        )
+
+    # -- topics ----------------------------------------------------------------------------------
+
+    def bind(self, topic: str, function_id: str, settings: Settings) -> None:
+        limits = settings.limits
+        if limits.rate is not None or (limits.concurrency and not limits.ordered):
+            raise NotInRabbitMQ("limits of keys are not possible with the adapter 'rabbitmq'")
+        place = self.place(QueueName(topic, True, function_id))
+        place.queue.settings = settings
+        self._bindings.held.add((topic, function_id))
+        self._insist(lambda: self._topics.bind(topic, function_id))
+
+    def unbind(self, topic: str, function_id: str, reason: str) -> None:
+        """While another engine has a worker for it, it stays as it is."""
+        self._bindings.held.discard((topic, function_id))
+        self._insist(lambda: self._topics.unbind(topic, function_id, reason))
+
+    def bindings(self) -> list[QueueName]:
+        return [QueueName(topic, True, each) for topic, each in self._bindings.bound()]
+
+    # -- consumers -------------------------------------------------------------------------------
+
+    def attach(self, queue: QueueName, settings: Settings, wake: Callable[[], None]) -> None:
+        place = self.place(queue)
+        place.queue.settings = settings
+        place.intake.wake = wake
+        place.intake.want(settings)
+        wake()
+
+    def detach(self, queue: QueueName) -> None:
+        self.place(queue).intake.want(None)
+
+    def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
+        intake = self.place(queue).intake
+        taken = intake.arrivals.take(limit) if intake.gives else []
+        done([Lease(queue, arrival.job, next(self._tokens), arrival) for arrival in taken])
+
+    def _arrived(self, place: Place, message: AbstractIncomingMessage) -> None:
+        now_ms, new_id, queue = self._now_ms, self._engine.ids.uuid(), place.queue
+        try:
+            job = job_of(message, new_id)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            log.error("queue %s: what is no job is dead: %s", queue.name.text, error)
+            dead = unreadable(message, new_id, str(error), now_ms)
+            self._pass_on(place, Arrival(dead.job, message), lambda: queue.bury(dead))
+            return
+        if place.intake.arrivals.returned(job, message):
+            place.notify()
+            return
+        job.created_at = job.created_at or now_ms
+        if not job.attempts_made and queue.settings.delay_ms:
+            job.process_at = max(job.process_at, job.created_at + queue.settings.delay_ms)
+        arrival = Arrival(job, message)
+        if job.process_at - now_ms > EARLY_MS:
+            self._pass_on(place, arrival, lambda: queue.put(job, self._now_ms))
+        else:
+            place.intake.arrivals.arrived(arrival)
+            place.notify()
+
+    def _pass_on(
+        self, place: Place, arrival: Arrival, store: Callable[[], Awaitable[object]]
+    ) -> None:
+        """It is not for a consumer now."""
+        place.intake.arrivals.go([arrival])
+        self._spawn(place.end(arrival, store))
+
+    def complete(self, lease: Lease) -> None:
+        place, arrival = self._of(lease)
+        self._spawn(place.end(arrival))
+
+    def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
+        """In order, the job stays where it is until its pause is over."""
+        place, arrival = self._of(lease)
+        if place.intake.arrivals.limits.ordered:
+            arrival.job, arrival.running = job, False
+            self._engine.timers.after(delay_ms / 1000, lambda: self._again(place, arrival))
+            place.notify()
+            return
+        job.process_at = self._now_ms + delay_ms if delay_ms else 0
+        self._spawn(place.end(arrival, lambda: place.queue.put(job, self._now_ms)))
+
+    def _again(self, place: Place, arrival: Arrival) -> None:
+        place.intake.arrivals.again(arrival)
+        place.notify()
+        if arrival.due:
+            self._engine.timers.after(RETURN_SECONDS, lambda: place.give_up(arrival))
+
+    def bury(self, lease: Lease, dead: DeadJob) -> None:
+        place, arrival = self._of(lease)
+        self._spawn(place.end(arrival, lambda: place.queue.bury(dead)))
+
+    def _of(self, lease: Lease) -> tuple[Place, Arrival]:
+        assert isinstance(lease.handle, Arrival)
+        return self.place(lease.queue), lease.handle
+
+    # -- single jobs, dead ones, numbers ---------------------------------------------------------
+
+    def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
+        """RabbitMQ lets nobody take a job out of the middle of a queue."""
+        if self.place(queue).out(message_id) is not None:
+            done(False, None)
+        else:
+            done(None, NotInRabbitMQ(f"job {message_id} does not run at this engine: {ONLY}"))
+
+    def find(self, queue: QueueName, message_id: str, done: Done[Job | DeadJob | bool]) -> None:
+        place = self.place(queue)
+        found = place.out(message_id)
+        if found is not None:
+            done(found.job, None)
+            return
+
+        async def look() -> Job | DeadJob | bool:
+            dead = await place.queue.find_dead(message_id)
+            if dead is None:
+                raise NotInRabbitMQ(f"job {message_id} neither runs here nor is dead: {ONLY}")
+            return dead
+
+        self._answer(look(), done)
+
+    def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
+        self._answer(self.place(queue).queue.dead(offset, limit), done)
+
+    def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:
+        self._answer(self.place(queue).queue.redrive(message_id, self._now_ms), done)
+
+    def discard(self, queue: QueueName, message_id: str, done: Done[int]) -> None:
+        self._answer(self.place(queue).queue.discard(message_id), done)
+
+    def stats(self, queue: QueueName, done: Done[Stats]) -> None:
+        self._answer(self.place(queue).stats(), done)
+
+    def topic_queues(self) -> list[QueueName]:
+        return [QueueName(topic, True, function) for topic, function in self._bindings.all()]
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def place(self, name: QueueName) -> Place:
+        """The queue, which is created in RabbitMQ when it is first used. Raises `BadName`."""
+        place = self._places.get(name)
+        if place is None:
+            place = self._places[name] = Place(self._connection, name, self._config, self._arrived)
+        return place
+
+    def _answer(self, work: Awaitable[T], done: Done[T]) -> None:
+        async def answer() -> None:
+            try:
+                result = await work
+            except (BusError, StoreError) as error:
+                done(None, error)
+            else:
+                done(result, None)
+
+        self._spawn(answer())
+
+    def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Do it, and again while the server is away."""
+
+        async def insist() -> None:
+            pause = AGAIN_SECONDS
+            while True:
+                try:
+                    await work()
+                    return
+                except StoreError as error:
+                    if self._closing:
+                        return
+                    log.warning("queue: %s", error)
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, MOST_SECONDS)
+
+        self._spawn(insist())
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @property
+    def _now_ms(self) -> int:
+        return self._engine.clock.now_ns() // 1_000_000
+
+
+#: Why a single job is not to be had.
+ONLY: Final = "the adapter 'rabbitmq' knows single jobs only while they run, and dead ones"

@@ -1,0 +1,291 @@
+"""One queue in RabbitMQ, with the queues in which its jobs wait, and the one of its dead ones."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final
+
+from iii_engine.modules.queue.job import DeadJob, Job, QueueName
+from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
+from iii_engine.modules.queue.rabbitmq.messages import dead_message, dead_of, job_of, message_of
+from iii_engine.modules.queue.rabbitmq.names import Names, names_of
+from iii_engine.modules.queue.settings import Settings
+from iii_engine.storage.base import StoreError
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+    from aio_pika.message import Message
+
+#: Milliseconds that RabbitMQ can count to, nearly.
+LONGEST_MS: Final = 4_000_000_000
+#: An unused queue of waiting jobs goes so long after its last job, in milliseconds.
+LINGER_MS: Final = 60_000
+#: Seconds for which such a queue is known to be there.
+KNOWN_SECONDS: Final = 20.0
+
+
+def step_of(ms: int) -> int:
+    """The first part of a pause: its two leading digits, so that there are few different ones.
+
+    Jobs of one pause are in one queue: in one with several, a long pause at its head would hold
+    up the shorter ones behind. What is left is waited for in another step.
+    """
+    unit: int = 10 ** max(0, len(str(ms)) - 2)
+    return min(ms // unit * unit, LONGEST_MS)
+
+
+class RabbitQueue:
+    """Methods raise `StoreError` and `ServerLost`."""
+
+    def __init__(self, connection: RabbitConnection, name: QueueName, prefix: str) -> None:
+        """Raises `BadName`."""
+        self.name = name
+        self.names: Names = names_of(name, prefix)
+        self.settings = Settings()
+        self._connection = connection
+        self._ready = False
+        self._making = asyncio.Lock()
+        self._looking = asyncio.Lock()  # who looks through the dead ones has all of them
+        self._steps: dict[int, float] = {}  # until when each is known to be there
+
+    def forget(self) -> None:
+        """The server may be another one now."""
+        self._ready = False
+        self._steps = dict.fromkeys(self._steps, 0.0)
+
+    async def ensure(self) -> None:
+        """Create what is not there."""
+        async with self._making:
+            if self._ready:
+                return
+            names = self.names
+            async with self._connection.channel() as channel:
+                await self._declare(channel, names.queue, names.exchange, names.key)
+                await self._declare(channel, names.dead, names.dead_exchange, names.dead_key)
+                if names.retry_exchange:
+                    await self._exchange(channel, names.retry_exchange)
+            self._ready = True
+
+    async def _exchange(self, channel: AbstractChannel, name: str, kind: str = "direct") -> None:
+        await self._connection.ask(channel.declare_exchange(name, kind, durable=True))
+
+    async def _declare(
+        self, channel: AbstractChannel, name: str, exchange: str, key: str, **arguments: int | str
+    ) -> None:
+        ask = self._connection.ask
+        queue = await ask(
+            channel.declare_queue(
+                name,
+                durable=True,
+                arguments={k.replace("_", "-"): v for k, v in arguments.items()} or None,
+            )
+        )
+        if exchange:
+            await self._exchange(channel, exchange)
+            await ask(queue.bind(exchange, key))
+
+    # -- topics ----------------------------------------------------------------------------------
+
+    async def ensure_topic(self) -> None:
+        """Create the exchange on which its topic is published."""
+        async with self._connection.channel() as channel:
+            await self._exchange(channel, self.names.fanout, "fanout")
+
+    async def bind(self) -> None:
+        """Get copies of what is published on its topic."""
+        await self.ensure()
+        async with self._connection.channel() as channel:
+            await self._declare_bound(channel)
+
+    async def _declare_bound(self, channel: AbstractChannel) -> None:
+        await self._exchange(channel, self.names.fanout, "fanout")
+        queue = await self._connection.ask(channel.get_queue(self.names.queue, ensure=False))
+        await self._connection.ask(queue.bind(self.names.fanout, ""))
+
+    async def remove(self, reason: str, now_ms: int) -> bool:
+        """No copies any more; what waits dies. False while another engine consumes it."""
+        await self.ensure()
+        async with self._connection.channel() as channel:
+            ask = self._connection.ask
+            queue = await ask(channel.declare_queue(self.names.queue, passive=True))
+            if queue.declaration_result.consumer_count:
+                return False
+            await ask(queue.unbind(self.names.fanout, ""))
+
+        async def bury(job: Job) -> bool:
+            job.error = reason
+            await self.bury(DeadJob(job, reason, now_ms))
+            return True
+
+        return await self.empty(bury)
+
+    async def exists(self) -> bool:
+        return await self._count(self.names.queue) is not None
+
+    async def empty(self, give: Callable[[Job], Awaitable[bool]]) -> bool:
+        """Give all jobs that wait to somebody else; False when one was not wanted."""
+        await self.ensure()
+        async with self._connection.channel() as channel:
+            ask = self._connection.ask
+            queue = await ask(channel.get_queue(self.names.queue, ensure=False))
+            while (message := await ask(queue.get(fail=False))) is not None:
+                if not await give(job_of(message, message.message_id or "")):
+                    return False
+                await ask(message.ack())
+        return True
+
+    # -- jobs ------------------------------------------------------------------------------------
+
+    async def put(self, job: Job, now_ms: int) -> None:
+        """Store a job; it arrives when it is due, or earlier and is put again."""
+        await self.ensure()
+        pause_ms = job.process_at - now_ms
+        if pause_ms > 0:
+            await self._wait(job, step_of(pause_ms))
+        else:
+            await self.append(job)
+
+    async def append(self, job: Job) -> None:
+        """Store a job, also one that is not due yet."""
+        await self.ensure()
+        await self._publish(message_of(job), self.names.exchange, self.names.key)
+
+    async def _wait(self, job: Job, ms: int) -> None:
+        names, now = self.names, time.monotonic()
+        queue, key = names.step(ms)
+        if self._steps.get(ms, 0.0) < now:
+            async with self._connection.channel() as channel:
+                await self._declare(
+                    channel,
+                    queue,
+                    names.retry_exchange,
+                    key,
+                    x_message_ttl=ms,
+                    x_expires=ms + LINGER_MS,
+                    x_dead_letter_exchange=names.exchange,
+                    x_dead_letter_routing_key=names.key,
+                )
+            self._steps[ms] = now + KNOWN_SECONDS
+        await self._publish(message_of(job), names.retry_exchange, key)
+
+    async def _publish(self, message: Message, exchange: str, key: str) -> None:
+        if not await self._connection.publish(message, exchange, key):
+            self.forget()
+            raise StoreError(f"{self._connection.where} has no queue for {self.name.text}")
+
+    async def bury(self, dead: DeadJob) -> None:
+        """Store a dead job; the oldest of too many goes."""
+        await self.ensure()
+        await self._publish(dead_message(dead), self.names.dead_exchange, self.names.dead_key)
+        async with self._looking, self._connection.channel() as channel:
+            ask = self._connection.ask
+            queue = await ask(channel.declare_queue(self.names.dead, passive=True))
+            count = queue.declaration_result.message_count or 0
+            for _ in range(count - self.settings.dead_letter_max):
+                await ask(queue.get(no_ack=True, fail=False))
+
+    async def counts(self) -> tuple[int, int, int]:
+        """Jobs that wait, that this engine has delayed, and dead ones."""
+        await self.ensure()
+        async with self._looking:
+            waiting, dead = await self._count(self.names.queue), await self._count(self.names.dead)
+        delayed = 0
+        for ms in list(self._steps):
+            count = await self._count(self.names.step(ms)[0])
+            if count is None:  # it was not used for long
+                self._steps.pop(ms, None)
+            delayed += count or 0
+        return waiting or 0, delayed, dead or 0
+
+    async def consumers(self) -> int:
+        """How many engines take jobs from it."""
+        async with self._connection.channel() as channel:
+            queue = await self._connection.ask(
+                channel.declare_queue(self.names.queue, passive=True)
+            )
+            return queue.declaration_result.consumer_count or 0
+
+    async def _count(self, name: str) -> int | None:
+        from aio_pika.exceptions import ChannelNotFoundEntity
+
+        async def count(channel: AbstractChannel) -> int | None:
+            try:
+                queue = await channel.declare_queue(name, passive=True)
+            except ChannelNotFoundEntity:
+                return None
+            return queue.declaration_result.message_count or 0
+
+        async with self._connection.channel() as channel:
+            return await self._connection.ask(count(channel))
+
+    # -- dead ones -------------------------------------------------------------------------------
+
+    async def dead(self, offset: int, limit: int) -> list[DeadJob]:
+        """Newest first."""
+        found: deque[DeadJob] = deque(maxlen=offset + limit)
+
+        async def look(dead: DeadJob) -> bool:
+            found.append(dead)
+            return False
+
+        await self._look_through(look)
+        return list(reversed(found))[offset:]
+
+    async def find_dead(self, message_id: str) -> DeadJob | None:
+        """None when there is none."""
+        found: list[DeadJob] = []
+
+        async def look(dead: DeadJob) -> bool:
+            found.extend([dead] if dead.job.id == message_id else [])
+            return False
+
+        await self._look_through(look)
+        return found[0] if found else None
+
+    async def redrive(self, message_id: str | None, now_ms: int) -> int:
+        """Run all again, or one; answers how many."""
+
+        async def look(dead: DeadJob) -> bool:
+            job = dead.job
+            if message_id not in (None, job.id):
+                return False
+            job.attempts_made, job.process_at, job.error = 0, 0, None
+            await self.put(job, now_ms)
+            return True
+
+        return await self._look_through(look)
+
+    async def discard(self, message_id: str) -> int:
+        async def look(dead: DeadJob) -> bool:
+            return dead.job.id == message_id
+
+        return await self._look_through(look)
+
+    async def _look_through(self, look: Callable[[DeadJob], Awaitable[bool]]) -> int:
+        """Show those that are dead now, oldest first. `look` says which go; answers how many.
+
+        RabbitMQ shows a message only by giving it away: all stay away until the end, and then
+        return to their places.
+        """
+        await self.ensure()
+        gone = 0
+        async with self._looking, self._connection.channel() as channel:
+            ask = self._connection.ask
+            queue = await ask(channel.declare_queue(self.names.dead, passive=True))
+            last: AbstractIncomingMessage | None = None
+            for _ in range(queue.declaration_result.message_count or 0):
+                message = await ask(queue.get(fail=False))
+                if message is None:
+                    break
+                if await look(dead_of(message)):
+                    await ask(message.ack())
+                    gone += 1
+                else:
+                    last = message
+            if last is not None:
+                await ask(last.nack(multiple=True))
+            await ask(channel.declare_queue(self.names.dead, passive=True))  # they are back now
+        return gone

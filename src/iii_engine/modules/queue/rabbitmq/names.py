@@ -1,0 +1,85 @@
+"""Names of exchanges and queues, as other programs find them (engine-modules §9.5)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from iii_engine.modules.queue.job import QueueName
+from iii_sdk.errors import BusError
+
+#: Bytes of a name in AMQP.
+LONGEST: Final = 255
+#: Room for what is added to a name.
+ROOM: Final = 40
+
+NAMED: Final = "__fn_queue::"
+
+
+class BadName(BusError):
+    """RabbitMQ cannot have a queue of that name."""
+
+    code = "bad_queue_name"
+
+
+class Names(NamedTuple):
+    """`exchange` and `key` lead to `queue`, and so on; the exchange "" leads to any queue.
+
+    `fanout` is where a topic is published.
+    """
+
+    queue: str
+    exchange: str
+    key: str
+    retry: str
+    retry_exchange: str
+    dead: str
+    dead_exchange: str
+    dead_key: str
+    fanout: str
+
+    def step(self, ms: int) -> tuple[str, str]:
+        """The queue in which jobs wait so long, and its key."""
+        name = f"{self.retry}.{ms}.queue"
+        return name, str(ms) if self.retry_exchange else name
+
+
+def names_of(queue: QueueName, prefix: str) -> Names:
+    """Raises `BadName`."""
+    names = _topic(queue, prefix) if queue.topic else _named(queue.name, prefix)
+    if max(len(name.encode()) for name in names) > LONGEST - ROOM:
+        raise BadName(f"{queue.text[:80]}… is too long for a queue in RabbitMQ")
+    return names
+
+
+def _named(name: str, prefix: str) -> Names:
+    base = f"{prefix}.{NAMED}{name}"
+    return Names(
+        queue=f"{base}.queue",
+        exchange=base,
+        key=name,
+        retry=f"{base}::retry",
+        retry_exchange=f"{base}::retry",
+        dead=f"{base}::dlq.queue",
+        dead_exchange=f"{base}::dlq",
+        dead_key=name,
+        fanout="",
+    )
+
+
+def _topic(queue: QueueName, prefix: str) -> Names:
+    if queue.name.startswith(NAMED):
+        raise BadName(f"topic {queue.name}: in RabbitMQ {NAMED}… are the named queues")
+    # Without dots, so that the topic ends where it does.
+    function = queue.function_id.replace("%", "%25").replace(".", "%2E")
+    base = f"{prefix}.{queue.name}.{function}"
+    return Names(
+        queue=f"{base}.queue",
+        exchange="",
+        key=f"{base}.queue",
+        retry=f"{base}.retry",
+        retry_exchange="",
+        dead=f"{base}.dlq",
+        dead_exchange="",
+        dead_key=f"{base}.dlq",
+        fanout=f"{prefix}.{queue.name}.exchange",
+    )

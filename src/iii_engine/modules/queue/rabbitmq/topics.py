@@ -1,0 +1,102 @@
+"""Topics in RabbitMQ: an exchange that copies what is published to a queue of each function."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
+
+from iii_engine.modules.queue.job import Job, QueueName
+from iii_engine.modules.queue.rabbitmq.bindings import Bindings
+from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
+from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
+from iii_engine.modules.queue.rabbitmq.messages import message_of
+from iii_engine.modules.queue.rabbitmq.place import Place
+from iii_engine.storage.base import StoreError
+
+#: Seconds between looks whether nobody here gets jobs of a queue any more.
+LOOK_SECONDS: Final = 0.05
+
+
+class Topics:
+    """Methods raise `BadName`, `StoreError` and `ServerLost`."""
+
+    def __init__(
+        self,
+        connection: RabbitConnection,
+        bindings: Bindings,
+        place: Callable[[QueueName], Place],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._connection = connection
+        self._bindings = bindings
+        self._place = place
+        self._now_ms = now_ms
+        self._known: set[str] = set()  # there is an exchange
+        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def forget(self) -> None:
+        """The server may be another one now."""
+        self._known.clear()
+
+    def _queue(self, topic: str, function_id: str = "") -> RabbitQueue:
+        return self._place(QueueName(topic, True, function_id)).queue
+
+    async def publish(self, topic: str, job: Job) -> bool:
+        """Whether it was stored for the first function, as there was none."""
+        first = self._queue(topic)
+        message, exchange = message_of(job), first.names.fanout
+        async with self._changing[topic]:
+            if topic not in self._known:
+                await first.ensure_topic()
+                self._known.add(topic)
+        try:
+            reached = await self._connection.publish(message, exchange, "")
+        except StoreError:
+            self._known.discard(topic)
+            raise
+        if not reached:
+            self._bindings.put((topic, ""), bound=False)
+            await first.append(job)
+        return not reached
+
+    async def settle(self, topic: str) -> None:
+        """Publish anew what was stored while somebody subscribed."""
+        first = self._queue(topic)
+
+        async def give(job: Job) -> bool:
+            return await self._connection.publish(message_of(job), first.names.fanout, "")
+
+        async with self._changing[topic]:
+            if (topic, "") in self._bindings and await first.empty(give):
+                self._bindings.remove((topic, ""))
+
+    async def bind(self, topic: str, function_id: str) -> None:
+        queue, first = self._queue(topic, function_id), self._queue(topic)
+
+        async def give(job: Job) -> bool:
+            await queue.append(job)
+            return True
+
+        async with self._changing[topic]:
+            if (topic, function_id) not in self._bindings.held:
+                return
+            await queue.bind()
+            self._bindings.put((topic, function_id), bound=True)
+            if await first.exists():
+                await first.empty(give)
+                self._bindings.remove((topic, ""))
+
+    async def unbind(self, topic: str, function_id: str, reason: str) -> None:
+        """While another engine consumes it, it stays as it is."""
+        binding, place = (topic, function_id), self._place(QueueName(topic, True, function_id))
+        while not place.intake.released:
+            if binding in self._bindings.held:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+        async with self._changing[topic]:
+            if binding in self._bindings.held:
+                return
+            if await place.queue.remove(reason, self._now_ms()):
+                self._bindings.put(binding, bound=False)
