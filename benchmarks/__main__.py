@@ -20,6 +20,7 @@ from benchmarks import (
     rows_start,
     rows_state,
     rows_streams,
+    rows_triggers,
 )
 from benchmarks.bench import Bench
 from benchmarks.processes import Failed
@@ -42,6 +43,8 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "state_1": rows_state.state_1,
     "stream_100": rows_streams.stream_100,
     "queue_128": rows_queue.queue_128,
+    "pubsub_100": rows_triggers.pubsub_100,
+    "cron_drift": rows_triggers.cron_drift,
     "realm_get": rows_sdk.realm_get,
     "engine_start": rows_start.engine_start,
     "idle_10k": rows_start.idle_10k,
