@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 from iii_engine.core.timers import Timers
 from iii_engine.modules.queue.broker import Done
 from iii_engine.modules.queue.redis.scripts import Script
-from iii_engine.net.redis_client import open_redis, told
+from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import ServerLost, StoreError
 from iii_engine.storage.pump import Pump
@@ -58,7 +58,7 @@ class Asking:
 
     async def open(self) -> None:
         """Raises `MissingExtra`, and `StoreError` that names the server."""
-        self._redis: Redis = await open_redis(self._url)
+        self._redis: Redis = await open_redis(self._url, ANSWER_SECONDS)
         await self._warn_of_loss()
         with told(self._url):
             await self._tell_scripts()

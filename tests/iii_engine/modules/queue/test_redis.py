@@ -1,0 +1,420 @@
+"""Queues in a real Redis, on which several engines work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import redis
+from tests.support.engine import EngineProcess, RunningEngine
+from tests.support.queue_engine import Shared, holds, knows, running, shared
+from tests.support.raw_worker import RawWorker
+from tests.support.servers import RedisServer, free_port
+from tests.support.waiting import until
+
+from iii_engine import extras
+from iii_engine.core.router import Call
+from iii_engine.module_set import StartError
+from iii_engine.modules.queue import QueueModule
+from iii_engine.modules.queue.redis import asking
+from iii_engine.modules.queue.redis.broker import RedisBroker
+from iii_sdk import Worker, connect
+from iii_sdk.errors import BusError
+
+
+def broker_of(engine: Shared) -> RedisBroker:
+    broker = engine.app.modules["iii-queue"].broker  # type: ignore[attr-defined]
+    assert isinstance(broker, RedisBroker)
+    return broker
+
+
+def lose(engine: Shared) -> None:
+    """As if it were killed: nothing is renewed or answered any more."""
+    broker_of(engine)._renewing.cancel()
+    engine.app.modules["iii-queue"].queues.close()  # type: ignore[attr-defined]
+
+
+def never_answers(engine: Shared, function_id: str = "work") -> list[Call]:
+    calls: list[Call] = []
+    engine.core.add_function(function_id, calls.append, module="test")
+    return calls
+
+
+def keys(server: RedisServer) -> set[str]:
+    with redis.Redis.from_url(server.url) as client:
+        return {key.decode() for key in client.keys("iii:queue:*")}
+
+
+async def test_the_keys_are_those_of_the_contract(redis_server: RedisServer) -> None:
+    async with shared(redis_server, q={"max_retries": 1}) as (engine,):
+        engine.function("fails", "no")
+        await engine.enqueue("q", "fails", "dead")
+        await until(lambda: holds(engine, "q", (0, 1)))
+        never_answers(engine)
+        await engine.enqueue("q", "work", "active")
+        await until(lambda: running(engine) == 1)
+        await engine.enqueue("q", "work", "delayed", delay_ms=60_000)
+        await engine.ask("iii::durable::publish", {"topic": "a:b", "data": "waiting"})
+        base = "iii:queue:__fn_queue::q"
+        with redis.Redis.from_url(redis_server.url) as client:
+            assert client.llen(f"{base}:active") == client.llen(f"{base}:dlq") == 1
+            assert client.zcard(f"{base}:delayed") == 1
+            assert client.hlen(f"{base}:jobs") == 3
+            assert client.llen("iii:queue:a%3Ab:::waiting") == 1
+
+
+@pytest.mark.parametrize("option", ["key_rate_limit"])
+def test_rates_of_groups_are_refused(option: str) -> None:
+    config = {"adapter": {"name": "redis"}, "queue_configs": {"q": {option: 1}}}
+    with pytest.raises(BusError, match=rf"\$.queue_configs.q.{option}: not possible"):
+        QueueModule.check(msgspec.convert(config, QueueModule.Options))
+
+
+async def test_what_a_list_cannot_do_is_refused(redis_server: RedisServer) -> None:
+    async with shared(redis_server) as (engine,):
+        with pytest.raises(BusError, match="priority: not possible with the adapter 'redis'"):
+            await engine.enqueue("default", "work", 1, priority=1)
+        refused = engine.bind("t", "work", {"keyRateLimit": 1})
+        assert refused is not None
+        assert refused.code == "unsupported_by_adapter"
+
+
+async def test_a_job_takes_the_place_of_one_with_its_debounce_key(
+    redis_server: RedisServer,
+) -> None:
+    async with shared(redis_server) as (engine,):
+        heard = engine.function("work")
+        first = await engine.enqueue("default", "work", 1, debounce_ms=300)
+        assert await engine.enqueue("default", "work", 2, debounce_ms=300) == first
+        await engine.enqueue("default", "work", 3, debounce_ms=50, debounce_key="other")
+        await until(lambda: len(heard) == 2)
+        assert heard == [3, 2]
+        await until(lambda: holds(engine, "default", (0, 0)))
+
+
+@pytest.mark.promise(
+    "Queues",
+    "Engines that keep their queues in one Redis work on them together: jobs of a group run one "
+    "after another, whichever engine they run on.",
+)
+async def test_jobs_of_a_group_run_in_order_on_any_number_of_engines(
+    redis_server: RedisServer,
+) -> None:
+    queues = {"q": {"type": "fifo", "message_group_field": "group", "backoff_ms": 20}}
+    async with shared(redis_server, 2, **queues) as engines:
+        heard: list[Any] = []
+        busy: set[str] = set()
+
+        async def work(call: Call) -> None:
+            data = json.loads(bytes(call.data))
+            assert data["group"] not in busy
+            busy.add(data["group"])
+            heard.append(data)
+            await asyncio.sleep(0.005)
+            busy.remove(data["group"])
+            if data["n"] == 3 and heard.count(data) == 1:
+                call.fail("broken", "once")
+            else:
+                call.reply()
+
+        tasks: list[asyncio.Task[None]] = []
+        for engine in engines:
+            engine.core.add_function(
+                "work", lambda call: tasks.append(asyncio.create_task(work(call))), module="test"
+            )
+        for n in range(8):
+            for group in "ab":
+                await engines[n % 2].enqueue("q", "work", {"group": group, "n": n})
+        await until(lambda: len(heard) >= 18)
+        await until(lambda: holds(engines[0], "q", (0, 0)))
+        await asyncio.gather(*tasks)
+        for group in "ab":
+            order = [job["n"] for job in heard if job["group"] == group]
+            assert order == [0, 1, 2, 3, 3, 4, 5, 6, 7]
+
+
+async def test_a_delayed_job_of_a_group_holds_up_those_behind_it(
+    redis_server: RedisServer,
+) -> None:
+    queues = {"q": {"type": "fifo", "message_group_field": "group"}}
+    async with shared(redis_server, **queues) as (engine,):
+        heard = engine.function("work")
+        await engine.enqueue("q", "work", {"group": "a", "n": 0}, delay_ms=300)
+        await engine.enqueue("q", "work", {"group": "a", "n": 1})
+        await engine.enqueue("q", "work", {"group": "b", "n": 2})
+        await until(lambda: len(heard) == 3)
+        assert [job["n"] for job in heard] == [2, 0, 1]
+
+
+async def test_a_key_keeps_to_its_concurrency_on_all_engines(redis_server: RedisServer) -> None:
+    async with shared(redis_server, 2, q={"key_concurrency": 2}) as (one, two):
+        calls = [never_answers(one), never_answers(two)]
+        for n in range(6):
+            await one.enqueue("q", "work", n, key="k")
+        await one.enqueue("q", "work", "other", key="j")
+        await until(lambda: running(one) + running(two) == 3)
+        assert (await one.stats("q"))[0] == 7
+        done = 0
+        while done < 7:
+            await until(lambda: any(calls))
+            assert running(one) + running(two) <= 3
+            next(each for each in calls if each).pop(0).reply()
+            done += 1
+        await until(lambda: holds(one, "q", (0, 0)))
+
+
+async def test_other_limits_free_what_waited_for_the_old_ones(redis_server: RedisServer) -> None:
+    async with shared(redis_server, q={"key_concurrency": 1}) as (engine,):
+        calls = never_answers(engine)
+        for n in range(4):
+            await engine.enqueue("q", "work", n, key="k")
+        await until(lambda: running(engine) == 1)
+        module = engine.app.modules["iii-queue"]
+        broker = broker_of(engine)
+        adapter = {"name": "redis", "config": {"redis_url": redis_server.url, "lease_ms": 600}}
+        options = msgspec.convert(
+            {"adapter": adapter, "queue_configs": {"q": {}}}, QueueModule.Options
+        )
+        assert await module.reconfigure(options)
+        assert broker_of(engine) is broker
+        await until(lambda: running(engine) == 4)
+        for call in calls:
+            call.reply()
+        await until(lambda: holds(engine, "q", (0, 0)))
+        assert keys(redis_server) == {"iii:queue:__fn_queue::q:token"}
+
+
+async def test_a_topic_reaches_the_functions_of_all_engines(redis_server: RedisServer) -> None:
+    async with shared(redis_server, 2) as (one, two), RawWorker(two.url) as worker:
+        await one.ask("iii::durable::publish", {"topic": "t", "data": "early"})
+        await one.ask("iii::durable::publish", {"topic": "t", "data": "too", "delay_ms": 100})
+        await worker.register("x")
+        await worker.register_trigger("durable:subscriber", "x", {"topic": "t"})
+        for expected in ("early", "too"):
+            call = await worker.invoked("x")
+            assert call["data"] == expected
+            await worker.answer(call)
+        await until(lambda: knows(one, "t"))
+        await one.ask("iii::durable::publish", {"topic": "t", "data": "later"})
+        call = await worker.invoked("x")
+        assert call["data"] == "later"
+        await worker.answer(call)
+        await until(lambda: holds(one, "t", (0, 0)))
+
+
+async def test_a_subscription_ends_with_the_last_engine_that_has_it(
+    redis_server: RedisServer,
+) -> None:
+    async with shared(redis_server, 2) as (one, two):
+        heard = two.function("x")
+        for engine in (one, two):
+            assert engine.bind("t", "x", {}) is None
+        await until(lambda: knows(one, "t"))
+        assert one.core.triggers.remove("t1")
+        await until(lambda: not broker_of(one)._bindings.held)
+        await one.ask("iii::durable::publish", {"topic": "t", "data": 1})
+        await until(lambda: heard == [1])
+        assert broker_of(one).bindings() == broker_of(two).bindings() != []
+        assert two.core.triggers.remove("t1")
+        await until(lambda: not broker_of(two).bindings())
+        await until(lambda: not broker_of(one).bindings())
+
+
+async def test_jobs_are_shared_and_none_is_lost_when_redis_restarts(
+    redis_server: RedisServer,
+) -> None:
+    async with shared(redis_server, 2) as (one, two):
+        first, second = one.function("work"), two.function("work")
+        for n in range(50):
+            await one.enqueue("default", "work", n)
+        await asyncio.to_thread(redis_server.kill)
+        with pytest.raises(BusError, match="Redis at"):
+            await one.enqueue("default", "work", "lost")
+        await asyncio.to_thread(redis_server.start)
+        stored: list[int] = []
+        while len(stored) < 50:
+            try:
+                await two.enqueue("default", "work", 50 + len(stored))
+                stored.append(len(stored))
+            except BusError:
+                await asyncio.sleep(0.05)
+        await until(lambda: set(range(100)) <= {*first, *second})
+        await until(lambda: holds(one, "default", (0, 0)))
+
+
+async def test_what_ends_while_redis_is_away_is_stored_when_it_is_back(
+    redis_server: RedisServer,
+) -> None:
+    async with shared(redis_server, q={"max_retries": 1}) as (engine,):
+        calls = never_answers(engine)
+        for n in range(2):
+            await engine.enqueue("q", "work", n)
+        await until(lambda: len(calls) == 2)
+        await asyncio.to_thread(redis_server.kill)
+        calls[0].reply()
+        calls[1].fail("broken", "no")
+        await asyncio.to_thread(redis_server.start)
+        await until(lambda: holds(engine, "q", (0, 1)))
+        assert len(calls) == 2
+
+
+async def test_a_redis_that_hangs_is_told_of_in_time(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.3)
+    async with shared(redis_server) as (engine,):
+        heard = engine.function("work")
+        redis_server.pause()
+        with pytest.raises(BusError, match="cannot be reached"):
+            await asyncio.wait_for(engine.enqueue("default", "work", 1), 5)
+        redis_server.resume()
+        await engine.enqueue("default", "work", 2)
+        await until(lambda: 2 in heard)
+
+
+async def test_jobs_of_an_engine_that_is_gone_run_on_another(redis_server: RedisServer) -> None:
+    async with shared(redis_server, 2) as (one, two):
+        calls = never_answers(one) + never_answers(two)
+        await one.enqueue("default", "work", "x")
+        await until(lambda: running(one) + running(two) == 1)
+        dead, alive = (one, two) if running(one) else (two, one)
+        alive.core.remove_function("work")
+        heard = alive.function("work")
+        lose(dead)
+        await until(lambda: heard == ["x"])
+        await until(lambda: holds(alive, "default", (0, 0)))
+        assert calls == []
+
+
+async def test_who_lost_the_lease_changes_nothing(redis_server: RedisServer) -> None:
+    async with shared(redis_server, 2, q={"max_retries": 1}) as (one, two):
+        late, early = never_answers(one), never_answers(two)
+        await one.enqueue("q", "work", "x")
+        await until(lambda: running(one) + running(two) == 1)
+        dead, calls, others = (one, late, early) if running(one) else (two, early, late)
+        lose(dead)
+        await until(lambda: len(others) == 1)
+        calls[0].fail("broken", "too late")
+        await broker_settled(dead)
+        assert await one.stats("q") == (1, 0)
+        others[0].reply()
+        await until(lambda: holds(one, "q", (0, 0)))
+
+
+async def broker_settled(engine: Shared) -> None:
+    """An answer to a question after all others."""
+    await engine.stats("q")
+
+
+async def test_an_engine_that_stops_gives_its_jobs_back_at_once(redis_server: RedisServer) -> None:
+    async with shared(redis_server, 1) as (one,):
+        calls = never_answers(one)
+        await one.enqueue("default", "work", "x")
+        await until(lambda: len(calls) == 1)
+        broker = broker_of(one)
+        lose(one)
+        await broker.close()
+        with redis.Redis.from_url(redis_server.url) as client:
+            assert client.llen("iii:queue:__fn_queue::default:waiting") == 1
+            assert client.llen("iii:queue:__fn_queue::default:active") == 0
+
+
+async def test_a_record_that_is_no_job_is_removed(redis_server: RedisServer) -> None:
+    async with shared(redis_server) as (engine,):
+        heard = engine.function("work")
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.hset("iii:queue:__fn_queue::default:jobs", "odd", "{")
+            client.lpush("iii:queue:__fn_queue::default:waiting", "odd")
+        await engine.enqueue("default", "work", 1)
+        await until(lambda: heard == [1])
+        await until(lambda: holds(engine, "default", (0, 0)))
+
+
+async def test_scripts_that_redis_forgot_are_told_again(redis_server: RedisServer) -> None:
+    async with shared(redis_server) as (engine,):
+        heard = engine.function("work")
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.script_flush()
+        await engine.enqueue("default", "work", 1)
+        await until(lambda: heard == [1])
+
+
+async def test_many_dead_jobs_are_redriven_in_pieces(redis_server: RedisServer) -> None:
+    async with shared(redis_server, q={"max_retries": 1, "concurrency": 100}) as (engine,):
+        count = 1200
+        heard = engine.function("work", *["no"] * count)
+        await asyncio.gather(*(engine.enqueue("q", "work", n) for n in range(count)))
+        await until(lambda: holds(engine, "q", (0, count)))
+        answer = await engine.ask("iii::queue::redrive", {"queue": "q"})
+        assert answer["redriven"] == count
+        await until(lambda: holds(engine, "q", (0, 0)))
+        assert len(heard) == 2 * count
+
+
+async def test_without_redis_the_engine_does_not_start_and_tells_no_password(
+    redis_server: RedisServer,
+) -> None:
+    await asyncio.to_thread(redis_server.stop)
+    url = f"redis://me:secret@127.0.0.1:{redis_server.port}"
+    adapter = {"name": "redis", "config": {"redis_url": url}}
+    engine = RunningEngine({"iii-queue": {"adapter": adapter}})
+    with pytest.raises(StartError, match=r"Redis at redis://me:\*\*\*@") as refused:
+        await engine.start()
+    assert "secret" not in str(refused.value)
+
+
+async def test_without_the_extra_the_engine_says_what_to_install(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda package: None)
+    with pytest.raises(StartError, match=r"agentos\[redis\]"):
+        await Shared(redis_server).start()
+
+
+@pytest.mark.promise(
+    "Queues",
+    "The jobs of an engine that is killed run on another one that keeps its queues in the same "
+    "Redis.",
+)
+async def test_kill_9_of_an_engine_loses_none_of_its_jobs(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    adapter = {"name": "redis", "config": {"redis_url": redis_server.url, "lease_ms": 1000}}
+    engines = []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        modules = [
+            {"name": "iii-worker-manager", "config": {"host": "127.0.0.1", "port": free_port()}},
+            {"name": "iii-queue", "config": {"adapter": adapter}},
+        ]
+        engines.append(EngineProcess(tmp_path / name, json.dumps({"workers": modules})))
+    a, b = engines
+    done: set[int] = set()
+    worker = Worker("worker-b")
+
+    @worker.function("work")
+    async def work(n: int) -> None:
+        await asyncio.sleep(0.01)
+        done.add(n)
+
+    try:
+        for engine in engines:
+            await asyncio.to_thread(engine.start)
+        async with RawWorker(a.url) as stuck, connect(b.url) as bus:
+            await stuck.register("work")
+            serving = asyncio.create_task(worker.serve(b.url))
+            for n in range(100):
+                await bus.enqueue("default", "work", n)
+            lost = await stuck.invoked("work")  # it runs on the engine that is killed
+            a.kill()
+            await until(lambda: done == set(range(100)), timeout=15)
+            assert lost["data"] in done
+            await worker.stop()
+            await serving
+    finally:
+        for engine in engines:
+            await asyncio.to_thread(engine.close)
