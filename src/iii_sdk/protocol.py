@@ -38,6 +38,10 @@ class VoidAction(Struct, tag_field="type", tag="void"):
     """Call without an answer."""
 
 
+#: A time that somebody may ask for: at most a year.
+Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=365 * 24 * 3_600_000)]
+
+
 class JobOptions(Struct, omit_defaults=True, kw_only=True):
     """What a producer may ask for a job, an extension; times are in milliseconds.
 
@@ -49,13 +53,13 @@ class JobOptions(Struct, omit_defaults=True, kw_only=True):
     meanwhile with the same `debounce_key` takes its place and starts the wait anew.
     """
 
-    delay_ms: Annotated[int, Meta(ge=0)] = 0
+    delay_ms: Milliseconds = 0
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     key: str | None = None
     message_id: Annotated[str, Meta(min_length=1)] | None = None
     idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
-    dedupe_window_ms: Annotated[int, Meta(ge=0)] = 300_000
-    debounce_ms: Annotated[int, Meta(ge=0)] = 0
+    dedupe_window_ms: Milliseconds = 300_000
+    debounce_ms: Milliseconds = 0
     debounce_key: str | None = None
 
 

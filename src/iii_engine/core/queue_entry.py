@@ -43,6 +43,10 @@ class Entry:
         self.record = record
         self.state = State.WAITING
 
+    def __lt__(self, other: Entry) -> bool:
+        """In the order of keys; one that is gone and its successor may have the same."""
+        return self.key < other.key
+
     @property
     def place(self) -> tuple[int, str]:
         """Its place among those that may run: delayed ones that are due come first."""

@@ -42,7 +42,8 @@ class Line:
         self.groups = Groups(limits)
         self.jobs = Part()
         self.delayed = Part()
-        self._due: list[tuple[str, Entry]] = []  # of the delayed ones in memory
+        self._due: list[Entry] = []  # of the delayed ones in memory: a heap
+        self._withdrawn = 0  # of those in the heap
         self._known: dict[str, Entry] = {}
 
     def restore(self, jobs: int, delayed: int) -> None:
@@ -52,13 +53,14 @@ class Line:
 
     def unload(self) -> None:
         """Nobody takes for now: forget what waits, until somebody does."""
-        waiting = [*self.groups.waiting(), *(entry for _, entry in self._due)]
+        waiting = [*self.groups.waiting(), *self._due]
         for entry in waiting:
             if entry.state is State.WAITING:
                 del self._known[entry.key]
                 self._part(entry).loaded -= 1
         self.groups.keep([])
         self._due.clear()
+        self._withdrawn = 0
         for part in (self.jobs, self.delayed):
             part.horizon = part.last = ""
 
@@ -101,8 +103,8 @@ class Line:
         if not self._due:
             self._refill(delayed=True)
         due = self.groups.next_due_ms()
-        if self._due and (due is None or self._due[0][1].due_ms < due):
-            due = self._due[0][1].due_ms
+        if self._due and (due is None or self._due[0].due_ms < due):
+            due = self._due[0].due_ms
         return due
 
     # -- what goes -------------------------------------------------------------------------------
@@ -131,9 +133,14 @@ class Line:
             entry = self._known[key] = Entry(key, delayed=delayed)
         else:
             self._part(entry).loaded -= 1
+            self._withdrawn += entry.delayed
         entry.state = State.GONE
         entry.record = None
         self._part(entry).stored -= 1
+        if self._withdrawn > max(64, len(self._due) // 2):
+            self._due[:] = [entry for entry in self._due if entry.state is State.WAITING]
+            heapq.heapify(self._due)
+            self._withdrawn = 0
 
     def forget(self, key: str) -> None:
         """The store does not have a job any more that has ended."""
@@ -170,7 +177,7 @@ class Line:
             entry.record = None  # it is read again: memory has room for the first ones only
         self._known[entry.key] = entry
         if entry.delayed:
-            heapq.heappush(self._due, (entry.key, entry))
+            heapq.heappush(self._due, entry)
         else:
             self.groups.add(entry)
 
@@ -178,11 +185,13 @@ class Line:
         """Delayed jobs that are due may run."""
         due = self._due
         while due or (self.delayed.loaded < self._window and self._refill(delayed=True)):
-            if due[0][1].due_ms > now_ms:
+            if due[0].due_ms > now_ms:
                 return
-            entry = heapq.heappop(due)[1]
+            entry = heapq.heappop(due)
             if entry.state is State.WAITING:
                 self.groups.add(entry)
+            else:
+                self._withdrawn = max(0, self._withdrawn - 1)
 
     def _look_ahead(self) -> bool:
         """None of those in memory may run: fetch more; whether there are."""
@@ -206,7 +215,7 @@ class Line:
         """Too many came in front of others: forget those that are last."""
         part = self.delayed if delayed else self.jobs
         waiting = (
-            [entry for _, entry in self._due]
+            self._due
             if delayed
             else [entry for entry in self.groups.waiting() if not entry.delayed]
         )
@@ -221,7 +230,7 @@ class Line:
         part.loaded -= len(dropped)
         part.last = part.horizon = kept[-1].key
         if delayed:
-            self._due[:] = [(entry.key, entry) for entry in kept]
+            self._due[:], self._withdrawn = kept, 0
         else:
             promoted = [entry for entry in self.groups.waiting() if entry.delayed]
             self.groups.keep(promoted + kept)

@@ -6,8 +6,13 @@ import heapq
 import logging
 from collections.abc import Callable
 from itertools import count
+from typing import Final
 
 log = logging.getLogger("iii.timers")
+
+
+#: Fewer timers are not worth a look for cancelled ones.
+SWEEP_ABOVE: Final = 1024
 
 
 class Timer:
@@ -39,6 +44,7 @@ class Timers:
         self._now = now_ns
         self._heap: list[tuple[int, int, Timer]] = []
         self._order = count()
+        self._most = SWEEP_ABOVE  # timers, before the cancelled ones among them go
         #: Called when something is due sooner than all there was before.
         self.on_sooner: Callable[[], None] = _ignore
 
@@ -46,9 +52,17 @@ class Timers:
         """Do `action` once, `seconds` from now."""
         timer = Timer(self._now() + int(seconds * 1e9), action)
         heapq.heappush(self._heap, (timer.due_ns, next(self._order), timer))
+        if len(self._heap) > self._most:
+            self._sweep()
         if self._heap[0][2] is timer:
             self.on_sooner()
         return timer
+
+    def _sweep(self) -> None:
+        """Most timers are cancelled long before they are due: do not keep those."""
+        self._heap = [entry for entry in self._heap if not entry[2].cancelled]
+        heapq.heapify(self._heap)
+        self._most = max(SWEEP_ABOVE, 2 * len(self._heap))
 
     def next_deadline_ns(self) -> int | None:
         while self._heap and self._heap[0][2].cancelled:

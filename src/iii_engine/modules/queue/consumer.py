@@ -108,7 +108,8 @@ class Consumer:
         self._ended(lease)
         job, policy = lease.job, self.settings.policy
         job.attempts_made += 1
-        job.error = f"{error.code}: {error.message}"
+        text = f"{error.code}: {error.message}"
+        job.error = text.encode("utf-8", "replace").decode()  # callees may send lone surrogates
         if policy.gives_up(job.attempts_made):
             log.warning("queue %s: job %s is dead: %s", self.queue.text, job.id, job.error)
             now_ms = self.engine.clock.now_ns() // 1_000_000

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from typing import Final
+
+import msgspec
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.queue_entry import Entry
@@ -23,6 +26,7 @@ from iii_engine.modules.queue.job import (
     decode_dead,
     decode_job,
     encode_job,
+    unreadable,
 )
 from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
@@ -34,6 +38,8 @@ from iii_engine.storage.base import LocalStore, Transaction
 
 #: The error of jobs that ran when their subscription was removed, and the engine ended.
 REMOVED: Final = "subscription removed"
+
+log = logging.getLogger("iii.queue")
 
 
 class EmbeddedBroker(Broker):
@@ -169,8 +175,16 @@ class EmbeddedBroker(Broker):
             if record is None:  # it was replaced at the very moment it became due
                 kept.line.end(entry)
                 kept.line.forget(entry.key)
+                continue
+            try:
+                job = decode_job(record)
+            except msgspec.DecodeError as error:
+                log.error("queue %s: what is no job is dead: %s", queue.text, error)
+                kept.line.end(entry)
+                dead = DeadJob(unreadable(entry.key, record), f"unreadable: {error}", self._now_ms)
+                self._letters.bury(kept, entry.key, dead)
             else:
-                leases.append(Lease(queue, decode_job(record), next(self._tokens), entry))
+                leases.append(Lease(queue, job, next(self._tokens), entry))
         done(leases)
 
     def complete(self, lease: Lease) -> None:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_sdk.protocol import NULL, JobOptions
+from iii_sdk.protocol import NULL, JobOptions, tolerant_raw, tolerant_value
 
 
 class QueueName(NamedTuple):
@@ -102,5 +102,49 @@ class Stats(NamedTuple):
 
 
 encode_job: Final = msgspec.json.Encoder().encode
-decode_job: Final = msgspec.json.Decoder(Job).decode
-decode_dead: Final = msgspec.json.Decoder(DeadJob).decode
+_decode_job: Final = msgspec.json.Decoder(Job).decode
+_decode_dead: Final = msgspec.json.Decoder(DeadJob).decode
+
+
+def decode_job(record: bytes) -> Job:
+    """A stored job. Raises `msgspec.DecodeError` for what is none."""
+    try:
+        return _decode_job(record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _tolerant_job(_tolerant_object(record))
+
+
+def decode_dead(record: bytes) -> DeadJob:
+    """A dead letter. Raises `msgspec.DecodeError` for what is none."""
+    try:
+        return _decode_dead(record)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        fields = _tolerant_object(record)
+        job = _tolerant_job(fields.get("job"))
+        return DeadJob(job, str(fields.get("error")), msgspec.convert(fields.get("failed_at"), int))
+
+
+def unreadable(key: str, record: bytes) -> Job:
+    """What a dead letter shows of a record that is no job: its text, under its place."""
+    text = record.decode("utf-8", "replace")
+    return Job(id=key, created_at=0, data=Raw(msgspec.json.encode(text)))
+
+
+def _tolerant_object(record: bytes) -> dict[str, object]:
+    """The strict reader refuses lone surrogates, which the bus carries in payloads."""
+    try:
+        value = tolerant_value(record)
+    except (ValueError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None
+    if not isinstance(value, dict):
+        raise msgspec.DecodeError("no object")
+    return value
+
+
+def _tolerant_job(value: object) -> Job:
+    if not isinstance(value, dict):
+        raise msgspec.DecodeError("no job")
+    opaque = {name: tolerant_raw(value.pop(name, None)) for name in ("data", "metadata")}
+    job = msgspec.convert({**value, "data": NULL}, Job)
+    job.data, job.metadata = opaque["data"], opaque["metadata"]
+    return job

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from iii_engine.core.timers import Timers
-from iii_engine.storage.base import LocalStore, Transaction
+from iii_engine.storage.base import LocalStore, StoreError, Transaction
 
 log = logging.getLogger("iii.queue")
 
@@ -23,6 +23,14 @@ Then: TypeAlias = Callable[[], None]
 
 #: Runs something at the end of this tick of the loop.
 Soon: TypeAlias = Callable[[Callable[[], None]], object]
+
+
+def _follow(then: Then) -> None:
+    """What fails here is a fault in the program, and must not stop the queues."""
+    try:
+        then()
+    except Exception:
+        log.exception("after a change of the queue")
 
 
 class Journal:
@@ -75,7 +83,15 @@ class Journal:
             self._writing -= 1
             if error is None:
                 for _, then in batch:
-                    then()
+                    _follow(then)
+            elif not isinstance(error, StoreError):
+                # One of them cannot be made: the others must not wait for it.
+                if len(batch) == 1:
+                    log.error("a change of the queue cannot be made", exc_info=error)
+                else:
+                    for one in batch:
+                        self._writing += 1
+                        self._submit([one])
             else:
                 log.error("the queue cannot be written, and tries again: %s", error)
                 if not self._closed:

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from iii_engine.core.clock import Clock
 from iii_engine.core.queue_entry import Entry, State
 from iii_engine.core.queue_keys import due_of
@@ -170,4 +172,10 @@ class KeptQueue:
     def _fetch(self, delayed: bool, after: str, limit: int) -> list[Entry]:
         space = self.shelf.delayed if delayed else self.shelf.jobs
         found = self._store.page(space, after=after, limit=limit)
-        return [self.entry(key, decode_job(record), record) for key, record in found]
+        return [self._found(key, record) for key, record in found]
+
+    def _found(self, key: str, record: bytes) -> Entry:
+        try:
+            return self.entry(key, decode_job(record), record)
+        except msgspec.DecodeError:  # it is dealt with when its turn has come
+            return Entry(key, delayed=is_delayed(key), due_ms=due_of(key) if is_delayed(key) else 0)

@@ -81,6 +81,8 @@ class Publication:
 
     def _put(self, transaction: Transaction, queue: KeptQueue, key: str, job_id: str) -> str:
         draft, options, settings = self._draft, self._draft.options, queue.settings
+        if job_id != key and queue.shelf.knows(transaction, job_id):
+            job_id = key  # a job of an earlier message with this id is still there
         job = Job(
             id=job_id,
             created_at=self._now,

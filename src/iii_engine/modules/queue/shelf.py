@@ -61,6 +61,12 @@ class Shelf:
         key = job_id if found is None else found.decode()
         return None if transaction.get(self.space_of(key), key) is None else key
 
+    def knows(self, transaction: Transaction, job_id: str) -> bool:
+        """Whether there is a job with this id, dead or not."""
+        if transaction.get(self.dead, job_id) is not None:
+            return True
+        return self.place(transaction, job_id) is not None
+
     # -- dead letters ----------------------------------------------------------------------------
 
     def bury(self, transaction: Transaction, key: str, dead: DeadJob) -> bool:
