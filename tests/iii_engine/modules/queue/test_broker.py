@@ -133,6 +133,32 @@ async def test_an_ordered_group_waits_for_its_first_job(bench: BrokerBench) -> N
     assert payloads(await bench.take(QUEUE, 1)) == [1]
 
 
+async def test_a_group_keeps_its_order_when_another_takes_over(bench: BrokerBench) -> None:
+    bench.attach(QUEUE, ORDERED)
+    for number in range(4):
+        await bench.enqueue(QUEUE, number, key="a")
+    (first,) = await bench.take(QUEUE, 1)
+    assert await bench.take_now(QUEUE) == []
+    bench.broker.complete(first)
+    bench.broker.detach(QUEUE)
+    bench.attach(QUEUE, ORDERED)
+    for number in range(1, 4):
+        (lease,) = await bench.take(QUEUE, 1)
+        assert payloads([lease]) == [number]
+        bench.broker.complete(lease)
+
+
+async def test_a_job_that_is_cancelled_holds_up_nobody(bench: BrokerBench) -> None:
+    bench.attach(QUEUE, ORDERED)
+    ids = [await bench.enqueue(QUEUE, number, key="a") for number in range(4)]
+    (first,) = await bench.take(QUEUE, 1)
+    assert await bench.take_now(QUEUE) == []
+    assert await bench.ask(bench.broker.cancel, QUEUE, ids[2])
+    bench.broker.complete(first)
+    assert await bench.ask(bench.broker.cancel, QUEUE, ids[1])
+    assert payloads(await bench.take(QUEUE, 1)) == [3]
+
+
 async def test_a_key_keeps_to_its_concurrency(bench: BrokerBench) -> None:
     bench.attach(QUEUE, Settings(limits=Limits(concurrency=2)))
     for number, key in enumerate("aaab"):

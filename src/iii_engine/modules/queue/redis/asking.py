@@ -51,7 +51,8 @@ class Asking:
         self._url = url
         self._pump: Pump[Question] = Pump(self._settle)
         self._timers = timers
-        self._lost = False
+        #: Whether the server did not answer the latest questions.
+        self.lost = False
         #: What fails from now on is not tried again.
         self.closing = False
         self.name = f"Redis at {masked(url)}"
@@ -134,14 +135,14 @@ class Asking:
         try:
             answers = await self._send(batch)
         except StoreError as error:
-            if isinstance(error, ServerLost) and not self._lost:
-                self._lost = True
+            if isinstance(error, ServerLost) and not self.lost:
+                self.lost = True
                 log.warning("queue: %s", error)
             for question in batch:
                 _tell(question, None, error)
             return len(batch)
-        if self._lost:
-            self._lost = False
+        if self.lost:
+            self.lost = False
             log.warning("queue: %s is back", self.name)
         for question, answer in zip(batch, answers, strict=True):
             if isinstance(answer, Exception):

@@ -198,6 +198,8 @@ class RedisBroker(Broker):
         kept = self.queue(queue)
         limits = kept.settings.limits
         kept.asked, kept.missed = True, False
+        if self._asking.lost:  # what runs here was not renewed, and must not be taken
+            self._renew_leases()
         arguments = [
             limit,
             self._config.lease_ms,
@@ -366,15 +368,16 @@ class RedisBroker(Broker):
     def _renew(self) -> None:
         """Keep what runs here, and look whether a message was missed."""
         self._renew_later()
+        self._renew_leases()
         for queue in self._queues.values():
-            if queue.leases:
-                pairs = [
-                    part for each in queue.leases.values() for part in (each.job.id, each.token)
-                ]
-                arguments = [self._config.lease_ms, *pairs]
-                self._asking.ask(jobs.RENEW, [queue.base], arguments, _logged)
             queue.wake()
         self._bindings.keep()
+
+    def _renew_leases(self) -> None:
+        for queue in self._queues.values():
+            if queue.leases:
+                arguments = [self._config.lease_ms, *_pairs(queue.leases.values())]
+                self._asking.ask(jobs.RENEW, [queue.base], arguments, _logged)
 
     @property
     def _now_ms(self) -> int:

@@ -9,7 +9,8 @@ The keys of a queue begin with its base, `KEYS[1]`:
 - `dlq`: a list of the ids of dead jobs, newest at the left
 - `jobs`: each job as it was made; `states`: what became of it since then
 - `groups`: the groups of jobs; `lanes`: the group in which a job has a place, `places`: how many
-  are taken in each group; `held:…`: ids that wait for one, `full`: the groups that have such
+  are taken in each group; `held:…`: ids that wait for one, `full`: the groups that have such,
+  `offered`: the id that left its wait last and has not run yet
 - `due`: until when a job holds up its group
 
 All times are the server's, so the clocks of the engines do not matter.
@@ -41,9 +42,11 @@ end
 local function offer(base, lane)
     local id = call('LPOP', held(base, lane))
     if id then
+        call('HSET', base .. ':offered', lane, id)
         enter(base, id, true)
     else
         call('SREM', base .. ':full', lane)
+        call('HDEL', base .. ':offered', lane)
     end
 end
 
@@ -97,6 +100,22 @@ local function put(base, id, record, group, due, ordered)
         if due > 0 then call('HSET', base .. ':due', id, due) end
         enter(base, id, false)
     end
+end
+
+-- What waits for a place in its group goes back into the line, in its order.
+local function regroup()
+    for _, lane in ipairs(call('SMEMBERS', q .. ':full')) do
+        local id = call('RPOP', held(q, lane))
+        while id do
+            call('RPUSH', q .. ':waiting', id)
+            id = call('RPOP', held(q, lane))
+        end
+        local first = call('HGET', q .. ':offered', lane)
+        if first and call('LREM', q .. ':waiting', -1, first) > 0 then
+            call('RPUSH', q .. ':waiting', first)
+        end
+    end
+    call('DEL', q .. ':full')
 end
 
 -- Whether the job is there already; a dead one makes room for its successor.

@@ -74,6 +74,7 @@ local function placed(id)
         call('SADD', q .. ':full', lane)
         return false
     end
+    if call('HGET', q .. ':offered', lane) == id then call('HDEL', q .. ':offered', lane) end
     call('HINCRBY', q .. ':places', lane, 1)
     call('HSET', q .. ':lanes', id, lane)
     if used + 1 < places then offer(q, lane) end
@@ -181,13 +182,6 @@ return 1
 
 #: What waits for a place in its group is judged anew, in its order.
 REGROUP: Final = Script("""
-for _, lane in ipairs(call('SMEMBERS', q .. ':full')) do
-    local id = call('RPOP', held(q, lane))
-    while id do
-        call('RPUSH', q .. ':waiting', id)
-        id = call('RPOP', held(q, lane))
-    end
-end
-call('DEL', q .. ':full')
+regroup()
 return 1
 """)

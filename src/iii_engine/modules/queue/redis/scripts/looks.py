@@ -12,13 +12,16 @@ local id = ARGV[1]
 if call('HEXISTS', q .. ':jobs', id) == 0 or call('HEXISTS', q .. ':tokens', id) == 1 then
     return 0
 end
+local group = call('HGET', q .. ':groups', id) or ''
 local found = call('ZREM', q .. ':delayed', id) + call('LREM', q .. ':waiting', -1, id)
 if found == 0 then
-    local group = call('HGET', q .. ':groups', id) or ''
     found = call('LREM', held(q, group), 1, id) + call('LREM', held(q, ''), 1, id)
 end
 if found == 0 then return 0 end
 forget(q, id)
+for _, lane in ipairs({group, ''}) do  -- whose turn it was
+    if call('HGET', q .. ':offered', lane) == id then offer(q, lane) end
+end
 return 1
 """)
 

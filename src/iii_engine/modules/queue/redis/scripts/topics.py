@@ -61,14 +61,7 @@ if call('ZCARD', q .. ':holders') > 0 then return 0 end
 if call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
 local most = tonumber(ARGV[6])
 
-for _, lane in ipairs(call('SMEMBERS', q .. ':full')) do
-    local id = call('RPOP', held(q, lane))
-    while id do
-        call('RPUSH', q .. ':waiting', id)
-        id = call('RPOP', held(q, lane))
-    end
-end
-call('DEL', q .. ':full')
+regroup()
 for _, id in ipairs(call('ZRANGE', q .. ':delayed', 0, -1)) do
     call('LPUSH', q .. ':waiting', id)
 end
@@ -78,6 +71,7 @@ while id do
     bury(q, id, ARGV[2], most)
     id = call('RPOP', q .. ':waiting')
 end
+call('DEL', q .. ':offered')
 call('HSET', KEYS[3], ARGV[3], '0')
 call('PUBLISH', 'iii:queue:changed', '1')
 return 1
