@@ -14,6 +14,8 @@ from iii_sdk import protocol
 #: Frames up to this size are searched for a caller's name, in bytes; of larger ones the end is.
 SEARCHED: Final = 4096
 _NAMED_AT_END: Final = re.compile(rb',?\s*"_caller_worker_id"\s*:\s*"[^"\\]*"\s*\}\s*$')
+#: A letter or underscore that somebody took the trouble to escape; no usual writer does.
+_ESCAPED: Final = re.compile(rb"\\u00[567]")
 _OPEN: Final = ord("{")
 _QUOTE: Final = ord('"')
 
@@ -29,7 +31,7 @@ def stamp_caller(call: Call, session: Session, frame: bytes) -> None:
     if not view or view[0] != _OPEN:
         return
     if len(frame) < SEARCHED:
-        if b"_caller_worker_id" in frame:
+        if _may_name(frame):
             call.data = without_caller(call.data, frame)
             view = memoryview(call.data)
     elif (named := _NAMED_AT_END.search(bytes(view[-128:]))) is not None:
@@ -44,9 +46,14 @@ def stamp_caller(call: Call, session: Session, frame: bytes) -> None:
 
 def without_caller(data: Raw | bytes, frame: bytes) -> Raw | bytes:
     """The payload without a `_caller_worker_id` that the client made up."""
-    if b"_caller_worker_id" in frame:
+    if _may_name(frame):
         value = protocol.tolerant_value(bytes(data))
         if isinstance(value, dict) and "_caller_worker_id" in value:
             del value["_caller_worker_id"]
             return protocol.tolerant_raw(value)
     return data
+
+
+def _may_name(frame: bytes) -> bool:
+    """Whether the key may be in it, in whatever spelling."""
+    return b"_caller_worker_id" in frame or _ESCAPED.search(frame) is not None

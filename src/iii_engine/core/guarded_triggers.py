@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec import Raw
 from msgspec.structs import replace
 
 from iii_engine.core.hooks import ask
+from iii_engine.core.trigger_index import named_functions
 from iii_sdk.protocol import ErrorBody, RegisterTrigger
 
 if TYPE_CHECKING:
@@ -39,10 +41,22 @@ def ask_for_trigger(
             text = f"function '{function_id}' is neither the worker's own nor one it may call"
             decided(ErrorBody("FORBIDDEN", text))
             return
+        if (unreachable := named_out_of_reach(access, answer.config)) is not None:
+            decided(unreachable)
+            return
         kind = access.names.trigger_type(answer.trigger_type)
         decided(replace(answer, function_id=function_id, trigger_type=kind))
 
     return ask(engine, access, message, asked)
+
+
+def named_out_of_reach(access: Access, config: Raw) -> ErrorBody | None:
+    """Why the config may not be used: it has the engine call what its maker may not."""
+    for name, function_id in named_functions(config):
+        if not access.may_reach(function_id):
+            text = f"$.config.{name}: function '{function_id}' is neither the worker's own nor one "
+            return ErrorBody("FORBIDDEN", text + "it may call")
+    return None
 
 
 def drop_stranded(engine: Engine, function_id: str) -> None:
@@ -50,12 +64,8 @@ def drop_stranded(engine: Engine, function_id: str) -> None:
 
     To be called when a function got a new provider: a trigger may be older than that function.
     """
-    for trigger in list(engine.triggers):
+    for trigger in engine.triggers.reaching(function_id):
         access = trigger.access
-        if (
-            access is not None
-            and trigger.function_id == function_id
-            and not access.may_reach(function_id)
-        ):
+        if access is not None and not access.may_reach(function_id):
             text = f"function '{function_id}' belongs to another worker now"
             engine.triggers.refuse(trigger, ErrorBody("FORBIDDEN", text))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import Raw, json
 
 from iii_engine.core.sessions import Session
+from iii_engine.core.shown import shown
 from iii_engine.core.tally import Tallies, Tally
 from iii_sdk.protocol import NULL, RegisterFunction
 
@@ -182,7 +183,8 @@ class Registry:
         A `handler` answers the calls in the worker's place.
         """
         if self.reserved(message.id):
-            log.warning("worker %s: function id %r is reserved", session.name, message.id)
+            name, id = shown(session.name), shown(message.id)
+            log.warning("worker %s: function id %r is reserved", name, id)
             return False
         function = self._functions.get(message.id)
         fresh = function is None
@@ -196,8 +198,7 @@ class Registry:
         function.put(
             Provider(session, message.description, message.metadata, formats, handler, party)
         )
-        session.functions[message.id] = None
-        session.regroup()
+        session.offers(message.id)
         self.on_provider(message.id)
         self.on_offer(message.id)
         if fresh:
@@ -206,8 +207,7 @@ class Registry:
 
     def remove(self, session: Session, function_id: str) -> None:
         """Forget one worker's registration; other workers' are untouched."""
-        session.functions.pop(function_id, None)
-        session.regroup()
+        session.withdraws(function_id)
         function = self._functions.get(function_id)
         if function is None or function.providers.pop(session, None) is None:
             return
@@ -243,9 +243,10 @@ class Registry:
         if (previous := self._functions.get(function_id)) is not None:
             for session in previous.providers:
                 if session is not None:
-                    session.functions.pop(function_id, None)
-                    session.regroup()
-                    log.warning("function %r of %s is now built in", function_id, session.name)
+                    session.withdraws(function_id)
+                    log.warning(
+                        "function %r of %s is now built in", function_id, shown(session.name)
+                    )
         self._functions[function_id] = function
         self.on_provider(function_id)
         self.on_offer(function_id)
@@ -280,8 +281,16 @@ def _warn_of_takeover(function: Function, session: Session) -> None:
     leader = function.newest.session
     if leader is None or leader is session or leader.is_engine or session.is_engine:
         return
-    if leader.group != session.group:
-        log.warning("function %r: %s takes over from %s", function.id, session.name, leader.name)
+    topic = f"takes over from {leader.id}"
+    if leader.group == session.group or topic in session.warned or len(session.warned) >= 32:
+        return
+    session.warned.add(topic)
+    log.warning(
+        "function %r, and maybe others: %s takes over from %s",
+        shown(function.id),
+        shown(session.name),
+        shown(leader.name),
+    )
 
 
 def _ignore() -> None:

@@ -55,6 +55,7 @@ class Session:
 
     __slots__ = (
         "_group",
+        "_offers",
         "access",
         "active",
         "blocked",
@@ -115,7 +116,8 @@ class Session:
         self.status = Status.CONNECTED
         self.metadata = WorkerMetadata()
         self.vitals: Vitals | None = None  # what it reports about its process, if anything
-        self._group: tuple[str, ...] | None = None
+        self._group: tuple[str | int, ...] | None = None
+        self._offers = 0  # the hashes of its functions together: equal sets have equal ones
         self.max_message = LARGE_MESSAGE
         self.functions: dict[str, None] = {}
         self.ledger: Ledger | None = None  # of what it has registered, once it has
@@ -227,18 +229,32 @@ class Session:
             other.metadata.name,
         )
 
+    def offers(self, function_id: str) -> None:
+        """It provides a function."""
+        if function_id not in self.functions:
+            self.functions[function_id] = None
+            self._offers ^= hash(function_id)
+            self._group = None
+
+    def withdraws(self, function_id: str) -> None:
+        """It does not provide a function any more."""
+        if function_id in self.functions:
+            del self.functions[function_id]
+            self._offers ^= hash(function_id)
+            self._group = None
+
     @property
-    def group(self) -> tuple[str, ...]:
+    def group(self) -> tuple[str | int, ...]:
         """The group that it belongs to; computed anew after `regroup`."""
         if self._group is None:
             self._group = self._find_group()
         return self._group
 
     def regroup(self) -> None:
-        """The metadata or the set of functions changed."""
+        """The metadata changed."""
         self._group = None
 
-    def _find_group(self) -> tuple[str, ...]:
+    def _find_group(self) -> tuple[str | int, ...]:
         """Instances of the same program share a group, and with it the calls (wire protocol 5.5).
 
         A name of its own makes the group; a default name `<host>:<pid>` does not, then the project
@@ -254,7 +270,7 @@ class Session:
         if name and not (meta.pid is not None and name.endswith(f":{meta.pid}")):
             return (runtime, "name", name)
         project = (meta.telemetry.project_name if meta.telemetry else None) or ""
-        return (runtime, "project", project, *sorted(self.functions))
+        return (runtime, "project", project, len(self.functions), self._offers)
 
 
 def _nothing_unsent() -> int:

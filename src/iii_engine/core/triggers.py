@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from iii_engine.core.access import Access
 from iii_engine.core.sessions import Session
+from iii_engine.core.trigger_index import TriggerIndex
 from iii_sdk import protocol
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, ErrorBody
@@ -131,11 +132,11 @@ class Triggers:
         self._now = now_ns
         self._types: dict[str, TriggerType] = {}
         self._aliases: dict[str, str] = {}
-        self._triggers: dict[str, Trigger] = {}
+        self._triggers = TriggerIndex()
         self._to_warn: dict[str, Trigger] = {}
 
     def __iter__(self) -> Iterator[Trigger]:
-        return iter(self._triggers.values())
+        return iter(self._triggers)
 
     def types(self) -> Iterator[TriggerType]:
         return iter(self._types.values())
@@ -147,7 +148,13 @@ class Triggers:
         return self._types.get(self._aliases.get(name, name))
 
     def of_type(self, kind: TriggerType) -> list[Trigger]:
-        return [t for t in self._triggers.values() if self._aliases.get(t.type, t.type) == kind.id]
+        aliased = [name for name, type_id in self._aliases.items() if type_id == kind.id]
+        own = [] if kind.id in self._aliases else [kind.id]
+        return self._triggers.of_types(own + aliased)
+
+    def reaching(self, function_id: str) -> list[Trigger]:
+        """The triggers of guarded makers that have the engine call this function."""
+        return self._triggers.reaching(function_id)
 
     # -- types -----------------------------------------------------------------------------------
 
@@ -169,7 +176,8 @@ class Triggers:
         for alias in aliases:
             self._aliases[alias] = kind.id
         for trigger in self.of_type(kind):
-            self._bind(kind, trigger)
+            if trigger in self._triggers:  # binding one may have removed another
+                self._bind(kind, trigger)
         return True
 
     def remove_type(self, type_id: str, session: Session | None = None) -> None:
@@ -177,9 +185,10 @@ class Triggers:
         kind = self._types.get(type_id)
         if kind is None or kind.session is not session:
             return
+        bereft = self.of_type(kind)
         del self._types[type_id]
         self._aliases = {a: k for a, k in self._aliases.items() if k != type_id}
-        for trigger in [t for t in self._triggers.values() if t.type == type_id or t.bound]:
+        for trigger in bereft:
             if self.type_of(trigger.type) is None:
                 trigger.bound = False
                 self._await_type(trigger)
@@ -192,11 +201,12 @@ class Triggers:
         if old is not None:
             if old.same_binding(trigger):
                 old.claim(trigger)
+                self._triggers.heed(old)
                 return None
             if trigger.owner is not None and trigger.owner.precedes(old.owner):
                 return None
             self.remove(trigger.id)
-        self._triggers[trigger.id] = trigger
+        self._triggers.put(trigger)
         kind = self.type_of(trigger.type)
         if kind is None:
             self._await_type(trigger)
@@ -204,7 +214,7 @@ class Triggers:
         return self._bind(kind, trigger)
 
     def remove(self, trigger_id: str) -> bool:
-        trigger = self._triggers.pop(trigger_id, None)
+        trigger = self._triggers.pop(trigger_id)
         if trigger is None:
             return False
         self._to_warn.pop(trigger_id, None)
@@ -236,12 +246,12 @@ class Triggers:
             return
         self._to_warn.pop(message.id, None)
         if message.error is not None:
-            del self._triggers[message.id]
+            self._triggers.pop(message.id)
         self._tell_owner(trigger, message.error)
 
     def session_gone(self, session: Session) -> None:
         """Remove the triggers of a session; those of others on its types wait for its return."""
-        for trigger in [t for t in self._triggers.values() if session in t.claims]:
+        for trigger in [t for t in self._triggers if session in t.claims]:
             if trigger.disclaim(session):
                 self.remove(trigger.id)
         for kind in [k for k in self._types.values() if k.session is session]:
@@ -305,7 +315,7 @@ class Triggers:
             kind.bind(trigger)
         except BusError as refused:
             trigger.bound = False
-            del self._triggers[trigger.id]
+            self._triggers.pop(trigger.id)
             error = ErrorBody(refused.code, refused.message)
             self._tell_owner(trigger, error)
             return error

@@ -7,6 +7,7 @@ import json
 import pytest
 from tests.support.bus import Bus, replying
 
+from iii_engine.core.router import Call
 from iii_sdk.protocol import EnqueueAction, is_uuid
 
 
@@ -134,6 +135,22 @@ def test_wire_case_24_objects_learn_the_caller(data: bytes) -> None:
     assert frame.count(b"_caller_worker_id") == 1
     expected = {k: v for k, v in json.loads(data).items() if k == "x"}
     assert json.loads(frame)["data"] == {**expected, "_caller_worker_id": caller.id}
+
+
+@pytest.mark.parametrize("key", [r"\u005fcaller_worker_id", r"_c\u0061ller_worker_id"])
+def test_an_escaped_spelling_of_the_key_is_known(key: str) -> None:
+    bus = Bus()
+    taken: list[Call] = []
+    bus.engine.enqueue = lambda call, action: taken.append(call)
+    caller, worker = bus.peer(), bus.peer("a::b")
+    start = b'{"type":"invokefunction","invocation_id":"i","function_id":"a::b",'
+    data = b'"data":{"%b":"forged","x":"\\u00e9\\u0041"}' % key.encode()
+    caller.send(start + data + b',"action":{"type":"enqueue","queue":"q"}}')
+    assert json.loads(bytes(taken[0].data)) == {"x": "éA"}
+    caller.send(start + data + b"}")
+    (frame,) = worker.receive()
+    assert b"forged" not in frame
+    assert json.loads(frame)["data"] == {"x": "éA", "_caller_worker_id": caller.id}
 
 
 def test_a_string_that_mentions_the_key_is_no_object() -> None:

@@ -14,9 +14,17 @@ from iii_engine.core.grants import Grant
 RULES = Rules(expose=(read_filter('match("open::*")'),))
 
 
-def bind(peer: Peer, function_id: str, trigger_type: str = "state", id: str = "t") -> Any:
+def bind(
+    peer: Peer, function_id: str, trigger_type: str = "state", id: str = "t", config: Any = None
+) -> Any:
     """Register a trigger; the error code, or None."""
-    peer.tell("registertrigger", id=id, trigger_type=trigger_type, function_id=function_id)
+    peer.tell(
+        "registertrigger",
+        id=id,
+        trigger_type=trigger_type,
+        function_id=function_id,
+        config=config,
+    )
     codes = [m["error"]["code"] for m in peer.inbox() if m.get("error")]
     return codes[0] if codes else None
 
@@ -43,6 +51,50 @@ def test_the_function_must_be_its_own_or_callable(bus: Bus) -> None:
     for function_id in ("closed::f", "missing", "engine::functions::list"):
         assert bind(guest, function_id, id="bad") == "FORBIDDEN"
     assert {t.id for t in bus.engine.triggers} == {"own", "later"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"condition_function_id": "closed::f"},
+        {"_condition_path": "closed::f", "condition_function_id": "open::f"},
+        {"middleware_function_ids": ["open::f", "closed::f"]},
+        {"condition_function_id": "closed::f", "middleware_function_ids": 1},
+    ],
+)
+@pytest.mark.promise(
+    "Access control", "A trigger has the engine call nothing that its maker may not call itself."
+)
+def test_the_functions_that_its_config_names_must_be_callable_too(
+    bus: Bus, config: dict[str, Any]
+) -> None:
+    guest = bus.guarded(RULES, Grant())
+    guest.tell("registertrigger", id="t", trigger_type="x", function_id="open::f", config=config)
+    error = guest.only()["error"]
+    assert error["code"] == "FORBIDDEN"
+    assert (
+        f"$.config.{next(k for k, v in config.items() if 'closed' in str(v))}" in error["message"]
+    )
+    assert "closed::f" in error["message"]
+    assert list(bus.engine.triggers) == []
+    assert bind(bus.peer(), "open::f", config=config) is None
+
+
+@pytest.mark.parametrize("config", [None, 1, {"condition_function_id": "open::f"}])
+def test_other_configs_are_left_to_the_type(bus: Bus, config: Any) -> None:
+    guest = bus.guarded(RULES, Grant())
+    guest.offer("mine")
+    assert bind(guest, "mine", config=config) is None
+    assert bind(guest, "mine", id="u", config={"middleware_function_ids": ["mine"]}) is None
+
+
+def test_a_condition_that_others_take_over_strands_the_trigger(bus: Bus) -> None:
+    guest = bus.guarded(RULES, Grant())
+    guest.offer("check")
+    assert bind(guest, "open::f", config={"condition_function_id": "check"}) is None
+    bus.peer("check")
+    assert list(bus.engine.triggers) == []
+    assert guest.only()["error"]["code"] == "FORBIDDEN"
 
 
 def test_the_prefix_applies(bus: Bus) -> None:

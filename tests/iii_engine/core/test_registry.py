@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from tests.support.bus import Bus, Peer, replying
@@ -67,6 +68,33 @@ def test_default_names_group_by_project_and_functions() -> None:
     assert one.session.group == two.session.group != other.session.group
     one.describe(telemetry=None)
     assert one.session.group[:3] == ("node", "project", "")
+
+
+class Unwalked(dict[str, None]):
+    """A set of functions that may be looked into, but not gone through."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("each registration goes through all functions")
+
+
+def test_a_group_is_known_without_going_through_its_functions(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bus = Bus()
+    one, two = bus.peer(), bus.peer()
+    for pid, worker in enumerate((one, two)):
+        worker.describe(name=f"host:{pid}", pid=pid, runtime="node")
+        worker.session.functions = Unwalked()
+        worker.offer("x", "y", "z", "z")
+    assert one.session.group == two.session.group
+    two.tell("unregisterfunction", id="y")
+    assert one.session.group != two.session.group
+    two.offer("y")
+    assert one.session.group == two.session.group
+    told = [r.getMessage() for r in caplog.records if "takes over" in r.getMessage()]
+    assert told == ["function 'x', and maybe others: host:1 takes over from host:0"]
+    for worker in (one, two):
+        worker.session.functions = dict.fromkeys("xyz")  # what a disconnect goes through
 
 
 def test_workers_without_metadata_are_groups_of_their_own() -> None:

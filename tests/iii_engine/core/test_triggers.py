@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from msgspec import Raw
 from tests.support.bus import Bus, Peer
 
+from iii_engine.core import triggers
+from iii_engine.core.trigger_index import TriggerIndex
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_sdk.errors import InvalidInput
 from iii_sdk.protocol import NULL
@@ -359,3 +362,31 @@ def test_a_late_registration_of_an_old_connection_takes_no_type_along() -> None:
     old.close()
     assert new.inbox() == []
     assert bus.engine.triggers.type_of("webhook") is not None
+
+
+class Unwalked(TriggerIndex):
+    """Triggers that may be found, but not gone through."""
+
+    def __iter__(self) -> Iterator[Trigger]:
+        raise AssertionError("a type that comes or goes looks at all triggers")
+
+
+def test_a_type_is_found_its_triggers_without_looking_at_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(triggers, "TriggerIndex", Unwalked)
+    bus = Bus()
+    owner, registrant = bus.peer(), bus.peer()
+    for number in range(4):
+        bind(registrant, ("webhook", "hook")[number % 2], id=f"t{number}")
+    own(owner)
+    assert [m["id"] for m in owner.inbox()] == ["t0", "t2"]
+    bind(registrant, "webhook", id="t4")
+    assert owner.only()["id"] == "t4"
+    source = Source(bus, "cron", aliases=("hook",))
+    bind(registrant, "cron", id="t5")
+    assert list(source.bound) == ["t1", "t3", "t5"]
+    owner.tell("unregistertriggertype", id="webhook")
+    own(owner)
+    assert [m["id"] for m in owner.inbox()] == ["t0", "t2", "t4"]
+    bus.engine.triggers._triggers = TriggerIndex()  # a disconnect goes through all of them

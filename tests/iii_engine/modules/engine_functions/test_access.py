@@ -82,6 +82,15 @@ async def test_binding_needs_the_type_and_the_function(
     assert caught.value.code == "FORBIDDEN"
 
 
+async def test_binding_needs_the_functions_that_the_config_names(guest: RawWorker) -> None:
+    config = {"scope": "s", "condition_function_id": "closed::f"}
+    request = {"trigger_type": "state", "function_id": "open::f", "config": config}
+    with pytest.raises(CallFailed) as caught:
+        await guest.call("engine::register_trigger", request)
+    assert caught.value.code == "FORBIDDEN"
+    assert "$.config.condition_function_id" in str(caught.value)
+
+
 async def test_removing_needs_the_trigger(guest: RawWorker, named: RawWorker) -> None:
     ownerless = {"trigger_type": "state", "config": {"scope": "s"}}
     for name in ("open", "closed"):
