@@ -23,8 +23,13 @@ log = logging.getLogger("iii.http")
 #: Headers that the protocol itself reads.
 _OWN = frozenset({b"host", b"expect", b"transfer-encoding", b"content-length", b"content-type"})
 
-#: Requests that a client may send ahead of their answers on one connection.
+#: So many requests that a client sent ahead of their answers are read; what it sent after them
+#: waits as it is, and the connection is not read.
 MAX_AHEAD = 128
+
+#: Parsed at once, in bytes: heads (some more requests than `MAX_AHEAD` may come of it), a body.
+HEAD_PIECE = 4 * 1024
+BODY_PIECE = 64 * 1024
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -42,6 +47,7 @@ class HttpProtocol(asyncio.Protocol):
         self._queue: deque[Exchange] = deque()
         self._current: Exchange | None = None
         self._incoming: Exchange | None = None  # its body is being read
+        self._rest = b""  # not parsed yet; only while a request waits in the queue
         self._starting = False
         self._refused = False  # nothing that still arrives is read
         self._in_head = True
@@ -73,6 +79,7 @@ class HttpProtocol(asyncio.Protocol):
         self._refused = True
         waiting = [self._current, *self._queue] if self._current else [*self._queue]
         self._queue.clear()
+        self._rest = b""
         self._current = self._incoming = None
         for exchange in waiting:
             exchange.lost()
@@ -80,26 +87,42 @@ class HttpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        if self._in_head:
-            if self._head_bytes == 0 and self._current is None:
-                self._expect_within(self._limits.head_seconds, "head")
-            self._head_bytes += len(data)
+        if self._in_head and self._head_bytes == 0 and self._current is None:
+            self._expect_within(self._limits.head_seconds, "head")
+        if len(data) <= HEAD_PIECE and not self._rest:
+            self._feed(data)
         else:
-            self._quiet_bytes += len(data)
-        self._feed(data)
-        if max(self._head_bytes * self._in_head, self._quiet_bytes) > self._limits.head_bytes:
-            self._refuse(431, "Request Header Fields Too Large")
+            self._read(data)
         current = self._current
         if current is None:
             self._start()
         elif not current.closed:
             current.pump()
-        if self._incoming is not None and self._reading:
+        if self._incoming is not None and self._reading and not self._refused:
             self._expect_within(self._limits.body_seconds, "body")
         if self._queue:
             self.pause_reading()
 
-    def _feed(self, data: bytes) -> None:
+    def _read(self, data: bytes) -> None:
+        """Parse what is not put aside. As long as something is, a request waits in the queue."""
+        view = memoryview(self._rest + data)
+        at = 0
+        while at < len(view) and len(self._queue) < MAX_AHEAD and not self._refused:
+            end = at + (BODY_PIECE if self._incoming is not None else HEAD_PIECE)
+            self._feed(view[at:end])
+            at = end
+        self._rest = b"" if self._refused else bytes(view[at:])
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+        else:
+            self._quiet_bytes += len(data)
+        self._parse(data)
+        if max(self._head_bytes * self._in_head, self._quiet_bytes) > self._limits.head_bytes:
+            self._refuse(431, "Request Header Fields Too Large")
+
+    def _parse(self, data: bytes | memoryview) -> None:
         while not self._refused:
             try:
                 self._parser.feed_data(data)
@@ -136,7 +159,7 @@ class HttpProtocol(asyncio.Protocol):
         if current is not None:
             if current.on_writable is not None:
                 current.on_writable(True)
-        elif not self._refused:
+        elif self._queue or not self._refused:
             self._next()
 
     # -- httptools -------------------------------------------------------------------------------
@@ -169,9 +192,6 @@ class HttpProtocol(asyncio.Protocol):
         exchange.refusal = self._read_own(exchange)
         if exchange.refusal is not None:
             self._refused = True
-        if len(self._queue) >= MAX_AHEAD:
-            self._refused = True
-            return
         self._queue.append(exchange)
         self._incoming = exchange
 
@@ -240,9 +260,18 @@ class HttpProtocol(asyncio.Protocol):
         if self._starting:
             return
         self._starting = True
+        turn = MAX_AHEAD
         try:
             while self._current is None and self._queue and self._writable:
+                if turn == 0:
+                    asyncio.get_running_loop().call_soon(self._start)  # others are waiting
+                    break
+                turn -= 1
                 exchange = self._current = self._queue.popleft()
+                if self._rest and not self._queue:
+                    self._read(b"")
+                    if exchange.closed:
+                        continue  # what followed broke its body
                 self.resume_reading()
                 if exchange.refusal is not None:
                     self._answer_refusal(exchange, *exchange.refusal)
@@ -258,7 +287,8 @@ class HttpProtocol(asyncio.Protocol):
         """The answer of the current exchange is complete."""
         self._current = None
         if not exchange.keep_alive:
-            self._close(linger=not exchange.complete)
+            unread = not exchange.complete or not self._reading or exchange.refusal is not None
+            self._close(linger=unread)
         elif self._queue:
             self._start()
         else:
@@ -314,6 +344,7 @@ class HttpProtocol(asyncio.Protocol):
         closing on unread data would throw the answer away."""
         self._refused = True
         self._queue.clear()
+        self._rest = b""
         transport = self._transport
         if transport is None:
             return

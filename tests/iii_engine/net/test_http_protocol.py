@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -11,6 +13,7 @@ from tests.support.waiting import until
 
 from iii_engine.net.http_exchange import Exchange
 from iii_engine.net.http_listener import HttpLimits, HttpListener
+from iii_engine.net.http_protocol import HEAD_PIECE, MAX_AHEAD
 
 TEXT = b"content-type: text/plain\r\n"
 
@@ -105,9 +108,62 @@ async def test_many_pipelined_requests_do_not_recurse(server: Server) -> None:
     assert answer.count(b"HTTP/1.1 200") == 101
 
 
-async def test_too_many_requests_ahead_are_not_read(server: Server) -> None:
-    answer = await server.talk(get("/a") * 1000)
-    assert 1 <= answer.count(b"HTTP/1.1 200") < 1000
+async def test_any_number_of_pipelined_requests_is_answered_in_order(server: Server) -> None:
+    data = b"".join(get(f"/{n}") for n in range(5000)) + get("/last", CLOSE)
+    answer = await server.talk(data)
+    assert [int(n) for n in re.findall(rb"GET /(\d+) ", answer)] == [*range(5000)]
+    assert answer.endswith(b"GET /last ")
+
+
+async def test_requests_far_ahead_of_their_answers_wait_unread(server: Server) -> None:
+    reader, writer = await server.connect(get("/later"))
+    exchange = await asyncio.wait_for(server.app.later.get(), 5)
+    (connection,) = server.listener.connections
+    sent = b"".join(get(f"/{n}") for n in range(50_000)) + get("/last", CLOSE)
+    writer.write(sent)
+    await until(lambda: connection._rest)
+    assert MAX_AHEAD <= len(connection._queue) < 2 * MAX_AHEAD + HEAD_PIECE // 26
+    assert not connection._reading
+    exchange.respond(200, TEXT, b"first")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.count(b"HTTP/1.1 200") == 50_002
+    assert answer.endswith(b"GET /last ")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_bodies_among_many_pipelined_requests(server: Server, *, chunked: bool) -> None:
+    if chunked:
+        one = get("/a", "Transfer-Encoding: chunked", method="POST") + b"50\r\n%b\r\n0\r\n\r\n"
+    else:
+        one = get("/a", "Content-Length: 80", method="POST") + b"%b"
+    bodies = [b"%080d" % n for n in range(3000)]
+    answer = await server.talk(b"".join(one % body for body in bodies) + get("/last", CLOSE))
+    assert [body for body in server.app.bodies if body] == bodies
+    assert answer.endswith(b"GET /last ")
+
+
+async def test_broken_request_behind_many_is_told_after_their_answers(server: Server) -> None:
+    answer = await server.talk(get("/a") * 3000 + b"BROKEN\r\n\r\n" + b"x" * 500_000)
+    assert answer.count(b"HTTP/1.1 200") == 3000
+    assert answer.count(b"HTTP/1.1 ") == 3001
+
+
+async def test_refused_body_that_goes_on_is_cut_after_a_while(server: Server) -> None:
+    head = get("/a", "Transfer-Encoding: chunked", method="POST")
+    reader, _ = await server.connect(head + b"ff\r\n" + b"x" * 255)
+    assert b" 413 " in await asyncio.wait_for(reader.read(), 5)
+    age(server, 3)
+    await until(lambda: not server.listener.connections)
+
+
+async def test_many_answers_of_one_connection_let_others_have_their_turn(server: Server) -> None:
+    reader, _ = await server.connect(get("/a") * 2000 + get("/last", CLOSE))
+    answered = [0]
+    while answered[-1] < 2001:
+        await asyncio.sleep(0)
+        answered.append(len(server.app.bodies))
+    assert max(b - a for a, b in itertools.pairwise(answered)) <= 2 * MAX_AHEAD
+    assert (await asyncio.wait_for(reader.read(), 5)).endswith(b"GET /last ")
 
 
 async def test_body_in_pieces(server: Server) -> None:
