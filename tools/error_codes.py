@@ -17,21 +17,41 @@ class ErrorCode(NamedTuple):
 
 def error_codes(*folders: Path) -> list[ErrorCode]:
     """All codes that the files of the folders raise or answer with, sorted."""
-    found: set[ErrorCode] = set()
-    for folder in folders:
-        for path in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder]:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            for node in ast.walk(tree):
-                found.update(_of_node(node))
+    paths = [
+        path
+        for folder in folders
+        for path in (sorted(folder.rglob("*.py")) if folder.is_dir() else [folder])
+    ]
+    nodes = [node for path in paths for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    places = _places(nodes)
+    found = {entry for node in nodes for entry in _of_node(node, places)}
     told = {entry.code for entry in found if entry.message}
     return sorted(entry for entry in found if entry.message or entry.code not in told)
 
 
-def _of_node(node: ast.AST) -> Iterator[ErrorCode]:
+def _places(nodes: list[ast.AST]) -> dict[str, int]:
+    """Where functions and classes of ours take a code: the position of the argument `code`."""
+    places: dict[str, int] = {}
+    for node in nodes:
+        if isinstance(node, ast.ClassDef):
+            for made in node.body:
+                if isinstance(made, ast.FunctionDef) and made.name == "__init__":
+                    places.update(_place(node.name, made))
+        elif isinstance(node, ast.FunctionDef):
+            places.update(_place(node.name, node))
+    return places
+
+
+def _place(name: str, function: ast.FunctionDef) -> dict[str, int]:
+    names = [argument.arg for argument in function.args.args if argument.arg != "self"]
+    return {name: names.index("code")} if "code" in names else {}
+
+
+def _of_node(node: ast.AST, places: dict[str, int]) -> Iterator[ErrorCode]:
     if isinstance(node, ast.ClassDef):
         yield from _of_class(node)
     elif isinstance(node, ast.Call):
-        yield from _of_call(node)
+        yield from _of_call(node, places)
 
 
 def _of_class(node: ast.ClassDef) -> Iterator[ErrorCode]:
@@ -45,9 +65,9 @@ def _of_class(node: ast.ClassDef) -> Iterator[ErrorCode]:
                 yield ErrorCode(value.value, " ".join(summary.split()))
 
 
-def _of_call(node: ast.Call) -> Iterator[ErrorCode]:
+def _of_call(node: ast.Call, places: dict[str, int]) -> Iterator[ErrorCode]:
     """`BusError(message, code=…)`, `ErrorBody(code, message)`, `call.fail(code, message)`,
-    and codes handed on as arguments: `changing("SET_ERROR", …)`."""
+    and codes handed on to functions of ours: `changing("SET_ERROR", …)`."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else _name(node.func)
     texts = [_text(argument) for argument in node.args]
     for keyword in node.keywords:
@@ -55,7 +75,9 @@ def _of_call(node: ast.Call) -> Iterator[ErrorCode]:
             yield ErrorCode(code, texts[0] or "" if texts else "")
     if name in ("ErrorBody", "fail") and texts and texts[0]:
         yield ErrorCode(texts[0], (texts[1] or "") if len(texts) > 1 else "")
-    else:
+    elif (place := places.get(name, len(texts))) < len(texts) and (code := texts[place]):
+        yield ErrorCode(code, "")
+    else:  # what all modules share is not in the folder; such codes are written like this
         for text in texts:
             if text and text.endswith("_ERROR") and text.isupper():
                 yield ErrorCode(text, "")

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,8 +116,12 @@ def module_page(app: App, module: Module[Any]) -> tuple[str, str, str]:
 
 
 def adapters_section(options: type, meanings: Comments) -> list[str]:
-    """What each adapter is configured with, where the file of the options says it."""
-    configs: dict[str, type] = getattr(inspect.getmodule(options), "ADAPTER_CONFIGS", {})
+    """What each adapter is configured with, where a file beside the options says it."""
+    package = options.__module__.rpartition(".")[0]
+    configs: dict[str, type] = {}
+    for name, module in sorted(sys.modules.items()):
+        if name.rpartition(".")[0] == package:
+            configs = configs or getattr(module, "ADAPTER_CONFIGS", {})
     lines = ["## Adapters", ""] if configs else []
     for name, config in configs.items():
         lines += [f"### `{name}`", "", inspect.getdoc(config) or "", ""]

@@ -42,6 +42,8 @@ def sell(call, what):
     call.fail("sold_out", f"no {what} left")
     raise BusError("too many", code="too_many")
 
+def changing(code, work): ...
+
 offer(changing("SELL_ERROR", sell), ErrorBody("late", text))
 """
     )

@@ -1,8 +1,10 @@
-"""What may be logged of a request, and what may not."""
+"""What may be shown of a request in logs and traces, and what may not."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from urllib.parse import unquote_plus
 
 REDACTED = "[REDACTED]"
 
@@ -20,6 +22,21 @@ SECRET_HEADERS = frozenset(
         "proxy-authorization",
     }
 )
+
+
+#: Query fields whose values are secrets.
+_SECRET_FIELD = re.compile("token|key|secret|password|sig", re.IGNORECASE)
+
+
+def query_for_spans(query: str) -> str:
+    """A query string without the values of secret fields."""
+    return "&".join(map(_field, query.split("&")))
+
+
+def _field(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    secret = equals and _SECRET_FIELD.search(unquote_plus(name))
+    return f"{name}={REDACTED}" if secret else text
 
 
 def headers_for_log(headers: Mapping[str, str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from iii_engine.core.spans import Attributes, Span, function_kind
 from iii_engine.core.tracing import Tracing
+from iii_engine.modules.http.redaction import query_for_spans
 
 if TYPE_CHECKING:
     from iii_engine.modules.http.payload import Head
@@ -97,7 +98,8 @@ class RequestSpan:
         return f"{self._method} {self._route.label}".rstrip()
 
     def _attributes(self) -> Attributes:
-        path, _, query = self._target.partition("?")
+        path, mark, query = self._target.partition("?")
+        query = query_for_spans(query)
         host, scheme = self._host or "", self._scheme
         found = {
             "http.request.method": self._method,
@@ -105,7 +107,7 @@ class RequestSpan:
             "url.path": path,
             "url.query": query,
             "url.scheme": scheme,
-            "url.full": f"{scheme}://{host}{self._target}" if host else "",
+            "url.full": f"{scheme}://{host}{path}{mark}{query}" if host else "",
             "server.address": _without_port(host),
             "user_agent.original": self._user_agent or "",
             "http.request.header.content_type": self._content_type.decode("latin-1"),

@@ -27,7 +27,7 @@ from iii_engine.modules.queue.redis.options import RedisQueueConfig
 from iii_engine.storage.base import LocalStore
 
 #: What each adapter whose jobs are kept by this module is configured with.
-CONFIGS: Final[Mapping[str, type[TopicDefaults]]] = {
+ADAPTER_CONFIGS: Final[Mapping[str, type[TopicDefaults]]] = {
     "builtin": BuiltinConfig,
     "nats": JetConfig,
     "redis": RedisQueueConfig,
@@ -37,7 +37,7 @@ CONFIGS: Final[Mapping[str, type[TopicDefaults]]] = {
 
 def broker_config(adapter: Adapter) -> TopicDefaults:
     """The config of the adapter. Raises `BadAdapter` that names what is wrong."""
-    return adapter_config(adapter, CONFIGS[adapter_name(adapter, ADAPTERS, "builtin")])
+    return adapter_config(adapter, ADAPTER_CONFIGS[adapter_name(adapter, ADAPTERS, "builtin")])
 
 
 def check_queue(broker: TopicDefaults, name: str, config: QueueConfig) -> None:

@@ -47,7 +47,7 @@ class Consumer:
         self.paused = False
         #: Jobs that are older were made under another engine (or before this queue was consumed).
         self.since_ms = engine.clock.now_ns() // 1_000_000
-        self.running: dict[int, Run] = {}  # by the token of the lease
+        self.running: dict[Lease, Run] = {}
         self._broker = broker
         self._soon = soon
         self._open = False
@@ -93,7 +93,7 @@ class Consumer:
         self._asked = False
         for lease in leases:
             run = Run(self, lease)
-            self.running[lease.token] = run
+            self.running[lease] = run
             run.start()
 
     # -- what a run ended with -------------------------------------------------------------------
@@ -133,5 +133,5 @@ class Consumer:
         return True
 
     def _ended(self, lease: Lease) -> None:
-        del self.running[lease.token]
+        del self.running[lease]
         self.wake()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iii_engine.modules.http.failure import flat_status
-from iii_engine.modules.http.redaction import headers_for_log, target_for_log
+from iii_engine.modules.http.redaction import headers_for_log, query_for_spans, target_for_log
 
 
 def test_headers() -> None:
@@ -16,6 +16,13 @@ def test_headers() -> None:
 def test_query_strings_show_their_keys_only() -> None:
     assert target_for_log("/a?token=s3cret&b=1&c") == "/a?token&b&c"
     assert target_for_log("/a") == "/a"
+
+
+def test_spans_show_the_values_of_a_query_but_not_the_secret_ones() -> None:
+    assert query_for_spans("a=1&api_key=x&b&Signature=y&token") == (
+        "a=1&api_key=[REDACTED]&b&Signature=[REDACTED]&token"
+    )
+    assert query_for_spans("") == ""
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ class JetStreamBroker(Broker):
             self._connection, f"{config.prefix}_queue_bindings", config.replicas
         )
         self._queues: dict[QueueName, JetQueue] = {}
-        self._leases: dict[tuple[QueueName, int], Lease] = {}
+        self._leases: set[Lease] = set()  # a server that was lost may number from 1 again
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
         self._closing = False
@@ -201,8 +201,7 @@ class JetStreamBroker(Broker):
             for lane, message in kept.arrived(limit)
             if (lease := self._lease(queue, lane, message)) is not None
         ]
-        for lease in leases:
-            self._leases[(queue, lease.token)] = lease
+        self._leases.update(leases)
         done(leases)
         if limit > len(leases):
             self._spawn(self._logged(_want(kept, limit - len(leases))))
@@ -242,14 +241,14 @@ class JetStreamBroker(Broker):
         self._insist(bury)
 
     def _ended(self, lease: Lease) -> Msg:
-        self._leases.pop((lease.queue, lease.token), None)
+        self._leases.discard(lease)
         message: Msg = lease.handle  # type: ignore[assignment]
         return message
 
     # -- single jobs, dead ones, numbers ---------------------------------------------------------
 
     def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
-        if any(q == queue and e.job.id == message_id for (q, _), e in self._leases.items()):
+        if any(lease.queue == queue and lease.job.id == message_id for lease in self._leases):
             done(False, None)
         else:
             self._answer(self.queue(queue).cancel(message_id), done)
@@ -289,7 +288,7 @@ class JetStreamBroker(Broker):
         while True:
             await asyncio.sleep(self._config.lease_ms / 3000)
             waiting = [m for q in self._queues.values() for lane in q.lanes for m in lane.buffer]
-            running: list[Msg] = [lease.handle for lease in self._leases.values()]  # type: ignore[misc]
+            running: list[Msg] = [lease.handle for lease in self._leases]  # type: ignore[misc]
             for message in [*waiting, *running]:
                 await self._logged(message.in_progress())
             for queue in self._queues.values():
