@@ -67,6 +67,9 @@ def parse(text: str, path: Path, variables: Mapping[str, str]) -> Config:
     """As `load`, for text that was read from `path`."""
     from iii_engine import config_document  # not needed without a file
 
+    if not text.strip():
+        # Whoever wants the defaults says so. An editor, or a full disk, leaves a file like this.
+        raise ConfigError(f"Failed to parse config file '{path}': it is empty")
     environment = Environment(variables)
     try:
         reader = _Reader(config_document.parse(text, environment))

@@ -17,6 +17,7 @@ from typing import Final
 from picows import (
     WSError,
     WSFrame,
+    WSHandshakeError,
     WSListener,
     WSMsgType,
     WSTransport,
@@ -85,6 +86,11 @@ class Socket(WSListener):
         self._waiter: asyncio.Task[None] | None = None
         self._abandoned = False
 
+    @property
+    def opened(self) -> bool:
+        """The handshake is done, and the receiver was told; only then it hears of the end."""
+        return self._waiter is not None
+
     def abandon(self) -> None:
         """Nobody waits for this socket any more, should it open."""
         self._abandoned = True
@@ -114,7 +120,7 @@ class Socket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._pieces.clear()
-        if self._waiter is not None:  # else nobody was told that it opened
+        if self.opened:
             self._receiver.closed(self._code, self._reason)
 
     def pause_writing(self) -> None:
@@ -221,6 +227,7 @@ class WebSocketEndpoint:
 
     async def _open(self, url: str, receiver: Receiver) -> Transport:
         socket = Socket(receiver)
+        place = url.partition("?")[0]
         try:
             await ws_connect(
                 lambda: socket,
@@ -229,10 +236,23 @@ class WebSocketEndpoint:
                 websocket_handshake_timeout=HANDSHAKE_SECONDS,
                 max_frame_size=MAX_MESSAGE,
                 logger_name="iii",
+                # The headers hold a token: it is for this address, not for where that points to.
+                max_redirects=0,
             )
+        except WSHandshakeError as error:
+            raise ConnectionError(f"{place}: {_refusal(error)}") from error
         except (WSError, TimeoutError) as error:
-            raise ConnectionError(f"{url.partition('?')[0]}: {error}") from error
+            raise ConnectionError(f"{place}: {error}") from error
         except asyncio.CancelledError:
             socket.abandon()
             raise
+        if not socket.opened:  # picows says nothing of a peer that leaves amid the handshake
+            raise ConnectionError(f"{place}: the connection ended during the handshake")
         return socket
+
+
+def _refusal(error: WSHandshakeError) -> str:
+    status = 0 if error.response is None else int(error.response.status)
+    if 300 <= status < 400:
+        return f"HTTP {status} leads elsewhere; use the address of the engine itself"
+    return str(error)

@@ -62,7 +62,7 @@ def test_names_and_classes_are_synonyms_and_workers_start_first() -> None:
 
 
 def test_mandatory_modules_are_injected() -> None:
-    for text in ("", "workers: []", "modules:\n"):
+    for text in ("# nothing", "workers: []", "modules:\n"):
         assert names(read(text)) == [
             "iii-worker-manager",
             "iii-engine-functions",
@@ -125,6 +125,11 @@ def test_bad_shapes_are_named_with_their_place(text: str, reason: str) -> None:
     message = refused(text)
     assert message.startswith("Failed to parse config file 'config.yaml': ")
     assert reason in message
+
+
+@pytest.mark.parametrize("text", ["", "\n", " \t\r\n"])
+def test_an_empty_file_is_a_broken_one(text: str) -> None:
+    assert refused(text) == "Failed to parse config file 'config.yaml': it is empty"
 
 
 def test_modules_case_8_a_missing_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

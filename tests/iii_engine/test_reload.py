@@ -352,6 +352,16 @@ async def test_a_bug_in_a_module_ends_nothing(
 # -- the file ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("text", ["", "\n \n"])
+async def test_an_emptied_file_keeps_what_runs(followed: Followed, text: str) -> None:
+    async with RawWorker(followed.url) as worker:
+        put(followed.path, text)
+        await followed.taken_up()
+        config = (await worker.call("engine::health::check", {}))["components"]["config"]
+        assert config["status"] == "degraded"
+        assert config["details"]["error"].endswith("it is empty")
+
+
 async def test_a_file_that_goes_and_comes_back(followed: Followed) -> None:
     text = text_of(followed.path)
     followed.path.unlink()
