@@ -44,7 +44,7 @@ _KINDS: Final[dict[type, str]] = {
 class Ledger:
     """The book of one session. A registration that replaces one of its own counts once."""
 
-    __slots__ = ("_sizes", "size")
+    __slots__ = ("__weakref__", "_sizes", "size")
 
     def __init__(self) -> None:
         self._sizes: dict[tuple[str, str], int] = {}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from msgspec import Raw
 
 from iii_engine.core.access import Access
+from iii_engine.core.ownerless import Ownerless
 from iii_engine.core.sessions import Session
 from iii_engine.core.trigger_index import TriggerIndex
 from iii_sdk import protocol
@@ -133,6 +134,7 @@ class Triggers:
         self._types: dict[str, TriggerType] = {}
         self._aliases: dict[str, str] = {}
         self._triggers = TriggerIndex()
+        self.ownerless = Ownerless()
         self._to_warn: dict[str, Trigger] = {}
 
     def __iter__(self) -> Iterator[Trigger]:
@@ -195,8 +197,15 @@ class Triggers:
 
     # -- triggers --------------------------------------------------------------------------------
 
-    def add(self, trigger: Trigger) -> ErrorBody | None:
-        """Register, or replace the trigger of that id. Returns why it was refused."""
+    def add(self, trigger: Trigger, maker: Session | None = None) -> ErrorBody | None:
+        """Register, or replace the trigger of that id. Returns why it was refused.
+
+        `maker` is the worker that made one without an owner.
+        """
+        if trigger.owner is not None:
+            self.ownerless.strike(trigger.id)
+        elif (refusal := self.ownerless.enter(trigger, maker)) is not None:
+            return refusal
         old = self._triggers.get(trigger.id)
         if old is not None:
             if old.same_binding(trigger):
@@ -205,7 +214,7 @@ class Triggers:
                 return None
             if trigger.owner is not None and trigger.owner.precedes(old.owner):
                 return None
-            self.remove(trigger.id)
+            self._take_out(trigger.id)
         self._triggers.put(trigger)
         kind = self.type_of(trigger.type)
         if kind is None:
@@ -214,6 +223,11 @@ class Triggers:
         return self._bind(kind, trigger)
 
     def remove(self, trigger_id: str) -> bool:
+        """Forget a trigger; False when there is none."""
+        self.ownerless.strike(trigger_id)
+        return self._take_out(trigger_id)
+
+    def _take_out(self, trigger_id: str) -> bool:
         trigger = self._triggers.pop(trigger_id)
         if trigger is None:
             return False
@@ -247,6 +261,7 @@ class Triggers:
         self._to_warn.pop(message.id, None)
         if message.error is not None:
             self._triggers.pop(message.id)
+            self.ownerless.strike(message.id)
         self._tell_owner(trigger, message.error)
 
     def session_gone(self, session: Session) -> None:
@@ -316,6 +331,7 @@ class Triggers:
         except BusError as refused:
             trigger.bound = False
             self._triggers.pop(trigger.id)
+            self.ownerless.strike(trigger.id)
             error = ErrorBody(refused.code, refused.message)
             self._tell_owner(trigger, error)
             return error

@@ -64,7 +64,8 @@ def registering(
 ) -> Callable[[Call], None]:
     """A handler that binds a function, for a guarded caller after what a registration passes.
 
-    Fails with `FORBIDDEN`, or with `trigger_registration_failed` and the reason.
+    Fails with `FORBIDDEN`, with `registration_limit`, or with `trigger_registration_failed` and the
+    reason.
     """
 
     def handler(call: Call) -> None:
@@ -124,10 +125,13 @@ def _bind(
             message.metadata,
             None,
             access,
-        )
+        ),
+        call.caller,
     )
     if refused is None:
         call.reply(encode(Registered(message.id)))
+    elif refused.code == "registration_limit":
+        call.fail(refused.code, refused.message)
     else:
         call.fail("trigger_registration_failed", refused.message)
 

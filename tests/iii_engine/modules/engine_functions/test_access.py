@@ -8,6 +8,7 @@ import pytest
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import CallFailed, RawWorker
 
+from iii_engine.core import ownerless
 from iii_engine.core.access import Access, Rules
 from iii_engine.core.filters import read_filter
 from iii_engine.core.grants import Grant
@@ -89,6 +90,17 @@ async def test_binding_needs_the_functions_that_the_config_names(guest: RawWorke
         await guest.call("engine::register_trigger", request)
     assert caught.value.code == "FORBIDDEN"
     assert "$.config.condition_function_id" in str(caught.value)
+
+
+async def test_triggers_without_owner_are_bounded(
+    named: RawWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownerless, "MAX_TRIGGERS", 1)
+    request = {"trigger_type": "state", "function_id": "open::f", "config": {}}
+    await named.call("engine::register_trigger", request)
+    with pytest.raises(CallFailed) as caught:
+        await named.call("engine::register_trigger", request)
+    assert caught.value.code == "registration_limit"
 
 
 async def test_removing_needs_the_trigger(guest: RawWorker, named: RawWorker) -> None:
