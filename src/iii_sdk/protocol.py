@@ -20,6 +20,11 @@ from msgspec import Meta, Raw, Struct
 NULL: Final = Raw(b"null")
 
 
+#: Longer ids are refused, in characters: engines remember ids for long, and show them.
+MAX_ID: Final = 1024
+Id: TypeAlias = Annotated[str, Meta(max_length=MAX_ID)]
+
+
 class ErrorBody(Struct, omit_defaults=True):
     """Why a call or a registration failed, as it travels on the wire.
 
@@ -98,7 +103,7 @@ class WorkerRegistered(Struct, tag_field="type", tag="workerregistered", omit_de
 
 
 class RegisterFunction(Struct, tag_field="type", tag="registerfunction", omit_defaults=True):
-    id: str
+    id: Id
     description: str | None = None
     request_format: Raw = NULL
     response_format: Raw = NULL
@@ -111,7 +116,7 @@ class UnregisterFunction(Struct, tag_field="type", tag="unregisterfunction"):
 
 
 class RegisterTriggerType(Struct, tag_field="type", tag="registertriggertype", omit_defaults=True):
-    id: str
+    id: Id
     description: str | None = None
     trigger_request_format: Raw = NULL
     call_request_format: Raw = NULL
@@ -122,9 +127,9 @@ class UnregisterTriggerType(Struct, tag_field="type", tag="unregistertriggertype
 
 
 class RegisterTrigger(Struct, tag_field="type", tag="registertrigger", omit_defaults=True):
-    id: str
-    trigger_type: str
-    function_id: str
+    id: Id
+    trigger_type: Id
+    function_id: Id
     config: Raw = NULL
     metadata: Raw = NULL
 
@@ -147,8 +152,8 @@ class UnregisterTrigger(Struct, tag_field="type", tag="unregistertrigger", omit_
 
 
 class InvokeFunction(Struct, tag_field="type", tag="invokefunction", omit_defaults=True, gc=False):
-    function_id: str
-    invocation_id: str | None = None
+    function_id: Id
+    invocation_id: Id | None = None
     data: Raw = NULL
     traceparent: str | None = None
     baggage: str | None = None
@@ -172,10 +177,10 @@ class InvocationResult(
 
 
 class RegisterService(Struct, tag_field="type", tag="registerservice", omit_defaults=True):
-    id: str
-    name: str | None = None
+    id: Id
+    name: Id | None = None
     description: str | None = None
-    parent_service_id: str | None = None
+    parent_service_id: Id | None = None
 
 
 class Ping(Struct, tag_field="type", tag="ping"):
@@ -251,14 +256,22 @@ MAX_TYPE: Final = 64
 
 
 class MalformedMessage(ValueError):
-    """A frame that is not a message. `message_type` and `invocation_id` are what could be read."""
+    """A frame that is not a message.
+
+    `message_type`, `invocation_id` and `id` are what could be read of it.
+    """
 
     def __init__(
-        self, reason: str, message_type: str | None = None, invocation_id: str | None = None
+        self,
+        reason: str,
+        message_type: str | None = None,
+        invocation_id: str | None = None,
+        id: str | None = None,
     ) -> None:
         super().__init__(reason[:MAX_REASON])
         self.message_type = message_type and message_type[:MAX_TYPE]
         self.invocation_id = invocation_id
+        self.id = id
 
 
 # Fields that are carried and never parsed here.
@@ -298,15 +311,15 @@ def decode(frame: bytes) -> Message:
         try:
             return _decode_tolerant(frame, str(error))
         except RecursionError:
-            raise MalformedMessage("nested too deeply", *_glimpse(frame)) from None
+            raise unreadable(frame, "nested too deeply") from None
     return message
 
 
-def _glimpse(frame: bytes) -> list[str | None]:
-    """Type and invocation id of what cannot be parsed, if they stand where clients put them."""
+def unreadable(frame: bytes, reason: str) -> MalformedMessage:
+    """What cannot be parsed, with type and invocation id if they stand where clients put them."""
     head = frame[:1024]
     found = [re.search(rb'"%b"\s*:\s*"([\w.:-]+)"' % name, head) for name in _GLIMPSED]
-    return [match[1].decode() if match else None for match in found]
+    return MalformedMessage(reason, *[match[1].decode() if match else None for match in found])
 
 
 _GLIMPSED: Final = (b"type", b"invocation_id")
@@ -316,7 +329,7 @@ def _decode_tolerant(frame: bytes, reason: str) -> Message:
     try:
         value = json.loads(frame.decode("utf-8", "surrogatepass"))
     except ValueError:
-        raise MalformedMessage(reason) from None
+        raise unreadable(frame, reason) from None
     if not isinstance(value, dict):
         raise MalformedMessage("a message is a JSON object")
     opaque = {} if value.get("type") == "error" else {k: value[k] for k in value.keys() & OPAQUE}
@@ -325,12 +338,9 @@ def _decode_tolerant(frame: bytes, reason: str) -> Message:
             {key: _text(item) for key, item in value.items() if key not in opaque}, Message
         )
     except msgspec.ValidationError as error:
-        kind, call = value.get("type"), value.get("invocation_id")
-        raise MalformedMessage(
-            str(error),
-            kind if isinstance(kind, str) else None,
-            call if isinstance(call, str) and call else None,
-        ) from None
+        read = [value.get(name) for name in ("type", "invocation_id", "id")]
+        known = [text if text and isinstance(text, str) else None for text in read]
+        raise MalformedMessage(str(error), *known) from None
     for field, item in opaque.items():
         if hasattr(message, field):
             setattr(message, field, tolerant_raw(item))

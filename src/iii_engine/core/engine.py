@@ -21,8 +21,10 @@ from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.declarations import Declarations
 from iii_engine.core.guarded_triggers import drop_stranded
+from iii_engine.core.malformed import answer_malformed, endless
 from iii_engine.core.meters import Meters
 from iii_engine.core.middleware import intercept, middleware_of
+from iii_engine.core.numerals import MAX_DIGITS, has_endless_integer
 from iii_engine.core.refusals import Refusals
 from iii_engine.core.registrations import Registering, Registrations
 from iii_engine.core.registry import Formats, LocalHandler, Registry
@@ -184,8 +186,11 @@ class Engine:
             try:
                 message = protocol.decode(frame)
             except MalformedMessage as malformed:
-                self._refuse(session, malformed, frame)
+                self.refuse(session, malformed, frame)
                 return
+        if len(frame) > MAX_DIGITS and has_endless_integer(frame):
+            self.refuse(session, endless(message), frame)
+            return
         if type(message) is InvocationResult:
             self.router.answer(session, message)
         elif type(message) is InvokeFunction:
@@ -195,16 +200,15 @@ class Engine:
         else:
             self.declarations.apply(session, message)
 
-    def _refuse(self, session: Session, malformed: MalformedMessage, frame: bytes) -> None:
+    def refuse(self, session: Session, malformed: MalformedMessage, frame: bytes) -> None:
+        """Drop what is not a message, and tell whoever waits for its effect."""
         if not frame.strip():
             return
         topic = (malformed.message_type or "?")[:64]
         if topic not in session.warned and len(session.warned) < 32:
             session.warned.add(topic)
             log.warning("worker %s: malformed message (%r): %s", session.name, topic, malformed)
-        if malformed.message_type == "invokefunction" and malformed.invocation_id:
-            error = ErrorBody("invalid_message", str(malformed))
-            session.send(result_frame(malformed.invocation_id, "", NULL, error))
+        answer_malformed(self.router, session, malformed)
 
     # -- calls of workers ------------------------------------------------------------------------
 

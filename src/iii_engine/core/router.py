@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Raw
@@ -35,6 +35,9 @@ log = logging.getLogger("iii.router")
 OnAnswer: TypeAlias = Callable[[Raw, ErrorBody | None], None]
 
 _encode = msgspec.json.encode
+
+#: What a span keeps of an error code, in characters.
+MAX_CODE: Final = 256
 
 
 class Call:
@@ -228,7 +231,7 @@ class Router:
         call.ended_ns, call.error_code = call.started_ns, error.code
         if call.recorded:
             call.data, call.metadata = b"", NULL
-            call.caller = call.caller_invocation = None
+            call.caller = call.caller_invocation = call.baggage = None
             self.record(call)
 
     def _begin(self, call: Call) -> None:
@@ -283,7 +286,7 @@ class Router:
             tally.durations[took.bit_length()] += 1
             tally.nanoseconds += took
         if error is not None:
-            call.error_code = error.code
+            call.error_code = error.code[:MAX_CODE]
             self.counters.errors += 1
             if function is not None:
                 function.tally.errors += 1
@@ -307,6 +310,8 @@ class Router:
         # The ring keeps the call as its span: its ids, times and context, not what it carried.
         call.data, call.metadata, call.stamp = b"", NULL, b""
         call.caller = call.callee = call.caller_invocation = None
+        if call.baggage is not None:
+            call.baggage = None
         if call.recorded:
             self.record(call)
 

@@ -50,8 +50,8 @@ class Assembler:
         if opcode != CONTINUATION and fin and self._kind == CONTINUATION:
             if len(payload) > self._limit:
                 raise Violation(1009, "message too large")
-            if opcode == TEXT and not payload.isascii():
-                _check_utf8(payload)
+            if opcode == TEXT and not is_utf8(payload):
+                raise Violation(1007, "invalid UTF-8")
             return opcode, payload
         return self._fragment(opcode, fin, payload)
 
@@ -80,11 +80,15 @@ class Assembler:
         return message
 
 
-def _check_utf8(payload: bytes) -> None:
+def is_utf8(payload: bytes) -> bool:
+    """Whether the bytes are text. Nearly always they are ASCII, which is known at once."""
+    if payload.isascii():
+        return True
     try:
         payload.decode()
     except UnicodeDecodeError:
-        raise Violation(1007, "invalid UTF-8") from None
+        return False
+    return True
 
 
 def close_reply(payload: bytes) -> int:

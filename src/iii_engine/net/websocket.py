@@ -21,11 +21,12 @@ from iii_engine.core.admission import Arrival, Gate
 from iii_engine.core.backlog import COUNTED_FROM
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import LARGE_MESSAGE, MIB, Session, Status
-from iii_engine.net.assembly import BINARY
+from iii_engine.net.assembly import BINARY, is_utf8
 from iii_engine.net.door import GuardedSocket, arrival
 from iii_engine.net.flusher import Flusher, write_messages
 from iii_engine.net.message_socket import CLOSE_SECONDS, picows_log
 from iii_engine.net.origins import origin_allowed
+from iii_sdk.protocol import unreadable
 
 log = logging.getLogger("iii.net")
 
@@ -123,6 +124,11 @@ class WorkerSocket(GuardedSocket):
             return
         if kind == BINARY and payload[:4] in TELEMETRY:
             self._listener.on_telemetry(payload)
+            return
+        if kind == BINARY and not is_utf8(payload):
+            # It would leave as text, and end the connections of those who get it.
+            malformed = unreadable(payload, "the message is not valid UTF-8")
+            self._engine.refuse(session, malformed, payload)
             return
         self._engine.receive(session, payload)
 

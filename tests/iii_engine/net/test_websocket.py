@@ -113,6 +113,22 @@ async def test_wire_case_5_a_binary_frame_is_a_message_too(server: Server) -> No
     await ws.close()
 
 
+@pytest.mark.parametrize("bad", [b"\xff", b"\xed\xa0\x80", b"\xc3("])
+async def test_wrong_utf_8_in_a_binary_frame_reaches_nobody(server: Server, bad: bytes) -> None:
+    worker, caller = await server.worker(), await server.worker()
+    await worker.send('{"type":"registerfunction","id":"t::f"}')
+    assert await ask(worker, {"type": "ping"}) == {"type": "pong"}
+    call = b'{"type":"invokefunction","invocation_id":"i","function_id":"t::f","data":"%b"}'
+    refused = await ask(caller, call % bad)
+    assert refused["error"]["code"] == "invalid_message"
+    await caller.send((call[:20], call[20:] % bad))  # in fragments
+    assert json.loads(await caller.recv())["error"]["code"] == "invalid_message"
+    await caller.send(call % "\u00e4".encode())
+    assert json.loads(await worker.recv())["data"] == "\u00e4"
+    await caller.close()
+    await worker.close()
+
+
 async def test_wire_case_7_sizes(server: Server) -> None:
     ws = await server.worker()
     await ws.send(["x" * 1024 * 1024 for _ in range(20)])
