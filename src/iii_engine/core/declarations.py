@@ -6,7 +6,7 @@ import hmac
 import logging
 from typing import TYPE_CHECKING, Final
 
-from iii_engine.core.ledger import TakenBack, entered
+from iii_engine.core.ledger import TakenBack, detach, entered
 from iii_engine.core.sessions import Session
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_sdk import protocol
@@ -104,6 +104,8 @@ class Declarations:
                 )
             )
             return
+        if asked is not None:
+            detach(asked)
         self._engine.triggers.add(
             Trigger(
                 message.id,

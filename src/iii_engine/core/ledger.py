@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
 from msgspec import Raw
+from msgspec.structs import astuple
 
 from iii_sdk import protocol
-from iii_sdk.protocol import ErrorBody
+from iii_sdk.protocol import NULL, ErrorBody
 
 if TYPE_CHECKING:
     from iii_engine.core.sessions import Session
@@ -17,7 +20,7 @@ log = logging.getLogger("iii.engine")
 
 #: Functions, triggers, trigger types and services of one worker, together.
 MAX_REGISTRATIONS: Final = 10_000
-#: Their ids, descriptions, formats, configs and metadata together, in bytes.
+#: All that is kept of them, in bytes of memory.
 MAX_BYTES: Final = 64 * 1024 * 1024
 
 Offered: TypeAlias = (
@@ -63,6 +66,7 @@ class Ledger:
             return _full(f"{MAX_BYTES} bytes of registrations")
         self._sizes[key] = size
         self.size += size - (before or 0)
+        detach(message)
         return None
 
     def strike(self, message: TakenBack) -> None:
@@ -91,14 +95,23 @@ def _full(much: str) -> ErrorBody:
     return ErrorBody("registration_limit", f"a worker may have at most {much}")
 
 
-def _size(message: Offered) -> int:
-    parts: tuple[Raw, ...] = ()
-    match message:
-        case protocol.RegisterFunction():
-            parts = (message.request_format, message.response_format, message.metadata)
-        case protocol.RegisterTriggerType():
-            parts = (message.trigger_request_format, message.call_request_format)
-        case protocol.RegisterTrigger():
-            parts = (message.config, message.metadata)
-    words = message.id, getattr(message, "description", None) or ""
-    return sum(map(len, words)) + sum(map(len, parts))
+def _size(part: object) -> int:
+    """Bytes in memory of what is kept of a message, whatever its shape."""
+    match part:
+        case str() if part:
+            return sys.getsizeof(part)
+        case Raw():
+            return len(part)
+        case dict():
+            return sum(_size(key) + _size(value) for key, value in part.items())
+        case msgspec.Struct():
+            return sum(map(_size, astuple(part)))
+    return 0
+
+
+def detach(message: Offered) -> None:
+    """Let go of the frame, which may be much larger than the fields that are views of it."""
+    for name in message.__struct_fields__:
+        field = getattr(message, name)
+        if isinstance(field, Raw) and field is not NULL:
+            setattr(message, name, field.copy())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
+import tracemalloc
+from typing import Any
 
 import pytest
 from msgspec import Raw
@@ -10,8 +13,17 @@ from tests.support.bus import Bus
 
 from iii_engine.core import ledger
 from iii_engine.core.access import Rules
-from iii_engine.core.ledger import Ledger
-from iii_sdk.protocol import NULL, RegisterFunction, RegisterTrigger, UnregisterFunction
+from iii_engine.core.ledger import Ledger, Offered
+from iii_sdk.protocol import (
+    NULL,
+    HttpAuth,
+    HttpInvocation,
+    RegisterFunction,
+    RegisterService,
+    RegisterTrigger,
+    RegisterTriggerType,
+    UnregisterFunction,
+)
 
 
 def function(id: str, size: int = 0) -> RegisterFunction:
@@ -23,17 +35,71 @@ def test_number_and_size_are_counted_once_for_each_id(monkeypatch: pytest.Monkey
     book = Ledger()
     assert book.enter(function("a", 500)) is None
     assert book.enter(function("a", 900)) is None
-    assert (len(book), book.size) == (1, 901 + 2 * len(NULL))
+    size = 900 + 2 * len(NULL) + sys.getsizeof("a")
+    assert (len(book), book.size) == (1, size)
     refusal = book.enter(function("b", 200))
     assert refusal is not None
     assert refusal.code == "registration_limit"
     assert "1000 bytes" in refusal.message
-    assert (len(book), book.size) == (1, 901 + 2 * len(NULL))
+    assert (len(book), book.size) == (1, size)
     book.strike(UnregisterFunction("a"))
     book.strike(UnregisterFunction("a"))
     assert book.enter(function("b", 200)) is None
     assert book.enter(RegisterTrigger("b", "t", "f")) is None  # another kind of thing
     assert len(book) == 2
+
+
+BIG = "y" * 10_000
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        RegisterFunction(BIG),
+        RegisterFunction("f", description=BIG),
+        RegisterFunction("f", invocation=HttpInvocation(BIG)),
+        RegisterFunction("f", invocation=HttpInvocation("u", headers={"x": BIG})),
+        RegisterFunction("f", invocation=HttpInvocation("u", headers={BIG: "x"})),
+        RegisterFunction("f", invocation=HttpInvocation("u", auth=HttpAuth("hmac", BIG))),
+        RegisterTrigger("t", BIG, "f"),
+        RegisterTrigger("t", "x", BIG),
+        RegisterTrigger("t", "x", "f", config=Raw(BIG.encode())),
+        RegisterTriggerType("t", description=BIG),
+        RegisterService("s", name=BIG),
+        RegisterService("s", description=BIG),
+        RegisterService("s", parent_service_id=BIG),
+    ],
+)
+def test_everything_that_is_kept_counts(message: Offered) -> None:
+    book = Ledger()
+    assert book.enter(message) is None
+    assert book.size > len(BIG)
+
+
+def test_a_description_counts_what_it_takes_in_memory() -> None:
+    book = Ledger()
+    book.enter(RegisterFunction("f", description=BIG + "\U0001f600"))
+    assert book.size > 4 * len(BIG)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": "registertrigger", "trigger_type": "x", "function_id": "f", "config": {"a": 1}},
+        {"type": "registerfunction", "metadata": {"a": 1}},
+        {"type": "registertriggertype", "trigger_request_format": {"a": 1}},
+    ],
+)
+def test_the_frame_of_a_registration_is_not_kept(fields: dict[str, Any]) -> None:
+    worker = Bus().peer()
+    tracemalloc.start()
+    try:
+        for n in range(20):
+            worker.tell(**fields, id=f"n{n}", unknown="x" * 100_000)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 1_000_000
 
 
 @pytest.fixture
