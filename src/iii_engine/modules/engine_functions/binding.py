@@ -130,7 +130,7 @@ def _bind(
     )
     if refused is None:
         call.reply(encode(Registered(message.id)))
-    elif refused.code == "registration_limit":
+    elif refused.code in ("registration_limit", "FORBIDDEN"):
         call.fail(refused.code, refused.message)
     else:
         call.fail("trigger_registration_failed", refused.message)

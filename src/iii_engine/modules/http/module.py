@@ -7,6 +7,7 @@ from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import Host, Module, changed, schema
 from iii_engine.modules.http.gateway import Gateway
 from iii_engine.modules.http.options import HttpOptions
+from iii_engine.modules.http.ownership import claim
 from iii_engine.modules.http.payload import HttpCall
 from iii_engine.modules.http.routes import Route, RouteConfig, read_config
 from iii_engine.net.http_listener import HttpListener
@@ -56,6 +57,7 @@ class HttpModule(Module[HttpOptions]):
     def _bind(self, trigger: Trigger) -> None:
         config = read_config(bytes(trigger.config))
         route = Route(trigger.id, trigger.function_id, config)
+        claim(self.engine, route, trigger, self.gateway.routes, self.gateway.vanished.routes())
         self.gateway.routes.add(route)
         self.gateway.vanished.back(route)
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import msgspec
 from msgspec import Struct
 
+from iii_engine.core.access import Access
 from iii_engine.modules.http.failure import ErrorFormat
 from iii_sdk.errors import InvalidInput
 
@@ -37,6 +38,7 @@ class Route:
     """One bound trigger with the constant parts of its payloads."""
 
     __slots__ = (
+        "access",
         "condition",
         "error_format",
         "flat",
@@ -57,6 +59,8 @@ class Route:
         self, id: str, function_id: str, config: RouteConfig, *, literal: bool = False
     ) -> None:
         self.id = id
+        #: The rights of who made it; None for a trusted one.
+        self.access: Access | None = None
         self.function_id = function_id
         self.path = config.api_path if config.api_path.startswith("/") else "/" + config.api_path
         self.method = config.http_method.upper()
@@ -101,9 +105,12 @@ def read_config(raw: bytes) -> RouteConfig:
     return config
 
 
-#: What a segment of a route is matched by: its text, or one of these.
+#: What a segment of a route is matched by: its text after a `=`, or one of these.
 PARAM = ":"
 REST = "*"
+
+#: Which of them is asked first, the highest.
+_RANK = {"=": 2, PARAM: 1, REST: 0}
 
 
 def parse_path(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -173,11 +180,27 @@ class Routes:
         return iter(self._by_id.values())
 
     def copy(self, *, ignore_trailing_slash: bool) -> Routes:
-        """The same routes, in the order they were added, under another rule."""
+        """The same routes, in the order they were added, under another rule.
+
+        Paths may have become the same: there the routes of trusted workers answer.
+        """
         copied = Routes(ignore_trailing_slash=ignore_trailing_slash)
-        for route in self:
+        for route in sorted(self, key=_is_trusted):
             copied.add(route)
         return copied
+
+    def overlapping(self, route: Route) -> Iterator[Route]:
+        """The routes of any method that some request fits which fits this one as well."""
+        for node in _touching(self._root, self._segments(route)):
+            for stack in node.routes.values():
+                yield from stack
+
+    def outranks(self, route: Route, other: Route) -> bool:
+        """Whether the route would get what both fit, if it came later."""
+        for own, others in zip(self._segments(route), self._segments(other), strict=False):
+            if _RANK[own[0]] != _RANK[others[0]]:
+                return _RANK[own[0]] > _RANK[others[0]]
+        return True
 
     def add(self, route: Route) -> None:
         self._by_id[route.id] = route
@@ -259,3 +282,37 @@ def _walk(
     child = children.get(REST)
     if child is not None:
         yield child, [*params, "/".join(segments[position:])]
+
+
+def _touching(root: _Node, segments: tuple[str, ...]) -> Iterator[_Node]:
+    """Every node whose pattern has a request in common with the segments."""
+    todo = [(root, 0)]
+    while todo:
+        node, position = todo.pop()
+        if position == len(segments):
+            yield node
+            continue
+        kind = segments[position]
+        if kind == REST:
+            yield from _below(node)
+            continue
+        if kind == PARAM:
+            kinds = [other for other in node.children if other != "="]
+        else:
+            kinds = [kind, REST] if kind == "=" else [kind, PARAM, REST]
+        for other in kinds:
+            child = node.children.get(other)
+            if child is not None:
+                todo.append((child, len(segments) if other == REST else position + 1))
+
+
+def _below(node: _Node) -> Iterator[_Node]:
+    todo = list(node.children.values())
+    while todo:
+        below = todo.pop()
+        yield below
+        todo.extend(below.children.values())
+
+
+def _is_trusted(route: Route) -> bool:
+    return route.access is None

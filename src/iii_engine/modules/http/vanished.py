@@ -39,7 +39,9 @@ class Vanished:
         key = _key(route)
         self._until[key] = self._time() + REMEMBERED_SECONDS
         config = RouteConfig(route.path, route.method, error_format=route.error_format)
-        self._routes.add(Route(key, route.function_id, config))
+        gone = Route(key, route.function_id, config)
+        gone.access = route.access
+        self._routes.add(gone)
 
     def back(self, route: Route) -> None:
         """A route is bound, by the same worker or another."""
@@ -48,10 +50,14 @@ class Vanished:
 
     def find(self, method: str, path: str) -> Route | None:
         """The route that a request would have had a moment ago."""
+        return self.routes().find(method, path).route if self._until else None
+
+    def routes(self) -> Routes:
+        """All that are remembered now."""
         now = self._time()
         while self._until and (oldest := next(iter(self._until.items())))[1] <= now:
             self._forget(oldest[0])
-        return self._routes.find(method, path).route if self._until else None
+        return self._routes
 
     def _forget(self, key: str) -> None:
         del self._until[key]
