@@ -79,6 +79,9 @@ class Exchange:
     #: Called with False when the client reads too slowly, with True when it has caught up.
     on_writable: Callable[[bool], None] | None = None
 
+    #: Called with the size of the part that has arrived of a body that is read whole.
+    on_growth: Callable[[int], None] | None = None
+
     # The defaults live on the class, so that a request only pays for what it uses.
     _mode: _Body = _Body.WAITING
     _parts: list[bytes] | None = None
@@ -164,6 +167,8 @@ class Exchange:
                 self._collected = self._too_large = None
                 parts, self._parts = self._parts or (), None
                 done(parts[0] if len(parts) == 1 else b"".join(parts))
+            elif self.on_growth is not None:
+                self.on_growth(self._size)
         elif mode is _Body.STREAM:
             parts, self._parts = self._parts or (), None
             reader = self._reader
@@ -263,7 +268,7 @@ class Exchange:
 
     def _finish(self) -> None:
         self.closed = True
-        self.on_close = self.on_writable = None
+        self.on_close = self.on_writable = self.on_growth = None
         self._discard()
         self._protocol.finished(self)
 
@@ -274,6 +279,6 @@ class Exchange:
         self.closed = True
         self._discard()
         on_close, self.on_close = self.on_close, None
-        self.on_writable = self._collected = self._too_large = None
+        self.on_writable = self.on_growth = self._collected = self._too_large = None
         if on_close is not None:
             on_close()

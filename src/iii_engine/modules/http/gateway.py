@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,7 +11,9 @@ from msgspec import Raw
 
 from iii_engine.core.engine import Engine
 from iii_engine.modules.http import failure, pipeline
+from iii_engine.modules.http.admission import Admission
 from iii_engine.modules.http.cors import Cors
+from iii_engine.modules.http.late_body import LateBodies
 from iii_engine.modules.http.openapi import document
 from iii_engine.modules.http.options import HttpOptions
 from iii_engine.modules.http.payload import Head, read_head
@@ -64,8 +65,8 @@ class Gateway:
         self.channels = engine.channels
         self.routes = Routes()
         self.vanished = Vanished(loop.time)
-        self._active = 0
-        self._waiting: deque[Request] = deque()
+        self.admission = Admission(options.concurrency_request_limit, loop.call_soon)
+        self.late_bodies = LateBodies()
         self._tasks: set[asyncio.Task[None]] = set()
         self.use(options)
 
@@ -81,9 +82,7 @@ class Gateway:
         self._request_id_line = f"{name}: ".encode()
         self.request_id_json = f'"{name}":"%b"}}'.encode()
         self._cors = Cors(options.cors)
-        while self._waiting and self._active < options.concurrency_request_limit:
-            self._active += 1
-            self.loop.call_soon(self._waiting.popleft().start)
+        self.admission.resize(options.concurrency_request_limit)
 
     # -- requests --------------------------------------------------------------------------------
 
@@ -125,6 +124,10 @@ class Gateway:
         else:
             self.answer(exchange, 404, msgspec.json.encode({"error": "Not Found", "path": path}))
 
+    def _admit(self, request: Request) -> None:
+        if not self.admission.ask(request):
+            request.exchange.on_close = request.withdraw
+
     def _health(self, exchange: Exchange) -> None:
         def on_answer(result: Raw, error: ErrorBody | None) -> None:
             if error is None:
@@ -152,22 +155,6 @@ class Gateway:
         """End the tasks that still run."""
         for task in self._tasks:
             task.cancel()
-
-    # -- limit of concurrent requests ------------------------------------------------------------
-
-    def _admit(self, request: Request) -> None:
-        if self._active < self.options.concurrency_request_limit:
-            self._active += 1
-            request.start()
-        else:
-            self._waiting.append(request)
-
-    def slot_free(self) -> None:
-        """A request has its answer: the oldest that waits may start, if the limit still allows."""
-        if self._waiting and self._active <= self.options.concurrency_request_limit:
-            self.loop.call_soon(self._waiting.popleft().start)
-        else:
-            self._active -= 1
 
     def record(self, request: Request) -> None:
         """A request has its answer, or nobody waits for one. Only the first time counts."""

@@ -18,6 +18,7 @@ from iii_engine.core.channels import Channel
 from iii_engine.core.router import Call
 from iii_engine.modules.http import failure
 from iii_engine.modules.http.flat import flat_payload
+from iii_engine.modules.http.late_body import LateBody
 from iii_engine.modules.http.payload import (
     EMPTY,
     NO_QUERY,
@@ -78,6 +79,7 @@ class Request:
     _raw: bytes = b""
     _then: Callable[[bool], None] | None = None
     _timer: TimerHandle | None = None
+    _late: LateBody | None = None
     _body_id: str = ""
     _write_key: str = ""
     _read_key: str = ""
@@ -120,11 +122,16 @@ class Request:
         else:
             self.gateway.run_pipeline(self)
 
+    def withdraw(self) -> None:
+        """The client has gone before there was a place."""
+        self.gateway.admission.withdraw(self)
+        self.gateway.record(self)
+
     def release(self) -> None:
         """Give the place to the next request, once."""
         if self._slot:
             self._slot = False
-            self.gateway.slot_free()
+            self.gateway.admission.free()
 
     def remaining_ms(self) -> int:
         """What is left of the time until the response headers; at least 1."""
@@ -144,6 +151,8 @@ class Request:
         self._then = then
         if is_json_type(exchange.content_type) or self.route.raw_body or self.route.flat:
             exchange.collect(self.gateway.options.body_limit, self._collected, self._too_large)
+            if self._then is not None and not exchange.complete:
+                self._late = LateBody(self)
         else:
             self._make_channel_ids()
             self._body_channel = channel = self.gateway.channels.open(
@@ -158,6 +167,20 @@ class Request:
             then(ready)
 
     def _collected(self, body: bytes) -> None:
+        if self._late is not None:
+            self._late.complete(body)
+        else:
+            self._use(body)
+
+    def resume(self, body: bytes) -> None:
+        """The body was late; it is there, and there is a place again."""
+        self._slot = True
+        if self.exchange.closed:
+            self.release()
+        else:
+            self._use(body)
+
+    def _use(self, body: bytes) -> None:
         is_json = is_json_type(self.exchange.content_type)
         if is_json:
             try:
@@ -355,9 +378,9 @@ class Request:
         self.exchange.respond(answer.status, head, memoryview(answer.body))
         self._done()
 
-    def refuse(self, status: int, body: bytes) -> None:
+    def refuse(self, status: int, body: bytes, head: bytes = b"") -> None:
         """Answer without the handler."""
-        self.send(self._error(status, body))
+        self.send(self._error(status, body, head))
         self._go_on(False)
 
     def _error(self, status: int, body: bytes, head: bytes = b"") -> Answer:
@@ -432,6 +455,8 @@ class Request:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._late is not None:
+            self._late.forget()
         if self._body_id:
             self.gateway.channels.drop(self.channel_id)
             self.gateway.channels.drop(self._body_id)

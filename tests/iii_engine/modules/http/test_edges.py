@@ -76,7 +76,7 @@ async def test_client_that_leaves_before_the_handler(site: Any, stage: str) -> N
     writer.close()
     await until(lambda: not site.module.listener.connections)
     call.reply(b'{"action":"continue"}')
-    await until(lambda: site.module.gateway._active == 0)
+    await until(lambda: site.module.gateway.admission.active == 0)
     assert site.seen["h"] == []
 
 
@@ -92,7 +92,7 @@ async def test_client_that_leaves_in_its_body(make_site: Any) -> None:
     await until(lambda: site.seen["m"])
     writer.close()
     await until(lambda: not site.module.listener.connections)
-    await until(lambda: site.module.gateway._active == 0)
+    await until(lambda: site.module.gateway.admission.active == 0)
     assert site.seen["h"] == []
 
 
@@ -104,12 +104,12 @@ async def test_client_that_leaves_while_it_waits_for_its_turn(make_site: Any) ->
     first = asyncio.ensure_future(site.client.get("/a"))
     call = await asyncio.wait_for(calls.get(), 5)
     _, writer = await site.connect(b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n")
-    await until(lambda: gateway._waiting)
+    await until(lambda: gateway.admission.waiting)
     writer.close()
     await until(lambda: len(site.module.listener.connections) == 1)
     call.reply(b"1")
     await first
-    await until(lambda: gateway._active == 0)
+    await until(lambda: gateway.admission.active == 0)
     assert calls.empty()
 
 
@@ -120,9 +120,9 @@ async def test_client_that_leaves_keeps_its_place_until_the_handler_is_done(site
     call = await asyncio.wait_for(calls.get(), 5)
     writer.close()
     await until(lambda: not site.module.listener.connections)
-    assert site.module.gateway._active == 1
+    assert site.module.gateway.admission.active == 1
     call.reply(b"1")
-    assert site.module.gateway._active == 0
+    assert site.module.gateway.admission.active == 0
 
 
 async def test_upload_that_its_handler_does_not_read_on(site: Any) -> None:

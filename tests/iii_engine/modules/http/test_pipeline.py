@@ -160,13 +160,13 @@ async def test_modules_case_56_requests_above_the_limit_wait_in_order(make_site:
     tasks = [asyncio.ensure_future(site.client.get("/a")) for _ in range(2)]
     first = await asyncio.wait_for(calls.get(), 5)
     gateway = site.module.gateway
-    await until(lambda: gateway._waiting)
+    await until(lambda: gateway.admission.waiting)
     assert calls.empty()
     first.reply(b"1")
     second = await asyncio.wait_for(calls.get(), 5)
     second.reply(b"2")
     assert sorted([(await task).json() for task in tasks]) == [1, 2]
-    assert gateway._active == 0
+    assert gateway.admission.active == 0
 
 
 async def test_expect_continue_waits_for_the_middleware(make_site: Any) -> None:

@@ -129,7 +129,7 @@ async def test_a_higher_limit_lets_those_start_that_wait(make_site: Any) -> None
     site.route("/a", "h")
     requests = [asyncio.ensure_future(site.client.get("/a")) for _ in range(4)]
     first = await calls.get()
-    await until(lambda: len(site.module.gateway._waiting) == 3)
+    await until(lambda: site.module.gateway.admission.waiting == 3)
     await reconfigure(site, concurrency_request_limit=3)
     started = [first, await calls.get(), await calls.get()]
     assert calls.empty()
@@ -137,7 +137,7 @@ async def test_a_higher_limit_lets_those_start_that_wait(make_site: Any) -> None
         call.reply(b"1")
     (await calls.get()).reply(b"1")
     assert [(await request).status_code for request in requests] == [200] * 4
-    assert site.module.gateway._active == 0
+    assert site.module.gateway.admission.active == 0
 
 
 async def test_a_lower_limit_holds_when_enough_have_ended(make_site: Any) -> None:
@@ -146,11 +146,11 @@ async def test_a_lower_limit_holds_when_enough_have_ended(make_site: Any) -> Non
     site.route("/a", "h")
     requests = [asyncio.ensure_future(site.client.get("/a")) for _ in range(5)]
     running = [await calls.get() for _ in range(3)]
-    await until(lambda: len(site.module.gateway._waiting) == 2)
+    await until(lambda: site.module.gateway.admission.waiting == 2)
     await reconfigure(site, concurrency_request_limit=1)
     for call in running[:2]:
         call.reply(b"1")
-    await until(lambda: site.module.gateway._active == 1)
+    await until(lambda: site.module.gateway.admission.active == 1)
     assert calls.empty()
     running[2].reply(b"1")
     for _ in range(2):
@@ -158,7 +158,7 @@ async def test_a_lower_limit_holds_when_enough_have_ended(make_site: Any) -> Non
         assert calls.empty()
         call.reply(b"1")
     assert [(await request).status_code for request in requests] == [200] * 5
-    assert site.module.gateway._active == 0
+    assert site.module.gateway.admission.active == 0
 
 
 # -- another address -----------------------------------------------------------------------------

@@ -245,7 +245,7 @@ async def test_client_that_goes_closes_both_channels(site: Any) -> None:
     await asyncio.wait_for(response.changed.wait(), 5)
     assert len(site.engine.channels) == 0
     call.reply(b"1")  # dropped
-    assert site.module.gateway._active == 0
+    assert site.module.gateway.admission.active == 0
 
 
 async def test_slow_client_holds_the_writer(site: Any) -> None:
