@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -33,6 +34,14 @@ INFRASTRUCTURE: Final = frozenset(
         "engine::baggage::get_all",
     }
 )
+
+
+#: Trigger types that concern everybody: `stream:join` decides who may subscribe, `log` reads what
+#: all workers log. Only who is allowed them by name may bind them.
+FAR_REACHING: Final = frozenset({"stream:join", "log"})
+
+#: Functions that a worker may have in the place of the engine's: `stream::get(orders)`.
+_STAND_IN: Final = re.compile(r"stream::[a-z_]+\(")
 
 
 @dataclass(frozen=True)
@@ -117,8 +126,12 @@ class Access:
 
     def may_bind(self, trigger_type: str) -> bool:
         """Whether triggers of a type may be registered."""
+        if not self.rules.guarded:
+            return True
         allowed = self.grant.allowed_trigger_types
-        return not self.rules.guarded or allowed is None or trigger_type in allowed
+        if allowed is None:
+            return trigger_type not in FAR_REACHING
+        return trigger_type in allowed
 
     def may_reach(self, function_id: str) -> bool:
         """Whether a trigger may call the function: it is the party's own, or may be called."""
@@ -138,6 +151,14 @@ class Access:
         return (
             not self.rules.guarded
             or self.rules.auth_function_id is None
+            or function_id in self.grant.allowed_functions
+        )
+
+    def may_stand_in(self, function_id: str) -> bool:
+        """Whether it may take the place of the engine's, if it does: the auth function says so."""
+        return (
+            not self.rules.guarded
+            or _STAND_IN.match(function_id) is None
             or function_id in self.grant.allowed_functions
         )
 

@@ -87,6 +87,8 @@ class Engine:
         self.refusals = Refusals(clock.monotonic_ns)
         #: Those of the listeners that have any.
         self.rules: list[Rules] = []
+        #: The functions that modules ask about requests, by the module's name.
+        self.keepers: dict[str, frozenset[str]] = {}
         self.sessions: dict[str, Session] = {}
         self.declarations = Declarations(self)
         self.backlog = Backlog()
@@ -272,7 +274,9 @@ class Engine:
 
     def is_gatekeeper(self, function_id: str) -> bool:
         """Whether the access control of a listener depends on the function."""
-        return any(function_id in rules.gatekeepers for rules in self.rules)
+        return any(function_id in rules.gatekeepers for rules in self.rules) or any(
+            function_id in keepers for keepers in self.keepers.values()
+        )
 
     def _enqueue(self, call: Call, action: EnqueueAction) -> None:
         if self.enqueue is None:

@@ -203,6 +203,9 @@ class Registrations:
             self._deny(f"function {mapped!r}", "it belongs to another worker")
         elif engine.is_gatekeeper(mapped) and not access.may_guard(mapped):
             self._deny(f"function {mapped!r}", "it guards a listener")
+        elif not access.may_stand_in(mapped):
+            text = "it would answer for everybody's stream; its auth function does not allow it"
+            self._deny(f"function {mapped!r}", text)
         else:
             earlier = names.function(requested)
             if earlier != mapped and earlier in self._session.functions:

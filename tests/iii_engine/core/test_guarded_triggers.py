@@ -43,6 +43,14 @@ def test_the_type_must_be_allowed(bus: Bus) -> None:
     assert bind(bus.guarded(RULES, Grant()), "open::f", "http", "all") is None
 
 
+@pytest.mark.parametrize("kind", ["stream:join", "log"])
+def test_what_concerns_everybody_must_be_allowed_by_name(bus: Bus, kind: str) -> None:
+    assert bind(bus.guarded(RULES, Grant()), "open::f", kind) == "FORBIDDEN"
+    allowed = Grant(allowed_trigger_types=frozenset({kind}))
+    assert bind(bus.guarded(RULES, allowed), "open::f", kind) is None
+    assert bind(bus.guarded(Rules(guarded=False)), "open::f", kind, id="trusted") is None
+
+
 def test_the_function_must_be_its_own_or_callable(bus: Bus) -> None:
     guest = bus.guarded(RULES, Grant())
     guest.offer("mine")

@@ -268,3 +268,22 @@ def test_unregistering_touches_only_what_is_its_own(bus: Bus) -> None:
     owner.tell("registertrigger", id="t", trigger_type="x", function_id="f")
     guest.tell("unregistertrigger", id="t")
     assert bus.engine.triggers.get("t") is not None
+
+
+def test_nobody_answers_for_a_stream_unless_the_auth_function_says_so(bus: Bus) -> None:
+    own = "stream::get(orders)"
+    bus.guarded(PLAIN, GRANT).offer(own, "stream::mine")
+    assert [f.id for f in bus.engine.registry] == ["stream::mine"]
+    bus.guarded(PLAIN, Grant(prefix="p")).offer(own)
+    assert "p::" + own in bus.engine.registry
+    bus.guarded(PLAIN, Grant(allowed_functions=frozenset({own}))).offer(own)
+    assert own in bus.engine.registry
+
+
+def test_what_modules_ask_about_requests_is_guarded_too(bus: Bus) -> None:
+    rules = Rules(expose=OPEN_ALL, auth_function_id="auth")
+    bus.engine.keepers["iii-http"] = frozenset({"middleware"})
+    bus.guarded(rules, GRANT).offer("middleware")
+    assert "middleware" not in bus.engine.registry
+    bus.guarded(rules, Grant(allowed_functions=frozenset({"middleware"}))).offer("middleware")
+    assert "middleware" in bus.engine.registry

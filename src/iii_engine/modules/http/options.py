@@ -58,3 +58,8 @@ class HttpOptions(Struct, forbid_unknown_fields=True):
     not_found_function: str | None = None
     #: Serve a description of all routes at `/_iii/openapi.json`.
     openapi: bool = False
+
+    def keepers(self) -> frozenset[str]:
+        """The functions that see requests of every route."""
+        asked = {entry.function_id for entry in self.middleware}
+        return frozenset(asked | {self.not_found_function or ""} - {""})

@@ -17,7 +17,14 @@ class ByMetadata(Struct, forbid_unknown_fields=True):
 
 class RbacOptions(Struct, forbid_unknown_fields=True):
     """Who may connect and what is exposed. Each entry of `expose_functions` is `match("pattern")`
-    on the id, or `{metadata: {key: value}}`."""
+    on the id, or `{metadata: {key: value}}`.
+
+    A guarded worker takes nothing that another party has: no function, route, trigger or type of
+    it. What its triggers have the engine call, it must be allowed to call. But triggers of most
+    types tell it what others do (`state`, `stream`, `subscribe`, `durable:subscriber`, the events
+    of `engine::`): where that matters, let the auth function answer `allowed_trigger_types`. The
+    types `log` and `stream:join`, and functions `stream::<operation>(<stream>)`, it may only have
+    when the auth function names them."""
 
     #: Decides about each connection.
     auth_function_id: str | None = None

@@ -11,6 +11,7 @@ from tests.support.bus import Peer
 from iii_engine.core.access import Access, Rules
 from iii_engine.core.filters import read_filter
 from iii_engine.core.grants import Grant
+from iii_engine.modules.http.options import HttpOptions
 
 OPEN = Rules(expose=(read_filter('match("*")'),))
 
@@ -122,3 +123,12 @@ async def test_paths_that_become_the_same_are_the_trusted_worker_s(make_site: Ma
     options.ignore_trailing_slash = True
     await site.module.reconfigure(options)
     assert (await site.client.get("/a/")).json() == "trusted"
+
+
+async def test_the_functions_that_see_all_requests_are_known(make_site: MakeSite) -> None:
+    site = await make_site(middleware=[{"function_id": "m"}], not_found_function="n")
+    assert site.engine.is_gatekeeper("m")
+    assert site.engine.is_gatekeeper("n")
+    options = HttpOptions(port=site.module.options.port)
+    await site.module.reconfigure(options)
+    assert not site.engine.is_gatekeeper("m")
