@@ -18,7 +18,7 @@ from tests.support.raw_worker import RawWorker
 from tests.support.served import served
 from tests.support.waiting import until
 
-from iii_engine.core.channels import Channel
+from iii_engine.core.channel import Channel
 from iii_sdk import Bus, Worker, bind
 from iii_sdk.protocol import ChannelRef
 

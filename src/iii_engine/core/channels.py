@@ -1,32 +1,27 @@
-"""Channels: one-directional pipes of frames between two ends, outside the calls.
+"""The channels of an engine, by id: who made them, and when they go.
 
-Each end is a socket or a part of the engine; both look the same here. The table knows no socket
-and no clock of its own: ends are called back, time is injected.
+The table knows no socket and no clock of its own: time is injected.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections import deque
-from collections.abc import Callable
 from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from iii_engine.core.channel import DEFAULT_FRAMES, REFUSED, Channel
+from iii_engine.core.channel_room import ALL_BYTES, OWNER_BYTES, Room
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.router import Call
-from iii_engine.core.sessions import MIB, Session
+from iii_engine.core.sessions import Session
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ChannelRef
 
 Direction: TypeAlias = Literal["read", "write"]
 
-DEFAULT_FRAMES: Final = 64
 MAX_FRAMES: Final = 1024
-
-#: A channel holds at most this much, whatever the number of frames.
-MAX_BYTES: Final = 16 * MIB
 
 #: Channels that one worker may have at a time.
 MAX_PER_OWNER: Final = 10_000
@@ -34,37 +29,6 @@ MAX_PER_OWNER: Final = 10_000
 #: A channel whose ends have not both connected goes after this time.
 EXPIRY_NS: Final = 300 * 1_000_000_000
 SWEEP_NS: Final = 60 * 1_000_000_000
-
-#: Close codes that ends are told.
-FINISHED: Final = 1000
-REFUSED: Final = 1008
-
-#: What a reader is told when the writer was lost without a Close frame. On the wire it is 1000.
-BROKEN: Final = 1006
-
-
-class ReadEnd(Protocol):
-    """Where frames go. It calls `hold` when it cannot take more and `release` when it can."""
-
-    def deliver(self, text: bool, data: bytes) -> None: ...
-
-    def end(self, code: int) -> None:
-        """Nothing follows any more."""
-        ...
-
-
-class WriteEnd(Protocol):
-    """Where frames come from."""
-
-    def pause(self) -> None:
-        """Stop sending, until `resume`."""
-        ...
-
-    def resume(self) -> None: ...
-
-    def end(self, code: int) -> None:
-        """Nobody reads any more."""
-        ...
 
 
 class CreateChannel(Struct):
@@ -78,179 +42,6 @@ class ChannelPair(Struct):
 
     writer: ChannelRef
     reader: ChannelRef
-
-
-class Channel:
-    """The state of one channel. Frames that cannot be delivered yet wait here, in order."""
-
-    __slots__ = (
-        "_bytes",
-        "_end_code",
-        "_frames",
-        "_held",
-        "_paused",
-        "_reader",
-        "_reader_done",
-        "_writer",
-        "_writer_done",
-        "buffer_size",
-        "created_ns",
-        "forget",
-        "id",
-        "owner",
-        "read_key",
-        "write_key",
-    )
-
-    def __init__(
-        self,
-        id: str,
-        write_key: str,
-        read_key: str,
-        *,
-        buffer_size: int = DEFAULT_FRAMES,
-        owner: Session | None = None,
-        created_ns: int = 0,
-        forget: Callable[[Channel], None],
-    ) -> None:
-        self.id = id
-        self.write_key = write_key
-        self.read_key = read_key
-        self.buffer_size = buffer_size
-        self.owner = owner
-        self.created_ns = created_ns
-        self.forget = forget
-        self._frames: deque[tuple[bool, bytes]] = deque()
-        self._bytes = 0
-        self._end_code = FINISHED  # what the reader is told after the last frame
-        self._reader: ReadEnd | None = None
-        self._writer: WriteEnd | None = None
-        self._reader_done = False
-        self._writer_done = False
-        self._held = False  # the reader cannot take more for now
-        self._paused = False  # the writer was told to wait
-
-    @property
-    def has_writer(self) -> bool:
-        """A writer is or was connected."""
-        return self._writer is not None or self._writer_done
-
-    @property
-    def has_reader(self) -> bool:
-        return self._reader is not None or self._reader_done
-
-    @property
-    def connected(self) -> bool:
-        return self.has_reader and self.has_writer
-
-    @property
-    def full(self) -> bool:
-        return len(self._frames) >= self.buffer_size or self._bytes >= MAX_BYTES
-
-    # -- ends ------------------------------------------------------------------------------------
-
-    def attach_writer(self, end: WriteEnd) -> bool:
-        """Connect the writer. False when there is or was one already."""
-        if self.has_writer:
-            return False
-        self._writer = end
-        if self._reader_done:
-            self._end_writer(FINISHED)
-            self._settle()
-        return True
-
-    def attach_reader(self, end: ReadEnd) -> bool:
-        """Connect the reader, which gets at once what waits. False when there is or was one."""
-        if self.has_reader:
-            return False
-        self._reader = end
-        self._drain()
-        return True
-
-    # -- writer's side ---------------------------------------------------------------------------
-
-    def write(self, text: bool, data: bytes) -> None:
-        """Relay one frame, or keep it and pause the writer when the buffer is full."""
-        if self._reader_done or self._writer_done:
-            return
-        if self._reader is not None and not self._held and not self._frames:
-            self._reader.deliver(text, data)
-            return
-        self._frames.append((text, data))
-        self._bytes += len(data)
-        if not self._paused and self.full and self._writer is not None:
-            self._paused = True
-            self._writer.pause()
-
-    def finish(self, code: int = FINISHED) -> None:
-        """The writer closed, or dropped (`BROKEN`): the reader gets the rest, then the end."""
-        if self._writer_done:
-            return
-        self._writer_done, self._writer = True, None
-        self._end_code = code
-        if not self._frames:
-            self._end_reader(code)
-        self._settle()
-
-    # -- reader's side ---------------------------------------------------------------------------
-
-    def hold(self) -> None:
-        """The reader cannot take more for now."""
-        self._held = True
-
-    def release(self) -> None:
-        """The reader can take more."""
-        self._held = False
-        self._drain()
-
-    def leave(self) -> None:
-        """The reader closed or dropped: what waits is discarded and the writer told."""
-        if self._reader_done:
-            return
-        self._reader_done, self._reader = True, None
-        self._frames.clear()
-        self._bytes = 0
-        self._end_writer(FINISHED)
-        self._settle()
-
-    # -- both ------------------------------------------------------------------------------------
-
-    def close(self, code: int = FINISHED) -> None:
-        """End both ends now."""
-        self._frames.clear()
-        self._bytes = 0
-        self._end_reader(code)
-        self._end_writer(code)
-        self._reader_done = self._writer_done = True
-        self._settle()
-
-    def _drain(self) -> None:
-        while self._frames and not self._held and self._reader is not None:
-            text, data = self._frames.popleft()
-            self._bytes -= len(data)
-            self._reader.deliver(text, data)
-        if self._writer_done and not self._frames:
-            self._end_reader(self._end_code)
-            self._settle()
-        elif self._paused and self._writer is not None and not self.full:
-            self._paused = False
-            self._writer.resume()
-
-    def _end_reader(self, code: int) -> None:
-        reader, self._reader = self._reader, None
-        if reader is not None:
-            self._reader_done = True
-            reader.end(code)
-
-    def _end_writer(self, code: int) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            self._writer_done = True
-            writer.end(code)
-
-    def _settle(self) -> None:
-        if self._reader_done and self._writer_done:
-            self.forget(self)
 
 
 class Claim(Protocol):
@@ -269,6 +60,9 @@ class Channels:
         self._ids = ids
         self._entries: dict[str, Channel | Claim] = {}
         self._owned: dict[Session, dict[str, Channel]] = {}
+        #: What all channels hold.
+        self.room = Room(ALL_BYTES)
+        self._own_rooms: dict[Session, Room] = {}
         self._expiring: dict[str, Channel] = {}  # oldest first
         self._next_sweep_ns: int | None = None
 
@@ -290,6 +84,7 @@ class Channels:
             owner=owner,
             created_ns=self._now(),
             forget=self._forget,
+            rooms=self._rooms(owner),
         )
         self._entries[channel.id] = channel
         self._expiring[channel.id] = channel
@@ -298,6 +93,14 @@ class Channels:
         if self._next_sweep_ns is None:
             self._next_sweep_ns = self._now() + SWEEP_NS
         return channel
+
+    def _rooms(self, owner: Session | None) -> tuple[Room, ...]:
+        if owner is None:
+            return (self.room,)
+        own = self._own_rooms.get(owner)
+        if own is None:
+            own = self._own_rooms[owner] = Room(OWNER_BYTES)
+        return self.room, own
 
     def answer_create(self, call: Call) -> None:
         """The function `engine::channels::create`."""
@@ -327,13 +130,17 @@ class Channels:
 
     def open(self, channel_id: str, write_key: str, read_key: str) -> Channel:
         """Make the channel of a claim. It has no owner and does not expire."""
-        channel = Channel(channel_id, write_key, read_key, forget=self._forget)
+        channel = Channel(
+            channel_id, write_key, read_key, forget=self._forget, rooms=self._rooms(None)
+        )
         self._entries[channel_id] = channel
         return channel
 
     def drop(self, channel_id: str) -> None:
         """Forget a claim or a channel, without telling its ends."""
-        self._entries.pop(channel_id, None)
+        entry = self._entries.pop(channel_id, None)
+        if isinstance(entry, Channel):
+            entry.leave_rooms()
 
     # -- looking up ------------------------------------------------------------------------------
 
@@ -361,6 +168,7 @@ class Channels:
 
     def session_gone(self, session: Session) -> None:
         """The owner disconnected: its channels go, but for those with both ends connected."""
+        self._own_rooms.pop(session, None)
         for channel in list(self._owned.pop(session, {}).values()):
             channel.owner = None
             if not channel.connected:

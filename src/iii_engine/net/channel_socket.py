@@ -15,7 +15,8 @@ from picows import (
     WSUpgradeResponseWithListener,
 )
 
-from iii_engine.core.channels import BROKEN, FINISHED, Channel, Channels
+from iii_engine.core.channel import BROKEN, FINISHED, Channel
+from iii_engine.core.channels import Channels
 from iii_engine.core.sessions import LARGE_MESSAGE
 from iii_engine.net.assembly import FRAGMENT, MAX_FRAME, TEXT
 from iii_engine.net.message_socket import MessageSocket

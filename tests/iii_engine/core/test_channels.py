@@ -5,14 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from iii_engine.core.channels import (
-    EXPIRY_NS,
-    MAX_BYTES,
-    MAX_PER_OWNER,
-    SWEEP_NS,
-    Channel,
-    Channels,
-)
+from iii_engine.core.channel import MAX_BYTES, Channel
+from iii_engine.core.channels import EXPIRY_NS, MAX_PER_OWNER, SWEEP_NS, Channels
 from iii_engine.core.clock import SeededIds, VirtualClock
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Session

@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
-from iii_engine.core.channels import BROKEN, FINISHED, Channel
+from iii_engine.core.channel import BROKEN, FINISHED, Channel
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
 from iii_engine.net.channel_socket import channel_listener

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw
 
-from iii_engine.core.channels import Channel
+from iii_engine.core.channel import Channel
 from iii_engine.core.router import Call
 from iii_engine.modules.http import failure
 from iii_engine.modules.http.flat import flat_payload

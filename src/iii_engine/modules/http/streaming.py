@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_engine.core.channels import BROKEN, Channel
+from iii_engine.core.channel import BROKEN, Channel
 from iii_engine.modules.http.result import header_lines
 from iii_engine.net.http_exchange import Exchange
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from tests.support.waiting import until
 
-from iii_engine.core.channels import Channel
+from iii_engine.core.channel import Channel
 
 NULL = b"null"
 
