@@ -21,7 +21,7 @@ from iii_engine.modules.queue.broker import Broker, Done
 from iii_engine.modules.queue.job import DeadJob, Draft, Job, Lease, QueueName, Receipt, Stats
 from iii_engine.modules.queue.rabbitmq.arrivals import Arrival
 from iii_engine.modules.queue.rabbitmq.bindings import Bindings
-from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
+from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection, end_tasks
 from iii_engine.modules.queue.rabbitmq.messages import job_of, unreadable
 from iii_engine.modules.queue.rabbitmq.options import RabbitConfig
 from iii_engine.modules.queue.rabbitmq.place import RETURN_SECONDS, Place
@@ -79,10 +79,7 @@ class RabbitBroker(Broker):
             place.intake.wake = None
         if self._connection.is_open and self._tasks:
             await asyncio.wait(set(self._tasks), timeout=GOODBYE_SECONDS)
-        tasks = set(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         for place in self._places.values():
             await place.intake.close()
         await self._connection.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from iii_engine.modules.queue.rabbitmq.arrivals import Arrivals
-from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
+from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection, end_tasks
 from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.storage.base import ServerLost, StoreError
@@ -83,8 +83,7 @@ class Intake:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
 
     def _window(self, settings: Settings) -> int:
         return max(self._prefetch, settings.concurrency)

@@ -1,0 +1,296 @@
+"""Queues in a real RabbitMQ server, on which several engines work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import aio_pika
+import msgspec
+import pytest
+from aio_pika.abc import AbstractChannel
+from tests.support.queue_engine import Shared, has_dead, holds, knows, running, shared
+from tests.support.raw_worker import RawWorker
+from tests.support.servers import RabbitServer
+from tests.support.waiting import until
+
+from iii_engine.core.router import Call
+from iii_engine.module_set import StartError
+from iii_engine.modules.queue import QueueModule
+from iii_sdk.errors import BusError
+
+
+@asynccontextmanager
+async def watching(server: RabbitServer) -> AsyncIterator[AbstractChannel]:
+    """Another program's channel."""
+    connection = await aio_pika.connect(server.url)
+    try:
+        yield await connection.channel()
+    finally:
+        await connection.close()
+
+
+def prefix_of(engine: Shared) -> str:
+    options = engine.app.modules["iii-queue"].options  # type: ignore[attr-defined]
+    prefix: str = options.adapter.config["prefix"]
+    return prefix
+
+
+async def message_in(channel: AbstractChannel, queue: str) -> Any:
+    """Its first message, once there is one."""
+    found = await channel.get_queue(queue, ensure=False)
+    return await until(lambda: found.get(fail=False, no_ack=True))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"priority": 1}, {"debounce_ms": 10}, {"idempotency_key": "k"}, {"message_id": "m"}],
+)
+async def test_what_rabbitmq_cannot_do_is_refused(
+    rabbitmq_server: RabbitServer, options: dict[str, Any]
+) -> None:
+    async with shared(rabbitmq_server) as (engine,):
+        with pytest.raises(BusError, match="not possible with the adapter 'rabbitmq'"):
+            await engine.enqueue("default", "work", 1, **options)
+
+
+async def test_a_named_queue_is_what_other_programs_expect(rabbitmq_server: RabbitServer) -> None:
+    async with shared(rabbitmq_server) as (engine,), watching(rabbitmq_server) as channel:
+        await engine.ask("iii::queue::pause", {"queue": "default"})
+        base = f"{prefix_of(engine)}.__fn_queue::default"
+        other = await channel.declare_queue(exclusive=True)
+        await other.bind(await channel.get_exchange(base), "default")
+        receipt = await engine.enqueue("default", "work", {"n": 1})
+        message = await message_in(channel, other.name)
+        assert (message.body, message.message_id) == (b'{"n": 1}', receipt)
+        assert (message.delivery_mode, message.content_type) == (2, "application/json")
+        assert message.headers["function_id"] == "work"
+        assert message.headers["x-attempt"] == 0
+        assert message.headers["traceparent"].startswith("00-")
+        for name in (base, f"{base}::retry", f"{base}::dlq"):
+            await channel.declare_exchange(name, "direct", durable=True)
+        for name in (f"{base}.queue", f"{base}::dlq.queue"):
+            await channel.declare_queue(name, durable=True)
+
+
+async def test_a_topic_is_what_other_programs_expect(rabbitmq_server: RabbitServer) -> None:
+    async with shared(rabbitmq_server) as (engine,), watching(rabbitmq_server) as channel:
+        heard = engine.function("work", "bad", "worse")
+        assert engine.bind("a.b", "work", {"maxRetries": 1}) is None
+        await until(lambda: knows(engine, "a.b"))
+        prefix = prefix_of(engine)
+        exchange = await channel.declare_exchange(f"{prefix}.a.b.exchange", "fanout", durable=True)
+        await exchange.publish(aio_pika.Message(b"[1]"), "")
+        await until(lambda: has_dead(engine, "a.b", 1))
+        await exchange.publish(aio_pika.Message(b"[1"), "")
+        await until(lambda: has_dead(engine, "a.b", 2))
+        assert heard == [[1]]
+        broken, failed = await engine.dead("a.b")
+        assert (broken["payload"], failed["error"]) == ("[1", "broken: bad")
+        message = await message_in(channel, f"{prefix}.a.b.work.dlq")
+        dead = json.loads(message.body)
+        assert set(dead) == {"job", "error", "exhausted_at"}
+        assert (dead["job"]["data"], dead["error"]) == ([1], "broken: bad")
+
+
+async def test_pauses_grow_and_a_long_one_does_not_hold_up_a_short_one(
+    rabbitmq_server: RabbitServer,
+) -> None:
+    queues = {"q": {"max_retries": 4, "backoff_ms": 60}}
+    async with shared(rabbitmq_server, **queues) as (engine,):
+        clock, times = asyncio.get_running_loop().time, [0.0]
+        await engine.enqueue("q", "work", "long", delay_ms=60_000)
+
+        def fail(call: Call) -> None:
+            times.append(clock())
+            call.fail("broken", "always")
+
+        engine.core.add_function("work", fail, module="test")
+        await engine.enqueue("q", "work", 1)
+        await until(lambda: has_dead(engine, "q", 1))
+        gaps = [later - earlier for earlier, later in pairwise(times[1:])]
+        assert len(gaps) == 3
+        assert all(gap >= least for gap, least in zip(gaps, (0.05, 0.11, 0.23), strict=True))
+        assert await engine.stats("q") == (1, 1)
+
+
+async def test_jobs_of_a_group_run_in_order_and_other_groups_go_on(
+    rabbitmq_server: RabbitServer,
+) -> None:
+    queues = {"q": {"type": "fifo", "message_group_field": "group", "backoff_ms": 100}}
+    async with shared(rabbitmq_server, 2, **queues) as engines:
+        heard: list[Any] = []
+
+        def handle(call: Call) -> None:
+            data = json.loads(bytes(call.data))
+            heard.append(data)
+            if data == {"group": "a", "n": 3} and heard.count(data) == 1:
+                call.fail("broken", "once")
+            else:
+                call.reply()
+
+        for engine in engines:
+            engine.core.add_function("work", handle, module="test")
+        for n in range(8):
+            for group in "ab":
+                await engines[n % 2].enqueue("q", "work", {"group": group, "n": n})
+        await until(lambda: len(heard) >= 17)
+        order = {g: [job["n"] for job in heard if job["group"] == g] for g in "ab"}
+        assert order == {"a": [0, 1, 2, 3, 3, 4, 5, 6, 7], "b": list(range(8))}
+        last_of_b = heard.index({"group": "b", "n": 7})
+        assert last_of_b < heard.index({"group": "a", "n": 4})
+
+
+async def test_an_ordered_queue_goes_to_another_engine(rabbitmq_server: RabbitServer) -> None:
+    queues = {"q": {"type": "fifo", "message_group_field": "group"}}
+    async with shared(rabbitmq_server, 2, **queues) as (one, two):
+        for engine in (one, two):
+            engine.core.add_function("work", lambda call: None, module="test")  # never answers
+        for n in range(3):
+            await one.enqueue("q", "work", {"group": "a", "n": n})
+        await until(lambda: running(one) + running(two) == 1)
+        dead, alive = (one, two) if running(one) else (two, one)
+        alive.core.remove_function("work")
+        heard = alive.function("work")
+        # As if it were killed: its connection ends, and does not come back.
+        await dead.app.modules["iii-queue"].broker._connection.close()  # type: ignore[attr-defined]
+        await until(lambda: [job["n"] for job in heard] == [0, 1, 2])
+        await until(lambda: holds(alive, "q", (0, 0)))
+
+
+async def test_a_topic_reaches_the_functions_of_all_engines(rabbitmq_server: RabbitServer) -> None:
+    async with shared(rabbitmq_server, 2) as (one, two), RawWorker(two.url) as worker:
+        await one.ask("iii::durable::publish", {"topic": "t", "data": "early"})
+        await worker.register("x")
+        await worker.register_trigger("durable:subscriber", "x", {"topic": "t"})
+        call = await worker.invoked("x")
+        assert call["data"] == "early"
+        await worker.answer(call)
+        await until(lambda: knows(two, "t"))
+        await one.ask("iii::durable::publish", {"topic": "t", "data": "later"})
+        call = await worker.invoked("x")
+        assert call["data"] == "later"
+        await worker.answer(call)
+        await until(lambda: holds(two, "t", (0, 0)))
+
+
+async def test_what_waits_for_a_removed_subscription_is_dead(
+    rabbitmq_server: RabbitServer,
+) -> None:
+    async with shared(rabbitmq_server) as (engine,), RawWorker(engine.url) as worker:
+        await worker.register("x")
+        trigger = await worker.register_trigger("durable:subscriber", "x", {"topic": "t"})
+        await until(lambda: knows(engine, "t"))
+        await engine.ask("iii::queue::pause", {"queue": "t"})
+        await engine.ask("iii::durable::publish", {"topic": "t", "data": 1})
+        await worker.send("unregistertrigger", id=trigger, trigger_type="durable:subscriber")
+        (dead,) = await until(lambda: engine.dead("t"))
+        assert dead["error"] == "subscription removed"
+        assert not await knows(engine, "t")
+
+
+async def test_dead_jobs_are_not_more_than_were_asked_for(rabbitmq_server: RabbitServer) -> None:
+    queues = {"q": {"max_retries": 1, "dead_letter_max": 2}}
+    async with shared(rabbitmq_server, **queues) as (engine,):
+        engine.function("work", *"abcd")
+
+        async def newest(payload: int) -> bool:
+            dead = await engine.dead("q")
+            return bool(dead) and dead[0]["payload"] == payload
+
+        for n in range(4):
+            await engine.enqueue("q", "work", n)
+            await until(lambda n=n: newest(n))
+        await until(lambda: holds(engine, "q", (0, 2)))
+        assert [dead["payload"] for dead in await engine.dead("q")] == [3, 2]
+
+
+async def test_nothing_acknowledged_is_lost_when_rabbitmq_restarts(
+    rabbitmq_server: RabbitServer,
+) -> None:
+    async with shared(rabbitmq_server, 2) as (one, two):
+        first, second = one.function("work"), two.function("work")
+        topic = one.function("listen")
+        assert one.bind("t", "listen", {}) is None
+        await until(lambda: knows(one, "t"))
+        late: list[Call] = []
+        one.core.add_function("slow", late.append, module="test")
+        two.core.add_function("slow", late.append, module="test")
+        await one.enqueue("default", "slow", "slow")
+        await until(lambda: len(late) == 1)
+        for n in range(50):
+            await one.enqueue("default", "work", n, delay_ms=20 * n)
+        await asyncio.to_thread(rabbitmq_server.kill)
+        with pytest.raises(BusError, match="RabbitMQ at amqp://guest:") as refused:
+            await one.enqueue("default", "work", "lost")
+        assert "guest:guest" not in str(refused.value)
+        late[0].reply()
+        await asyncio.to_thread(rabbitmq_server.start)
+        stored = 0
+        while stored < 20:
+            try:
+                await two.enqueue("default", "work", 50 + stored)
+                await one.ask("iii::durable::publish", {"topic": "t", "data": stored})
+                stored += 1
+            except BusError:
+                await asyncio.sleep(0.05)
+        await until(lambda: set(range(70)) <= {*first, *second}, timeout=20)
+        await until(lambda: set(range(20)) <= set(topic), timeout=20)
+        for call in late[1:]:
+            call.reply()  # the server had given it to the other engine
+        await until(lambda: holds(one, "default", (0, 0)), timeout=20)
+
+
+async def test_other_settings_count_while_jobs_run(rabbitmq_server: RabbitServer) -> None:
+    async with shared(rabbitmq_server, q={"concurrency": 1}) as (engine,):
+        calls: list[Call] = []
+        engine.core.add_function("work", calls.append, module="test")
+        for n in range(20):
+            await engine.enqueue("q", "work", n)
+        await until(lambda: len(calls) == 1)
+        module = engine.app.modules["iii-queue"]
+        for config in ({"concurrency": 15}, {"type": "fifo", "message_group_field": "g"}):
+            raw = {"adapter": msgspec.to_builtins(module.options.adapter)}  # type: ignore[attr-defined]
+            options = msgspec.convert(raw | {"queue_configs": {"q": config}}, QueueModule.Options)
+            assert await module.reconfigure(options)
+            if "concurrency" in config:
+                await until(lambda: len(calls) == 15)
+        for call in calls:
+            call.reply()
+        await until(lambda: len(calls) == 16)
+        assert running(engine) == 1
+
+
+async def test_a_queue_name_that_amqp_cannot_have_is_refused(
+    rabbitmq_server: RabbitServer,
+) -> None:
+    async with shared(rabbitmq_server) as (engine,):
+        with pytest.raises(BusError, match="too long"):
+            await engine.ask("iii::durable::publish", {"topic": "t" * 250, "data": 1})
+        refused = engine.bind("__fn_queue::q", "work", {})
+        assert refused is not None
+        assert refused.code == "bad_queue_name"
+
+
+@pytest.mark.parametrize("option", ["key_concurrency", "key_rate_limit"])
+def test_limits_of_groups_are_refused(option: str) -> None:
+    config = {"adapter": {"name": "rabbitmq"}, "queue_configs": {"q": {option: 1}}}
+    with pytest.raises(BusError, match=rf"\$.queue_configs.q.{option}: not possible"):
+        QueueModule.check(msgspec.convert(config, QueueModule.Options))
+
+
+async def test_limits_of_keys_are_refused(rabbitmq_server: RabbitServer) -> None:
+    async with shared(rabbitmq_server) as (engine,):
+        refused = engine.bind("t", "work", {"keyConcurrency": 1})
+        assert refused is not None
+        assert refused.code == "unsupported_by_adapter"
+
+
+async def test_without_rabbitmq_the_engine_does_not_start(rabbitmq_server: RabbitServer) -> None:
+    await asyncio.to_thread(rabbitmq_server.stop)
+    with pytest.raises(StartError, match=r"RabbitMQ at amqp://guest:\*\*\*@"):
+        await Shared(rabbitmq_server).start()
