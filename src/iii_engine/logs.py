@@ -15,6 +15,7 @@ from msgspec import Struct
 from iii_engine.config import Entry
 from iii_engine.config_errors import ConfigError
 from iii_engine.config_options import read_options
+from iii_engine.core.shown import MOST, shown
 from iii_engine.modules.catalogue import OBSERVABILITY
 
 TRACE = 5
@@ -94,6 +95,21 @@ def fields_of(record: logging.LogRecord) -> dict[str, object]:
     return fields if isinstance(fields, dict) else {}
 
 
+def message_of(record: logging.LogRecord) -> str:
+    """The text of a line. Of what it is given to quote, ids and errors of peers, it has as much
+    as `shown` shows: so no line, whoever writes it, is as long as a peer wants."""
+    if not isinstance(record.args, tuple) or not record.args:
+        return record.getMessage()
+    return str(record.msg) % tuple(_quoted(argument) for argument in record.args)
+
+
+def _quoted(argument: object) -> object:
+    if isinstance(argument, int | float):
+        return argument
+    text = argument if isinstance(argument, str) else str(argument)
+    return argument if len(text) <= MOST else shown(text)
+
+
 def level_name(record: logging.LogRecord) -> str:
     return _NAMES.get(record.levelno, record.levelname)
 
@@ -120,7 +136,7 @@ class HumanFormatter(logging.Formatter):
             for key, value in fields_of(record).items()
             if key not in _FOR_PROGRAMS
         )
-        line = f"{_timestamp(record)} {level} {record.name}: {record.getMessage()}{fields}"
+        line = f"{_timestamp(record)} {level} {record.name}: {message_of(record)}{fields}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line
@@ -135,7 +151,7 @@ class JsonFormatter(logging.Formatter):
             "timestamp": _timestamp(record),
             "level": level_name(record),
             "target": record.name,
-            "message": record.getMessage(),
+            "message": message_of(record),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -6,9 +6,12 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from tests.support.bus import Bus
 
 from iii_engine.config import Entry
 from iii_engine.config_errors import ConfigError
+from iii_engine.core.access import Rules
+from iii_engine.core.grants import Grant
 from iii_engine.logs import LogSettings, configure, levels_of, settings_of
 
 
@@ -99,3 +102,40 @@ def test_wrong_settings(config: dict[str, str | int], reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         settings_of([Entry("iii-observability", "iii-observability", {**config})])
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["default", "json"])
+@pytest.mark.promise(
+    "Observability", "No line of the engine's log is as long as the ids that peers choose."
+)
+def test_ids_of_any_length_make_short_lines(form: str) -> None:
+    long = "z" * 100_000
+    stream = io.StringIO()
+    configure(LogSettings(level="debug", format=form), stream)
+    bus = Bus()
+    guest = bus.guarded(Rules(), Grant(allowed_trigger_types=frozenset({"t"})))
+    for peer in (bus.peer(), guest):
+        peer.describe(name=long, pid=1)
+        peer.tell("invokefunction", function_id=long, data={})
+        peer.offer(long, "engine::" + long)
+        peer.tell("registertriggertype", id=long, description="")
+        peer.tell("registertrigger", id=long, trigger_type="x" + long, function_id=long)
+        peer.tell("registertrigger", id=long, trigger_type="t", function_id="engine::" + long)
+        peer.tell(long)
+        peer.tell("invokefunction", function_id=5, data={}, id=long)
+    other = bus.peer()
+    other.describe(name="b" + long, pid=2)
+    other.offer(long)
+    bus.wait(60)
+    logging.getLogger("iii.test_logs").error("it failed: %s %d %s", ValueError(long), 7, None)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) > 5
+    assert max(map(len, lines)) < 5000
+    assert "… (100000 characters) 7 None" in lines[-1]
+
+
+def test_what_a_line_is_not_given_to_quote_is_whole() -> None:
+    stream = io.StringIO()
+    configure(LogSettings(), stream)
+    logging.getLogger("iii.test_logs").warning("100 % " + "z" * 1000)
+    assert stream.getvalue().endswith(" 100 % " + "z" * 1000 + "\n")

@@ -17,6 +17,7 @@ from msgspec import Raw, Struct, field
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.router import OnAnswer
+from iii_engine.core.shown import shown
 from iii_engine.core.triggers import Trigger
 from iii_sdk.protocol import ErrorBody
 
@@ -220,4 +221,4 @@ def report(trigger: Trigger, function_id: str, error: ErrorBody) -> None:
 
 def _about(trigger: Trigger) -> dict[str, object]:
     """Fields of a line of the log."""
-    return {"fields": {"trigger_type": trigger.type}}
+    return {"fields": {"trigger_type": shown(trigger.type)}}

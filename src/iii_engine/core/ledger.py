@@ -85,7 +85,7 @@ def entered(session: Session, message: Offered) -> ErrorBody | None:
             "worker %s: %s %r and others are not registered: %s",
             session.name,
             _KINDS[type(message)],
-            message.id[:200],
+            message.id,
             refusal.message,
         )
     return refusal

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import Raw, json
 
 from iii_engine.core.sessions import Session
-from iii_engine.core.shown import shown
 from iii_engine.core.tally import Tallies, Tally
 from iii_sdk.protocol import NULL, RegisterFunction
 
@@ -183,8 +182,7 @@ class Registry:
         A `handler` answers the calls in the worker's place.
         """
         if self.reserved(message.id):
-            name, id = shown(session.name), shown(message.id)
-            log.warning("worker %s: function id %r is reserved", name, id)
+            log.warning("worker %s: function id %r is reserved", session.name, message.id)
             return False
         function = self._functions.get(message.id)
         fresh = function is None
@@ -244,9 +242,7 @@ class Registry:
             for session in previous.providers:
                 if session is not None:
                     session.withdraws(function_id)
-                    log.warning(
-                        "function %r of %s is now built in", function_id, shown(session.name)
-                    )
+                    log.warning("function %r of %s is now built in", function_id, session.name)
         self._functions[function_id] = function
         self.on_provider(function_id)
         self.on_offer(function_id)
@@ -287,9 +283,9 @@ def _warn_of_takeover(function: Function, session: Session) -> None:
     session.warned.add(topic)
     log.warning(
         "function %r, and maybe others: %s takes over from %s",
-        shown(function.id),
-        shown(session.name),
-        shown(leader.name),
+        function.id,
+        session.name,
+        leader.name,
     )
 
 

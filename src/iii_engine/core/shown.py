@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-#: Characters of an id, a name or a message that a line of the log may hold.
-MOST: Final = 200
+#: Characters of an id, a name or a message of an error that a line of the log may hold.
+MOST: Final = 1000
 
 
 def shown(text: str) -> str:

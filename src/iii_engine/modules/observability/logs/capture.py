@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from iii_engine.logs import fields_of, level_name
+from iii_engine.logs import fields_of, level_name, message_of
 from iii_engine.modules.observability.logs.console import ECHO
 from iii_engine.modules.observability.logs.record import LogRecord
 from iii_engine.modules.observability.logs.severity import number_of
@@ -88,7 +88,7 @@ class Capture(logging.Handler):
             observed_timestamp_unix_nano=time_ns,
             severity_number=number_of(level),
             severity_text=level,
-            body=line.getMessage(),
+            body=message_of(line),
             attributes=attributes,
             trace_id=_text(fields.get("trace_id")),
             span_id=_text(fields.get("span_id")),

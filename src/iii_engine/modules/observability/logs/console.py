@@ -24,4 +24,5 @@ def echo(record: LogRecord) -> None:
             "trace_id": record.trace_id or "",
             "span_id": record.span_id or "",
         }
-        log.log(level, "%s", record.body, extra={"fields": fields})
+        # It is the text itself, not quoted in one: so it is written whole.
+        log.log(level, str(record.body), extra={"fields": fields})
