@@ -37,6 +37,11 @@ class Shared(RunningEngine):
         adapter = {"name": name, "config": config}
         super().__init__({"iii-queue": {"adapter": adapter, "queue_configs": queues}})
 
+    @property
+    def status(self) -> str:
+        """How the queue module says it is."""
+        return self.app.modules["iii-queue"].status()
+
     def function(self, function_id: str, *failures: str) -> list[Any]:
         """Register one that remembers its payloads, and fails so many times first."""
         heard, left = [], list(failures)

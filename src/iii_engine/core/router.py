@@ -306,7 +306,10 @@ class Router:
                 )
         elif (on_answer := call.on_answer) is not None:
             call.on_answer = None
-            on_answer(result if isinstance(result, Raw) else Raw(result), error)
+            try:
+                on_answer(result if isinstance(result, Raw) else Raw(result), error)
+            except Exception:  # it must not keep others from their answers
+                log.exception("what waited for %s failed", call.function_id)
         # The ring keeps the call as its span: its ids, times and context, not what it carried.
         call.data, call.metadata, call.stamp = b"", NULL, b""
         call.caller = call.callee = call.caller_invocation = None

@@ -75,6 +75,11 @@ class RecordStore:
         """The engine that keeps the records, when it is another one; there is no store then."""
         return self.choice.bridge_url if isinstance(self.choice, BridgeConfig) else None
 
+    @property
+    def problem(self) -> str | None:
+        """Why the server of the records could not be used when it was asked last."""
+        return None if self._remote is None else self._remote.problem
+
     async def open(self, own: LocalStore) -> Store:
         """The store to use; `own` is the engine's. Raises `StoreError` that names the server."""
         if self._remote is None:

@@ -55,6 +55,8 @@ class Broadcast(ABC):
         self._patterns: dict[str, None] = {}
         #: Called when all is heard again after a loss: what was sent meanwhile was missed.
         self.returned: Callable[[], None] = _nothing
+        #: Why the server could not be used when it was asked last; None when it could.
+        self.problem: str | None = None
         self._outgoing: Pump[_Sending] = Pump(self._send_batch)
 
     @property
@@ -92,7 +94,9 @@ class Broadcast(ABC):
                 async with asyncio.timeout(self._patience):
                     await self._settled()
                     refused = await self._send([sending.message for sending in batch])
+                self.problem = None
             except (ServerLost, TimeoutError) as error:
+                self.problem = str(error) or f"{self.name} does not answer"
                 if loop.time() < end:
                     await asyncio.sleep(RETRY_SECONDS)
                     continue

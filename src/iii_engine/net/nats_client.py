@@ -49,6 +49,15 @@ class NatsConnection:
         self._asking: set[asyncio.Task[object]] = set()
         self._problem: Exception | None = None
 
+    @property
+    def where(self) -> str:
+        """For messages, without a password."""
+        return f"NATS at {masked(self.url)}"
+
+    @property
+    def connected(self) -> bool:
+        return self.client.is_connected
+
     async def open(self, reconnected: Callable[[], Awaitable[None]] | None = None) -> None:
         """Raises `StoreError` that names the server."""
         try:

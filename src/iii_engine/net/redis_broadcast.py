@@ -87,11 +87,12 @@ class RedisBroadcast(Broadcast):
                     await subscription.subscribe(f"iii:engine:{uuid.uuid4().hex}")
                     if lost:
                         log.warning("%s is back", self.name)
-                    lost = False
+                    lost, self.problem = False, None
                     await self._hear(subscription)
             except StoreError as error:
                 if not lost:
                     log.warning("%s: subscriptions are interrupted", error)
+                self.problem = str(error)
                 lost = self._missed = True
                 await asyncio.sleep(RETRY_SECONDS)
             finally:

@@ -79,6 +79,8 @@ class RemoteStore:
         self._remote = remote
         self._patience = patience
         self._open = False
+        #: Why the server could not be used when it was asked last; None when it could.
+        self.problem: str | None = None
         self._instance = uuid.uuid4().hex
         self._commits = count(1)
         self._writes: Pump[Job] = Pump(self._settle)
@@ -248,8 +250,11 @@ class RemoteStore:
         number = 0
         while True:
             try:
-                return await ask()
-            except ServerLost:
+                answer = await ask()
+                self.problem = None
+                return answer
+            except ServerLost as error:
+                self.problem = str(error)
                 number += 1
                 if loop.time() >= deadline:
                     raise

@@ -102,6 +102,11 @@ class ClusterModule(Module[ClusterOptions]):
         self.options = options
         return True
 
+    def status(self) -> str:
+        if self.cluster.connected:
+            return super().status()
+        return f"NATS at {self._carrier.where} cannot be reached; this engine is alone"
+
     async def drain(self, seconds: float) -> None:
         self.cluster.withdraw()
         loop = asyncio.get_running_loop()

@@ -49,6 +49,9 @@ class KvModule(Module[KvOptions]):
         self.options = options
         return True
 
+    def status(self) -> str:
+        return (self.records and self.records.problem) or super().status()
+
     async def stop(self) -> None:
         await super().stop()
         if self.records is not None:

@@ -65,6 +65,9 @@ class PubSubModule(Module[PubSubOptions]):
         self.options = options
         return True
 
+    def status(self) -> str:
+        return (self.broadcast and self.broadcast.problem) or super().status()
+
     async def stop(self) -> None:
         await super().stop()
         if self.broadcast is not None:

@@ -29,6 +29,11 @@ class Broker(ABC):
     #: What `engine::queue::list_topics` calls it.
     kind: ClassVar[str]
 
+    @property
+    def problem(self) -> str | None:
+        """Why the server cannot be used now; None when it can, or there is none."""
+        return None
+
     @abstractmethod
     async def open(self) -> None:
         """Connect. Raises `BusError`, `StoreError` or `OSError` that says what is wrong."""

@@ -98,7 +98,9 @@ class QueueModule(Module[QueueOptions]):
         self.offer_type(remote.kind, ("queue",))
 
     def status(self) -> str:
-        return super().status() if self.remote is None else self.remote.status
+        if self.remote is not None:
+            return self.remote.status
+        return self.broker.problem or super().status()
 
     async def reconfigure(self, options: QueueOptions) -> bool:
         """In place, but for another adapter: jobs that run end under their old settings."""

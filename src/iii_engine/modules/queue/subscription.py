@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Raw, Struct, field
+from msgspec import Meta, Raw, Struct, field
 from msgspec.structs import fields
 
 from iii_engine.core.fanout import Condition
@@ -29,7 +29,7 @@ class SubscriptionConfig(Struct, rename="camel"):
     max_retries: NotNegative | None = None
     concurrency: Positive | None = None
     visibility_timeout: float | None = None
-    delay_seconds: float | None = None
+    delay_seconds: Annotated[float, Meta(ge=0, le=365 * 24 * 3600)] | None = None
     backoff_type: Backoff | None = None
     backoff_delay_ms: NotNegative | None = None
     max_delay_ms: NotNegative | None = None

@@ -55,7 +55,9 @@ class StateModule(Module[StateOptions]):
         return True
 
     def status(self) -> str:
-        return super().status() if self.remote is None else self.remote.status
+        if self.remote is not None:
+            return self.remote.status
+        return (self.records and self.records.problem) or super().status()
 
     async def stop(self) -> None:
         await super().stop()

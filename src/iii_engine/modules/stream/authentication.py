@@ -12,7 +12,7 @@ from msgspec import Raw, Struct
 from iii_engine.core.engine import Engine
 from iii_engine.core.patient_call import PatientCall
 from iii_engine.net.handshake import Head
-from iii_sdk.protocol import NULL, ErrorBody
+from iii_sdk.protocol import ErrorBody
 
 log = logging.getLogger("iii.streams")
 
@@ -20,7 +20,7 @@ TIMEOUT_MS: Final = 10_000
 
 
 class _Grant(Struct):
-    context: Raw = NULL
+    context: Raw
     unauthorized: bool = False
 
 
@@ -33,7 +33,7 @@ def asking(
         def answered(result: Raw, error: ErrorBody | None) -> None:
             context = None if error is not None else context_of(result)
             if context is None:
-                reason = "it says so" if error is None else f"{error.code}: {error.message}"
+                reason = "no context" if error is None else f"{error.code}: {error.message}"
                 log.warning("%s refuses a client at %s: %s", function_id, head.addr, reason)
             decided(context)
 

@@ -72,7 +72,9 @@ class StreamModule(Module[StreamOptions]):
             await self.shared.open()
 
     def status(self) -> str:
-        return super().status() if self.remote is None else self.remote.status
+        if self.remote is not None:
+            return self.remote.status
+        return (self.records and self.records.problem) or super().status()
 
     def _admit(self, options: StreamOptions) -> None:
         """Judge by these options who connects from now on."""

@@ -92,6 +92,28 @@ async def test_jobs_are_shared_and_none_is_lost_when_nats_restarts(
         await until(lambda: holds(one, "default", (0, 0)))
 
 
+async def test_jobs_under_way_end_well_when_nats_was_away_for_longer_than_a_lease(
+    nats_server: NatsServer,
+) -> None:
+    async with shared(nats_server) as (engine,):
+        under_way: list[Call] = []
+        engine.core.add_function("work", under_way.append, module="test")
+        for n in range(4):
+            await engine.enqueue("default", "work", n)
+        await until(lambda: len(under_way) == 4)
+        await asyncio.to_thread(nats_server.kill)
+        await until(lambda: "is lost" in engine.status)
+        lost, loop = asyncio.get_running_loop().time(), asyncio.get_running_loop()
+        await until(lambda: loop.time() > lost + 1)  # longer than a lease
+        await asyncio.to_thread(nats_server.start)
+        await until(lambda: engine.status == "running")
+        for call in list(under_way):  # some may have been delivered again meanwhile
+            call.reply()
+        engine.function("work")
+        await engine.enqueue("default", "work", "later")
+        await until(lambda: holds(engine, "default", (0, 0)))
+
+
 async def test_jobs_of_an_engine_that_is_gone_run_on_another(nats_server: NatsServer) -> None:
     async with shared(nats_server, 2) as (one, two):
         for engine in (one, two):

@@ -129,6 +129,7 @@ async def test_a_lost_server_is_named_and_comes_back(pair: tuple[Desk, Desk, Ser
         with pytest.raises(BusError) as lost:
             await call(one, "stream::set", {**ITEM, "data": 2})
         assert lost.value.code == "STREAM_SET_ERROR"
+        assert one.module.status() in lost.value.message  # for the health check
         await asyncio.to_thread(server.restart)
 
         async def works() -> bool:
@@ -139,6 +140,7 @@ async def test_a_lost_server_is_named_and_comes_back(pair: tuple[Desk, Desk, Ser
             return True
 
         await until(works)
+        assert one.module.status() == "running"
         # What was missed meanwhile does not matter: the values come anew.
         types, known = set(), None
         while "sync" not in types or known not in (3, [3]):

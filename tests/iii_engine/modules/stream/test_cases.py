@@ -124,7 +124,7 @@ async def test_modules_case_81_a_join_handler_refuses(
     assert (await client.join("other", "g"))["event"]["type"] == "sync"
 
 
-@pytest.mark.parametrize("refusal", [{"unauthorized": True}, None, "no", [], 7])
+@pytest.mark.parametrize("refusal", [{"unauthorized": True}, None, "no", [], 7, {}, {"user": 1}])
 async def test_modules_case_82_the_auth_function_refuses_the_upgrade(refusal: object) -> None:
     async with guarded() as (engine, worker):
         opening = asyncio.create_task(upgrade(engine.stream_url))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from itertools import count
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -17,7 +18,7 @@ import msgspec
 from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import Broker, Done
 from iii_engine.modules.queue.jetstream.bindings import Bindings
-from iii_engine.modules.queue.jetstream.kept import LANES, JetQueue
+from iii_engine.modules.queue.jetstream.kept import JetQueue
 from iii_engine.modules.queue.jetstream.lane import Lane
 from iii_engine.modules.queue.jetstream.options import JetConfig
 from iii_engine.modules.queue.job import (
@@ -68,10 +69,16 @@ class JetStreamBroker(Broker):
             self._connection, f"{config.prefix}_queue_bindings", config.replicas
         )
         self._queues: dict[QueueName, JetQueue] = {}
-        self._leases: set[Lease] = set()  # a server that was lost may number from 1 again
+        self._leases: set[Lease] = set()
+        # Not the server's numbers: one that was lost may count from 1 again.
+        self._tokens = count(engine.clock.now_ns() // 1_000)
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
         self._closing = False
+
+    @property
+    def problem(self) -> str | None:
+        return None if self._connection.connected else f"{self._connection.where} is lost"
 
     async def open(self) -> None:
         await self._connection.open(self._reconnected)
@@ -221,7 +228,7 @@ class JetStreamBroker(Broker):
             return None
         deliveries = (delivery.num_delivered or 1) - (1 if job.process_at else 0)
         job.attempts_made = max(0, deliveries - 1)
-        return Lease(queue, job, delivery.sequence.consumer * LANES + lane.number, message)
+        return Lease(queue, job, next(self._tokens), message)
 
     def complete(self, lease: Lease) -> None:
         message = self._ended(lease)
