@@ -313,8 +313,8 @@ class Router:
         # The ring keeps the call as its span: its ids, times and context, not what it carried.
         call.data, call.metadata, call.stamp = b"", NULL, b""
         call.caller = call.callee = call.caller_invocation = None
-        if call.baggage is not None:
-            call.baggage = None
+        if call.baggage is not None and (function is None or function.local is None):
+            call.baggage = None  # who answers in process may hand it on to what follows
         if call.recorded:
             self.record(call)
 
