@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ from iii_engine.modules.steps import Outcome, Step
 from iii_engine.storage.base import Store, Transaction
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, EnqueueAction
+
+log = logging.getLogger("iii.engine")
 
 
 class Change(Struct):
@@ -128,4 +131,7 @@ def _made(call: Call, outcomes: list[Outcome] | None, error: BaseException | Non
     else:
         call.reply(b'{"applied":true,"results":' + array(o.answer for o in outcomes) + b"}")
         for outcome in outcomes:
-            outcome.tell(call)
+            try:
+                outcome.tell(call)
+            except Exception:  # it is stored: the others must be told as well
+                log.exception("after a change of a transaction")

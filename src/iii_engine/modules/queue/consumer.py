@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from msgspec import Raw, Struct
 
@@ -15,6 +16,9 @@ from iii_engine.modules.queue.settings import Settings
 from iii_sdk.protocol import ErrorBody
 
 log = logging.getLogger("iii.queue")
+
+#: Seconds until the broker is asked again after it failed.
+AGAIN_SECONDS: Final = 1.0
 
 #: Ends of a call that say nothing about the job: it may run again at once, elsewhere.
 WORKER_GONE = "invocation_stopped"
@@ -87,14 +91,28 @@ class Consumer:
         room = self.settings.concurrency - len(self.running)
         if self._open and not self.paused and not self._asked and room > 0:
             self._asked = True
-            self._broker.take(self.queue, room, self._taken)
+            try:
+                self._broker.take(self.queue, room, self._taken)
+            except Exception:
+                log.exception("queue %s: no job can be taken", self.queue.text)
+                self._asked = False
+                self.engine.timers.after(AGAIN_SECONDS, self.wake)
 
     def _taken(self, leases: list[Lease]) -> None:
         self._asked = False
         for lease in leases:
-            run = Run(self, lease)
-            self.running[lease] = run
+            self._start(lease)
+
+    def _start(self, lease: Lease) -> None:
+        """What goes wrong with one job must not be the end of those taken with it."""
+        run = self.running[lease] = Run(self, lease)
+        try:
             run.start()
+        except Exception as error:
+            log.exception("queue %s: job %s cannot be run", self.queue.text, lease.job.id)
+            run.abandon("internal_error")
+            if self.running.get(lease) is run:
+                self.failed(lease, ErrorBody("internal_error", f"It cannot be run: {error}"))
 
     # -- what a run ended with -------------------------------------------------------------------
 

@@ -7,11 +7,20 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+import msgspec
+
 from iii_engine.core.clock import Clock
 from iii_engine.core.queue_entry import Entry
 from iii_engine.core.queue_keys import Keys
 from iii_engine.modules.queue.broker import Done
-from iii_engine.modules.queue.job import DeadJob, decode_dead, decode_job, encode_job
+from iii_engine.modules.queue.job import (
+    DeadJob,
+    Job,
+    decode_dead,
+    decode_job,
+    encode_job,
+    unreadable,
+)
 from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
 from iii_engine.modules.queue.shelf import Shelf
@@ -46,6 +55,8 @@ class DeadLetters:
         def then() -> None:
             queue.line.forget(key)
             queue.dead += more
+            if not more or dead.job.id in queue.dropped:
+                queue.forget_dead([dead.job.id])
             self._trim(queue)
 
         self._journal.add(change, then)
@@ -85,18 +96,20 @@ class DeadLetters:
         """All jobs that wait in a closed queue die. Those that run end as they would."""
         shelf, now_ms, reason = queue.shelf, self._now_ms, queue.closed or ""
 
-        def some(transaction: Transaction) -> list[str]:
-            buried: list[str] = []
+        def some(transaction: Transaction) -> list[tuple[str, str]]:
+            buried: list[tuple[str, str]] = []
             for space in (shelf.delayed, shelf.jobs):
                 for key, record in list(transaction.items(space, limit=BATCH + queue.line.active)):
                     if queue.waits(key) and len(buried) < BATCH:
-                        shelf.bury(transaction, key, DeadJob(decode_job(record), reason, now_ms))
-                        buried.append(key)
+                        job = self._read(key, record)
+                        shelf.bury(transaction, key, DeadJob(job, reason, now_ms))
+                        buried.append((key, job.id))
             return buried
 
-        def done(buried: list[str] | None, error: BaseException | None) -> None:
-            for key in buried or ():
+        def done(buried: list[tuple[str, str]] | None, error: BaseException | None) -> None:
+            for key, _ in buried or ():
                 queue.replaced(key)
+            queue.forget_dead(job_id for _, job_id in buried or ())
             queue.dead += len(buried or ())
             self._trim(queue)
             if error is not None:
@@ -113,10 +126,10 @@ class DeadLetters:
             moved: list[Entry] = []
             for space in (source.delayed, source.jobs):
                 for key, record in list(transaction.items(space, limit=BATCH - len(moved))):
-                    job = decode_job(record)
+                    job = self._read(key, record)
                     source.remove(transaction, key, job.id)
                     queue.shelf.put(transaction, key, job, record)
-                    moved.append(queue.entry(key, job, record))
+                    moved.append(queue.found(key, record))
             return moved
 
         def done(moved: list[Entry] | None, error: BaseException | None) -> None:
@@ -139,7 +152,7 @@ class DeadLetters:
             return [] if record is None else [self._revive(transaction, queue, record)]
 
         def written(entries: list[Entry] | None, error: BaseException | None) -> None:
-            self._revived(queue, entries or [])
+            self._revived(queue, entries or [], [message_id])
             done(None if entries is None else len(entries), error)
 
         self._store.write(work, written)
@@ -147,9 +160,11 @@ class DeadLetters:
     def redrive_all(self, queue: KeptQueue, done: Done[int]) -> None:
         """Run those again that are dead now, in pieces that do not keep the engine from others."""
         left, total = queue.dead, 0
+        ids: list[str] = []
 
         def work(transaction: Transaction) -> list[Entry]:
             found = list(transaction.items(queue.shelf.dead, limit=min(BATCH, left)))
+            ids[:] = [job_id for job_id, _ in found]
             return [self._revive(transaction, queue, record) for _, record in found]
 
         def written(entries: list[Entry] | None, error: BaseException | None) -> None:
@@ -157,7 +172,7 @@ class DeadLetters:
             if entries is None:
                 done(None, error)
                 return
-            self._revived(queue, entries)
+            self._revived(queue, entries, ids)
             left, total = left - len(entries), total + len(entries)
             if entries and left > 0:
                 self._soon(partial(self._store.write, work, written))
@@ -171,17 +186,26 @@ class DeadLetters:
 
         def written(there: bool | None, error: BaseException | None) -> None:
             queue.dead -= 1 if there else 0
+            queue.forget_dead([message_id])
             done(None if error else int(bool(there)), error)
 
         self._store.write(lambda t: t.delete(queue.shelf.dead, message_id), written)
+
+    def _read(self, key: str, record: bytes) -> Job:
+        """A stored job; what is none is dealt with as one, by its place."""
+        try:
+            return decode_job(record)
+        except msgspec.DecodeError:
+            return unreadable(key, record)
 
     def _revive(self, transaction: Transaction, queue: KeptQueue, record: bytes) -> Entry:
         key = self._keys.make(self._now_ms)
         job = queue.shelf.revive(transaction, decode_dead(record), key)
         return queue.entry(key, job, encode_job(job))
 
-    def _revived(self, queue: KeptQueue, entries: list[Entry]) -> None:
+    def _revived(self, queue: KeptQueue, entries: list[Entry], job_ids: list[str]) -> None:
         queue.dead -= len(entries)
+        queue.forget_dead(job_ids)
         for entry in entries:
             queue.admit(entry)
 

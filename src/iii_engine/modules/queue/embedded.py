@@ -32,12 +32,15 @@ from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
 from iii_engine.modules.queue.publication import Publication
 from iii_engine.modules.queue.settings import Settings
-from iii_engine.modules.queue.shelf import Shelf
+from iii_engine.modules.queue.shelf import Shelf, is_delayed
 from iii_engine.modules.queue.topic_table import Bound, TopicTable
-from iii_engine.storage.base import LocalStore, Transaction
+from iii_engine.storage.base import LocalStore, StoreError, Transaction
 
 #: The error of jobs that ran when their subscription was removed, and the engine ended.
 REMOVED: Final = "subscription removed"
+
+#: Milliseconds until a job that the store could not read is tried again.
+UNREAD_MS: Final = 1000
 
 log = logging.getLogger("iii.queue")
 
@@ -110,8 +113,11 @@ class EmbeddedBroker(Broker):
         """Write it in a transaction of its own."""
 
         def written(receipt: Receipt | None, error: BaseException | None) -> None:
-            if error is None:
-                publication.committed()
+            try:
+                if error is None:
+                    publication.committed()
+            except Exception:  # the job is stored: who made it must be told so
+                log.exception("after a job was stored")
             done(receipt, error)
 
         self.store.write(publication.write, written)
@@ -171,7 +177,13 @@ class EmbeddedBroker(Broker):
         kept = self.queue(queue)
         leases = []
         for entry in kept.take(limit):
-            record = kept.record_of(entry)
+            try:
+                record = kept.record_of(entry)
+            except StoreError as error:
+                log.error("queue %s: a job cannot be read: %s", queue.text, error)
+                entry.due_ms = self._now_ms + UNREAD_MS
+                kept.hold(entry)
+                continue
             if record is None:  # it was replaced at the very moment it became due
                 kept.line.end(entry)
                 kept.line.forget(entry.key)
@@ -217,20 +229,27 @@ class EmbeddedBroker(Broker):
         key = entry.key if ordered else delayed_key(job.process_at, job.id)
         record = encode_job(job)
         again = kept.entry(key, job, record)
-        kept.moving[job.id] = []
+        cancels: list[Callable[[], None]] = []
+        kept.moving[entry.key] = (job.id, cancels)
+        moved = False
         if not ordered:
             kept.line.end(entry)
 
         def change(transaction: Transaction) -> None:
-            kept.shelf.move(transaction, entry.key, key, job, record)
+            nonlocal moved
+            moved = kept.shelf.move(transaction, entry.key, key, job, record)
 
         def then() -> None:
+            del kept.moving[entry.key]
             if not ordered:
                 kept.line.forget(entry.key)
-            cancels = kept.moving.pop(job.id)
-            if cancels:
-                if ordered:
-                    kept.line.end(entry)
+            elif cancels or not moved:
+                kept.line.end(entry)
+            if not moved:  # it was replaced at the very moment it was taken
+                kept.line.forget(entry.key)
+                for each in cancels:
+                    each()
+            elif cancels:
                 self._remove(kept, key, job.id, cancels)
             elif ordered:
                 entry.due_ms, entry.record = again.due_ms, again.record
@@ -251,21 +270,29 @@ class EmbeddedBroker(Broker):
 
     def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
         kept = self.queue(queue)
-        if message_id in kept.moving:
-            kept.moving[message_id].append(lambda: done(True, None))
-            return
+        for job_id, cancels in kept.moving.values():
+            if job_id == message_id:
+                cancels.append(lambda: done(True, None))
+                return
+        withdrawn: list[tuple[str, bytes]] = []
 
-        def change(transaction: Transaction) -> str | None:
+        def change(transaction: Transaction) -> None:
             key = kept.shelf.place(transaction, message_id)
             if key is None or not kept.waits(key):
-                return None
+                return
+            record = transaction.get(kept.shelf.space_of(key), key) or b""
             kept.shelf.remove(transaction, key, message_id)
-            return key
+            # At once: nobody may take it while this is committed.
+            kept.line.withdraw(key, delayed=is_delayed(key))
+            withdrawn.append((key, record))
 
-        def written(key: str | None, error: BaseException | None) -> None:
-            if key is not None:
-                kept.replaced(key)
-            done(None if error else key is not None, error)
+        def written(_: None, error: BaseException | None) -> None:
+            for key, record in withdrawn:
+                if error is None:
+                    kept.line.forget(key)
+                else:
+                    kept.restore(key, record)
+            done(None if error else bool(withdrawn), error)
 
         self.store.write(change, written)
 

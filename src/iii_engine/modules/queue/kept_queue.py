@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -49,8 +49,9 @@ class KeptQueue:
         self.dropped: set[str] = set()  # of those before, which may still be stored
         #: Why jobs do not wait here any more; None while they do.
         self.closed: str | None = None
-        #: Jobs that are being stored for their next attempt, and who wants them cancelled.
-        self.moving: dict[str, list[Callable[[], None]]] = {}
+        #: Jobs that are being stored for their next attempt, by the place they leave: the id, and
+        #: who wants them cancelled.
+        self.moving: dict[str, tuple[str, list[Callable[[], None]]]] = {}
         self._count()
 
     def _count(self) -> None:
@@ -142,6 +143,16 @@ class KeptQueue:
         entry = self.line.known(key)
         return entry is None or entry.state is State.WAITING
 
+    def restore(self, key: str, record: bytes) -> None:
+        """A job that was withdrawn is still stored: it waits again."""
+        self.line.forget(key)
+        self.admit(self.found(key, record))
+
+    def forget_dead(self, job_ids: Iterable[str]) -> None:
+        """These are not where they were among the dead: their order is looked up again."""
+        self.oldest.clear()
+        self.dropped.difference_update(job_ids)
+
     def replaced(self, key: str) -> None:
         """A job that waited was removed from the store; one that runs by now ends by itself."""
         entry = self.line.known(key)
@@ -172,9 +183,10 @@ class KeptQueue:
     def _fetch(self, delayed: bool, after: str, limit: int) -> list[Entry]:
         space = self.shelf.delayed if delayed else self.shelf.jobs
         found = self._store.page(space, after=after, limit=limit)
-        return [self._found(key, record) for key, record in found]
+        return [self.found(key, record) for key, record in found]
 
-    def _found(self, key: str, record: bytes) -> Entry:
+    def found(self, key: str, record: bytes) -> Entry:
+        """What memory keeps of a record, also of one that is no job."""
         try:
             return self.entry(key, decode_job(record), record)
         except msgspec.DecodeError:  # it is dealt with when its turn has come

@@ -40,10 +40,9 @@ class Run:
         self._timer: Timer | None = None
         self._patience: Timer | None = None
         self._over = False
-        self._span: OwnSpan
+        self._span = self._begin_span()
 
     def start(self) -> None:
-        self._span = self._begin_span()
         condition = self._consumer.target.condition
         self.renew()
         if condition is None:
@@ -138,7 +137,7 @@ class Run:
         )
         try:
             members = {} if is_null(given) else msgspec.json.decode(given, type=dict[str, Raw])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             members = {"metadata": given}
         members["iii_queue"] = Raw(msgspec.json.encode(told))
         return Raw(msgspec.json.encode(members))

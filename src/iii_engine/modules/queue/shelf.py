@@ -42,18 +42,21 @@ class Shelf:
             transaction.put(self.places, job.id, key.encode())
 
     def remove(self, transaction: Transaction, key: str, job_id: str) -> bool:
-        """Whether it was there."""
-        if key != job_id:
+        """Whether it was there. A job that took its place and its id keeps what points to it."""
+        if key != job_id and transaction.get(self.places, job_id) == key.encode():
             transaction.delete(self.places, job_id)
         return transaction.delete(self.space_of(key), key)
 
     def move(
         self, transaction: Transaction, key: str, target: str, job: Job, record: bytes
-    ) -> None:
-        """Store a job anew, possibly at another place."""
+    ) -> bool:
+        """Store a job anew, possibly at another place; False when it came to its end before."""
+        if transaction.get(self.space_of(key), key) is None:
+            return False
         if key != target:
             transaction.delete(self.space_of(key), key)
         self.put(transaction, target, job, record)
+        return True
 
     def place(self, transaction: Transaction, job_id: str) -> str | None:
         """The key of a job that is not dead."""
@@ -91,9 +94,14 @@ class Shelf:
         return [decode_dead(record) for _, record in found][::-1]
 
     def revive(self, transaction: Transaction, dead: DeadJob, key: str) -> Job:
-        """Store a dead job at the end of those that wait, as if it were new."""
+        """Store a dead job at the end of those that wait, as if it were new.
+
+        Its id is another one if a job that lives has that by now.
+        """
         job = dead.job
         job.attempts_made, job.process_at, job.error = 0, 0, None
         transaction.delete(self.dead, job.id)
+        if self.place(transaction, job.id) is not None:
+            job.id = key
         self.put(transaction, key, job)
         return job

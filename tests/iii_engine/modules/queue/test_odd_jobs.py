@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import msgspec
 import pytest
 from tests.support.queue_desk import QueueDesk, queue_desk
 
+from iii_engine.core.router import Call
 from iii_engine.core.timers import SWEEP_ABOVE, Timers
-from iii_engine.modules.queue.job import decode_dead, decode_job
-from iii_engine.storage.base import Transaction
+from iii_engine.modules.queue.job import Lease, QueueName, decode_dead, decode_job
+from iii_engine.modules.queue.publication import Publication
+from iii_engine.modules.queue.run import Run
+from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.memory import MemoryStore
 from iii_sdk.errors import BusError
 
@@ -114,3 +120,153 @@ def test_cancelled_timers_are_not_kept_until_they_would_be_due() -> None:
     for _ in range(10 * SWEEP_ABOVE):
         timers.after(3600, list).cancel()
     assert len(timers._heap) <= SWEEP_ABOVE + 1
+
+
+def held_up(desk: QueueDesk, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], None]]:
+    """The store tells of its writes only when the test calls what is in this list."""
+    late: list[Callable[[], None]] = []
+    write = desk.store.write
+
+    def later(work: Callable[[Transaction], Any], done: Callable[..., None]) -> None:
+        write(work, lambda *told: late.append(partial(done, *told)))
+
+    monkeypatch.setattr(desk.store, "write", later)
+    return late
+
+
+async def test_a_job_that_is_being_cancelled_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with queue_desk() as desk:
+        runs = desk.failing("f", "x")
+        desk.enqueue("default", "g")
+        await desk.advance(10)
+        receipt = desk.enqueue("default", "f")
+        late = held_up(desk, monkeypatch)
+        answers: list[bool | None] = []
+        queue = QueueName("default")
+        desk.module.broker.cancel(queue, receipt, lambda done, error: answers.append(done))
+        await desk.settle()
+        assert (answers, runs) == ([], [])
+        monkeypatch.undo()
+        for each in late:
+            each()
+        await desk.advance(10)
+        assert (answers, runs) == ([True], [])
+        assert desk.stats("default")["delayed"] == 0
+
+
+async def test_a_job_whose_cancellation_is_not_stored_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with queue_desk() as desk:
+        runs = desk.failing("f")
+        receipt = desk.enqueue("default", "f", delay_ms=1000)
+
+        def refuse(work: Callable[[Transaction], Any], done: Callable[..., None]) -> None:
+            desk.store.read(work)
+            done(None, StoreError("full"))
+
+        monkeypatch.setattr(desk.store, "write", refuse)
+        errors: list[BaseException | None] = []
+        queue = QueueName("default")
+        desk.module.broker.cancel(queue, receipt, lambda done, error: errors.append(error))
+        monkeypatch.undo()
+        assert isinstance(errors[0], StoreError)
+        await desk.advance(2)
+        assert len(runs) == 1
+        assert sum(desk.stats("default").values()) == 0
+
+
+async def test_a_job_that_was_replaced_while_it_ran_does_not_come_back() -> None:
+    async with queue_desk() as desk:
+        runs = []
+
+        def handle(call: Call) -> None:
+            runs.append(call)
+            space = "queue/named/default/jobs"
+            desk.store.write(lambda t: t.delete_space(space), lambda *told: None)
+            call.fail("broken", "x")
+
+        desk.engine.add_function("f", handle, module="test")
+        desk.enqueue("default", "f")
+        await desk.advance(30)
+        assert len(runs) == 1
+        assert desk.store.read(lambda t: t.spaces("queue/named/default")) == []
+
+
+async def test_a_dead_job_whose_id_lives_again_gets_another_one() -> None:
+    async with queue_desk() as desk:
+        runs = desk.failing("f", *["x"] * 3)
+        desk.enqueue("default", "f", 1, message_id="m", dedupe_window_ms=0)
+        await desk.advance(30)
+        assert desk.stats("default")["dlq_depth"] == 1
+        store = desk.store
+        dead = store.read(lambda t: t.get("queue/named/default/dead", "m"))
+        assert dead is not None
+        store.write(lambda t: t.delete("queue/named/default/dead", "m"), lambda *told: None)
+        desk.enqueue("default", "f", 2, message_id="m", delay_ms=60_000, dedupe_window_ms=0)
+        store.write(lambda t: t.put("queue/named/default/dead", "m", dead), lambda *told: None)
+        desk.ask("iii::queue::redrive", {"queue": "default"})
+        await desk.advance(120)
+        assert len(runs) == 5
+        assert sum(desk.stats("default").values()) == 0
+
+
+async def test_the_oldest_dead_jobs_are_dropped_also_after_some_were_redriven() -> None:
+    config = {"queue_configs": {"v": {"max_retries": 1, "dead_letter_max": 3}}}
+    async with queue_desk(config) as desk:
+        desk.failing("f", *["x"] * 20)
+        for number in range(8):
+            desk.enqueue("v", "f", message_id=f"m{number}")
+            await desk.advance(1)
+        desk.ask("iii::queue::redrive_message", {"queue": "v", "message_id": "m5"})
+        await desk.advance(1)
+        desk.enqueue("v", "f", message_id="m8")
+        await desk.advance(1)
+        assert [dead["id"] for dead in desk.dead("v")] == ["m8", "m5", "m7"]
+
+
+async def test_jobs_taken_with_one_that_cannot_be_run_do_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with queue_desk() as desk:
+        runs = desk.failing("f")
+        start = Run.start
+        broken = [ValueError("oops")]
+
+        def sometimes(run: Run) -> None:
+            if broken:
+                raise broken.pop()
+            start(run)
+
+        monkeypatch.setattr(Run, "start", sometimes)
+        for _ in range(3):
+            desk.enqueue("default", "f")
+        await desk.advance(0.1)
+        assert len(runs) == 2
+        await desk.advance(10)
+        assert len(runs) == 3
+
+
+async def test_a_broker_that_fails_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with queue_desk() as desk:
+        runs = desk.failing("f")
+        broker = desk.module.broker
+        take, broken = broker.take, [ValueError("oops")]
+
+        def sometimes(queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
+            if broken:
+                raise broken.pop()
+            take(queue, limit, done)
+
+        monkeypatch.setattr(broker, "take", sometimes)
+        desk.enqueue("default", "f")
+        await desk.advance(2)
+        assert len(runs) == 1
+
+
+async def test_who_made_a_job_is_answered_whatever_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with queue_desk() as desk:
+
+        def fail(publication: Publication) -> None:
+            raise ValueError("oops")
+
+        monkeypatch.setattr(Publication, "committed", fail)
+        assert desk.enqueue("default", "f")
