@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from msgspec import Raw
@@ -68,6 +68,21 @@ class Calls:
             slot[call_id] = call
         return call_id, call
 
+    def forget(self, call_id: str) -> None:
+        """A call that could not be put into words: nobody was given its future."""
+        call = self._pending.pop(call_id)
+        if call.slot is not None:
+            del call.slot[call_id]
+
+    def displaced(self, call_id: str) -> None:
+        """A call that waited for a connection made room for newer ones."""
+        self._fail(
+            (call_id,),
+            lambda call: _unavailable(
+                call, "connection_overloaded", "too many calls wait for a connection"
+            ),
+        )
+
     def sent(self, call_id: str) -> None:
         """A call that waited for a connection is on its way."""
         call = self._pending.get(call_id)
@@ -101,8 +116,8 @@ class Calls:
 
     def lose_sent(self) -> None:
         """The connection is gone, and with it the way back for every call that was sent on it."""
-        self._fail_where(
-            lambda call: call.sent,
+        self._fail(
+            [call_id for call_id, call in self._pending.items() if call.sent],
             lambda call: _unavailable(
                 call, "connection_lost", "the connection to the engine was lost during the call"
             ),
@@ -110,18 +125,19 @@ class Calls:
 
     def shut_down(self) -> None:
         """Nothing will be answered any more."""
-        self._fail_where(
-            lambda call: True, lambda call: _unavailable(call, "SHUTDOWN", "iii is shutting down")
+        self._fail(
+            list(self._pending),
+            lambda call: _unavailable(call, "SHUTDOWN", "iii is shutting down"),
         )
         for _, timer in self._slots.values():
             timer.cancel()
         self._slots.clear()
 
-    def _fail_where(
-        self, chosen: Callable[[PendingCall], bool], error: Callable[[PendingCall], BusError]
-    ) -> None:
-        for call_id in [i for i, call in self._pending.items() if chosen(call)]:
-            call = self._pending.pop(call_id)
+    def _fail(self, call_ids: Iterable[str], error: Callable[[PendingCall], BusError]) -> None:
+        for call_id in call_ids:
+            call = self._pending.pop(call_id, None)
+            if call is None:  # it has timed out meanwhile
+                continue
             if call.slot is not None:
                 del call.slot[call_id]
             if not call.future.done():

@@ -21,7 +21,7 @@ from iii_sdk.backoff import Backoff
 from iii_sdk.calls import Calls
 from iii_sdk.codec import encode
 from iii_sdk.current_call import active
-from iii_sdk.errors import TooLarge, Unavailable
+from iii_sdk.errors import BusError, TooLarge, Unavailable
 from iii_sdk.outbox import Outbox
 from iii_sdk.owned_types import OwnedTypes
 from iii_sdk.protocol import (
@@ -35,7 +35,7 @@ from iii_sdk.protocol import (
     UnregisterTrigger,
     WorkerMetadata,
 )
-from iii_sdk.registrations import Registrations
+from iii_sdk.registrations import Registrations, check_text
 from iii_sdk.telemetry import Exporter, Settings
 from iii_sdk.transport import Endpoint, Transport
 
@@ -74,6 +74,7 @@ class Connection:
         backoff: Backoff | None = None,
         on_state: Callable[[State], None] | None = None,
     ) -> None:
+        check_text(metadata)
         self.endpoint = endpoint
         self.metadata = metadata
         self.registrations = registrations or Registrations()
@@ -268,17 +269,17 @@ class Connection:
             raise Unavailable("the engine does not keep up", code="connection_overloaded")
         call_id, call = self._calls.open(function_id, timeout)
         parent = active()
-        if parent is None:
-            frame = frames.invocation(call_id, function_id, data, None, None, action, metadata)
-        else:
-            frame = frames.invocation(
-                call_id, function_id, data, parent.traceparent, parent.baggage, action, metadata
-            )
+        trace = (None, None) if parent is None else (parent.traceparent, parent.baggage)
+        try:
+            frame = frames.invocation(call_id, function_id, data, *trace, action, metadata)
+        except BusError:
+            self._calls.forget(call_id)
+            raise
         if self.state is State.CONNECTED:
             call.sent = True
             self._send(frame)
         else:
-            self._outbox.hold(call_id, frame)
+            self._hold(call_id, frame)
         return call.future
 
     def send(self, function_id: str, data: bytes | Raw, action: bytes = frames.VOID_ACTION) -> None:
@@ -297,11 +298,15 @@ class Connection:
         if self._closing:
             log.debug("dropped a void call of %s: iii is shutting down", function_id)
         elif self.state is not State.CONNECTED:
-            self._outbox.hold(None, frame)
+            self._hold(None, frame)
         elif self._outbox.full:
             log.warning("dropped a void call of %s: the engine does not keep up", function_id)
         else:
             self._send(frame)
+
+    def _hold(self, call_id: str | None, frame: bytes) -> None:
+        for displaced in self._outbox.hold(call_id, frame):
+            self._calls.displaced(displaced)
 
     def answer(self, message: InvokeFunction, epoch: int, result: bytes | Raw) -> None:
         """Answer a call with JSON bytes; dropped when its connection is gone."""

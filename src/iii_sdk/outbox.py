@@ -15,8 +15,9 @@ from iii_sdk.transport import Transport
 
 log = logging.getLogger("iii.sdk")
 
-#: Calls held back while there is no connection; the oldest goes first.
+#: Calls held back while there is no connection, and their bytes; the oldest goes first.
 HELD_CALLS: Final = 1000
+HELD_BYTES: Final = 64 * 1024 * 1024
 #: Bytes that may wait for an engine that does not read; from there on calls are refused, and at
 #: twice as much the connection is given up.
 OUTBOX_BYTES: Final = 64 * 1024 * 1024
@@ -32,6 +33,7 @@ class Outbox:
         self._frames: list[bytes] = []
         self._bytes = 0
         self._held: deque[tuple[str | None, bytes]] = deque()
+        self._held_bytes = 0
 
     @property
     def full(self) -> bool:
@@ -77,14 +79,20 @@ class Outbox:
             self._bytes = 0
             self._transport.send(frames)
 
-    def hold(self, call_id: str | None, frame: bytes) -> None:
-        """Keep a call until there is a connection."""
-        if len(self._held) >= HELD_CALLS:
-            self._held.popleft()
-            log.warning("dropped the oldest of %d waiting messages", HELD_CALLS)
-        self._held.append((call_id, frame))
+    def hold(self, call_id: str | None, frame: bytes) -> list[str]:
+        """Keep a call until there is a connection. Returns the calls that made room for it."""
+        held, displaced = self._held, []
+        held.append((call_id, frame))
+        self._held_bytes += len(frame)
+        while len(held) > 1 and (len(held) > HELD_CALLS or self._held_bytes > HELD_BYTES):
+            oldest, dropped = held.popleft()
+            self._held_bytes -= len(dropped)
+            log.warning("dropped the oldest of %d waiting messages", len(held) + 1)
+            if oldest is not None:
+                displaced.append(oldest)
+        return displaced
 
     def release(self) -> deque[tuple[str | None, bytes]]:
         """The calls that were held back, oldest first; they are the caller's from now on."""
-        held, self._held = self._held, deque()
+        held, self._held, self._held_bytes = self._held, deque(), 0
         return held

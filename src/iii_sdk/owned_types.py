@@ -13,6 +13,7 @@ from iii_sdk.protocol import (
     RegisterTrigger,
     TriggerRegistrationResult,
     UnregisterTrigger,
+    sendable,
 )
 from iii_sdk.registrations import Registrations, TypeHandler
 
@@ -61,6 +62,8 @@ class OwnedTypes:
         except Exception as error:
             log.exception("binding a trigger of type %s failed", message.trigger_type)
             result.error = ErrorBody("trigger_registration_failed", str(error))
+        if result.error is not None:
+            result.error = sendable(result.error)
         self._answer(result)
 
     async def _unbind(self, unbind: Unbind, message: UnregisterTrigger) -> None:

@@ -349,9 +349,25 @@ def _decode_tolerant(frame: bytes, reason: str) -> Message:
 
 def _text(value: object) -> object:
     """Envelope strings are written into other frames: a lone surrogate in one is replaced."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return value
+    return well_formed(value) if isinstance(value, str) else value
+
+
+def well_formed(text: str) -> str:
+    """The text with a replacement character for each lone surrogate: no JSON text has these."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def sendable(error: ErrorBody) -> ErrorBody:
+    """The error as it can travel, whatever the exception said that it tells of."""
+    return ErrorBody(
+        well_formed(error.code),
+        well_formed(error.message),
+        None if error.stacktrace is None else well_formed(error.stacktrace),
+        error.retry_after,
+        None
+        if error.details is None
+        else {well_formed(key): well_formed(text) for key, text in error.details.items()},
+    )
 
 
 def tolerant_value(text: bytes) -> object:

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from iii_sdk import protocol
+from iii_sdk import frames, protocol
+from iii_sdk.codec import encode
 from iii_sdk.protocol import (
     ErrorBody,
     InvokeFunction,
@@ -18,6 +19,7 @@ from iii_sdk.protocol import (
     UnregisterFunction,
     UnregisterTrigger,
     UnregisterTriggerType,
+    WorkerMetadata,
 )
 
 #: Starts to handle a call and returns at once. The second argument is the epoch of the connection
@@ -49,7 +51,7 @@ class Registrations:
         self.announce: Callable[[Message], None] = _tell_nobody
 
     def add_function(self, message: RegisterFunction, on_invoke: OnInvoke | None) -> None:
-        """Raises `ValueError` for an empty id and for one that is taken.
+        """Raises `ValueError` for an empty id, for one that is taken and for one that is no text.
 
         `on_invoke` is None for a function that the engine invokes over HTTP.
         """
@@ -57,6 +59,7 @@ class Registrations:
             raise ValueError("id is required")
         if message.id in self.functions:
             raise ValueError(f"function id '{message.id}' already registered")
+        check_text(message)
         self.functions[message.id] = (message, on_invoke)
         self.announce(message)
 
@@ -66,7 +69,9 @@ class Registrations:
             self.announce(UnregisterFunction(function_id))
 
     def add_trigger(self, message: RegisterTrigger, on_error: OnTriggerError | None = None) -> None:
-        """A trigger of the same id is replaced."""
+        """A trigger of the same id is replaced. Raises `ValueError` for what is no text, as do
+        the others."""
+        check_text(message)
         self.triggers[message.id] = (message, on_error)
         self.announce(message)
 
@@ -77,6 +82,7 @@ class Registrations:
 
     def add_type(self, message: RegisterTriggerType, handler: TypeHandler) -> None:
         """A type of the same id is replaced."""
+        check_text(message)
         self.types[message.id] = (message, handler)
         self.announce(message)
 
@@ -86,6 +92,7 @@ class Registrations:
 
     def add_service(self, message: RegisterService) -> None:
         """A service of the same id is replaced."""
+        check_text(message)
         self.services[message.id] = message
         self.announce(message)
 
@@ -99,6 +106,15 @@ class Registrations:
             yield protocol.encode(function)
         for trigger, _ in self.triggers.values():
             yield protocol.encode(trigger)
+
+
+def check_text(offered: Message | WorkerMetadata) -> None:
+    """Raises `ValueError` when a text in it has a lone surrogate: no connection could say it."""
+    try:
+        encode(offered)
+    except UnicodeEncodeError as error:
+        text = ascii(error.object)[: frames.MAX_QUOTED]
+        raise ValueError(f"{text} has a lone surrogate, which is no text") from None
 
 
 def _tell_nobody(message: Message) -> None:

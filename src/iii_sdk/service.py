@@ -150,12 +150,14 @@ class Service:
                 error.code, error.message, retry_after=error.retry_after, details=error.details
             )
             self.connection.refuse(message, epoch, body)
-        except Exception as error:
+        except BaseException as error:
             failure = _text(error)
             if call.span is not None:
                 call.span.caught(error)
             log.exception("%s failed", message.function_id)
             self.connection.refuse(message, epoch, ErrorBody("invocation_failed", _text(error)))
+            if isinstance(error, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+                raise  # it ends the program, which says goodbye to its callers first
         else:
             self.connection.answer(message, epoch, answer)
         finally:
@@ -182,5 +184,5 @@ class Service:
         return self._pool
 
 
-def _text(error: Exception) -> str:
+def _text(error: BaseException) -> str:
     return str(error) or type(error).__name__

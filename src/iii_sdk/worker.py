@@ -26,7 +26,7 @@ from iii_sdk.envelope import HttpRequest
 from iii_sdk.handlers import Handler
 from iii_sdk.http_function import HttpFunction
 from iii_sdk.protocol import NULL, HttpInvocation, RegisterFunction, RegisterTriggerType
-from iii_sdk.registrations import TypeHandler
+from iii_sdk.registrations import TypeHandler, check_text
 from iii_sdk.service import Service
 from iii_sdk.stream_items import StreamStore
 from iii_sdk.telemetry import Settings
@@ -136,6 +136,10 @@ class Worker:
                 request_format=_format(request_format, read.request_schema),
                 response_format=_format(response_format, read.response_schema),
             )
+            for given_id, given_metadata in function.ids():
+                check_text(
+                    RegisterFunction(given_id, function.description, metadata=given_metadata)
+                )
             self._add(function)
             return handler
 
@@ -167,6 +171,7 @@ class Worker:
             Raw(encode(dict(metadata))) if metadata else NULL,
             invocation,
         )
+        check_text(message)
         function = self.http_functions[function_id] = HttpFunction(message, bindings)
         for service in self._services:
             service.add_http(function)
@@ -210,6 +215,7 @@ class Worker:
     ) -> None:
         """Own a trigger type. `config` and `payload` are the types their JSON Schemas come from."""
         message = RegisterTriggerType(type_id, description, schema(config), schema(payload))
+        check_text(message)
         self.trigger_types[type_id] = (message, handler)
         for service in self._services:
             service.registrations.add_type(message, handler)

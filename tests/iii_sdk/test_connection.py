@@ -133,8 +133,9 @@ async def test_the_queue_of_a_disconnected_client_is_bounded(engine, wait_until,
         for _ in range(HELD_CALLS):
             bus.send("engine::channels::create", {})
         await engine.start()
-        with pytest.raises(Timeout):
+        with pytest.raises(Unavailable) as raised:
             await first
+        assert raised.value.code == "connection_overloaded"
         await wait_until(lambda: len(engine.pipes) == HELD_CALLS)
     assert "dropped the oldest" in caplog.text
 

@@ -338,3 +338,25 @@ async def test_calls_on_their_way_are_handled_while_stopping(engine):
     await worker.stop()
     await serving
     assert answers == [None]
+
+
+class Odd(BaseException):
+    pass
+
+
+async def test_whatever_a_handler_raises_is_answered(bus, serve):
+    worker = Worker("odd")
+
+    @worker.function("odd::awaited")
+    async def awaited() -> None:
+        raise Odd("so odd")
+
+    @worker.function("odd::plain")
+    def plain() -> None:
+        raise Odd("so odd")
+
+    await serve(worker)
+    for name in ("odd::awaited", "odd::plain"):
+        with pytest.raises(BusError, match="so odd") as raised:
+            await bus.call(name, {})
+        assert raised.value.code == "invocation_failed"

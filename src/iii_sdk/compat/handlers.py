@@ -87,7 +87,9 @@ class Handlers:
             self._record(ErrorBody("invocation_stopped", "the worker is shutting down"))
             self._refuse(message, epoch, "invocation_stopped", "the worker is shutting down")
             raise
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the answer
+        except GeneratorExit:  # the loop has ended: there is nobody to answer
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is the answer
             self._fail(message, epoch, error)
         finally:
             self._ended()
@@ -98,7 +100,7 @@ class Handlers:
             if inspect.iscoroutine(result):
                 result = self.loop.submit(result).result()
             self._answer(message, epoch, dump(result))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it is the answer
+        except BaseException as error:  # noqa: BLE001 - it is the answer
             self._fail(message, epoch, error)
         finally:
             self._ended()

@@ -26,7 +26,7 @@ from iii_sdk.connection import Connection, State
 from iii_sdk.errors import BusError
 from iii_sdk.metadata import worker_metadata
 from iii_sdk.protocol import ChannelRef, WorkerMetadata
-from iii_sdk.registrations import Registrations
+from iii_sdk.registrations import Registrations, check_text
 from iii_sdk.telemetry import Exporter
 from iii_sdk.transport import Receiver, Transport
 from iii_sdk.websocket import WebSocketEndpoint
@@ -88,6 +88,7 @@ class Link:
             Address(self.address, {**token_headers(), **(options.headers or {})})
         )
         self.metadata = _metadata(options)
+        check_text(self.metadata)
         self.registrations = Registrations()
         self.state: ConnectionState = "disconnected"
         #: Told of every change of `state`, on the I/O thread.
@@ -230,6 +231,8 @@ class Link:
             pending = self.connection.request(function_id, data, timeout, action)
         except BusError as error:
             answer.set_exception(published(error, function_id))
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is awaited
+            answer.set_exception(error)
         else:
             pending.add_done_callback(partial(_settle, answer, function_id, read))
 

@@ -34,7 +34,7 @@ from iii_sdk.protocol import (
     RegisterTrigger,
     RegisterTriggerType,
 )
-from iii_sdk.registrations import OnInvoke
+from iii_sdk.registrations import OnInvoke, check_text
 
 
 class FunctionRef:
@@ -101,6 +101,7 @@ class Offers:
 
     def _add(self, message: RegisterFunction, on_invoke: OnInvoke | None) -> FunctionRef:
         self._link.check_process()
+        check_text(message)
         with self._guard:
             if message.id in self._functions:
                 raise ValueError(f"function id '{message.id}' already registered")
@@ -137,6 +138,7 @@ class Offers:
             _opaque(given.config),
             _opaque(given.metadata),
         )
+        check_text(message)
         self._link.register(lambda all: all.add_trigger(message))
         return Trigger(
             message.id, lambda: self._link.register(lambda all: all.remove_trigger(message.id))
@@ -156,6 +158,7 @@ class Offers:
             _opaque(given_format(given.call_request_format)),
         )
         owner = type_handler(handler, self._handlers)
+        check_text(message)
         self._link.register(lambda all: all.add_type(message, owner))
         return TriggerTypeRef(given.id, self)
 
@@ -172,6 +175,7 @@ class Offers:
         message = RegisterService(
             given.id, given.name or given.id, given.description, given.parent_service_id
         )
+        check_text(message)
         self._link.register(lambda all: all.add_service(message))
 
 

@@ -7,9 +7,11 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from iii_sdk import frames
+from iii_sdk.compat.errors import published
 from iii_sdk.compat.link import Link
 from iii_sdk.compat.messages import TriggerRequest
 from iii_sdk.compat.results import PendingCall, completed, dump
+from iii_sdk.errors import BusError
 from iii_sdk.protocol import EnqueueAction, VoidAction
 
 T = TypeVar("T")
@@ -64,7 +66,7 @@ class Requests:
         if queue is None:
             self._link.send(request.function_id, data)
             return completed(None)
-        action = frames.enqueue_action(queue) if queue else b""
+        action = _enqueue_action(queue) if queue else b""
         timeout = self._seconds(request.timeout_ms)
         future: Future[Any] = self._link.request(request.function_id, data, timeout, action)
         return PendingCall(future, self._may_block)
@@ -87,6 +89,13 @@ class Requests:
         if timeout_ms < 0:
             raise ValueError("timeout_ms: expected a number of milliseconds, or -1 for none")
         return timeout_ms / 1000
+
+
+def _enqueue_action(queue: str) -> bytes:
+    try:
+        return frames.enqueue_action(queue)
+    except BusError as error:
+        raise published(error) from None
 
 
 def _queue(action: EnqueueAction | VoidAction | Mapping[str, Any] | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,8 @@ from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
 from iii_sdk.compat.mailbox import Mailbox
+
+log = logging.getLogger("iii.sdk")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,7 +109,7 @@ class LoopThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         try:
-            self.loop.run_forever()
+            self._run_on()
             self._cancel_tasks()
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
             # Sockets that were aborted are closed by callbacks of the next turns.
@@ -115,6 +118,15 @@ class LoopThread:
         finally:
             self._box.close()
             self.loop.close()
+
+    def _run_on(self) -> None:
+        """Run until `stop`. No signal comes to this thread, so what would end a program is what
+        some callback of it raised: that must not end the loop of all the others."""
+        while True:
+            try:
+                return self.loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                log.exception("a callback failed")
 
     def _cancel_tasks(self) -> None:
         tasks = asyncio.all_tasks(self.loop)

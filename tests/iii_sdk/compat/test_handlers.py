@@ -220,3 +220,44 @@ class Aliased(pydantic.BaseModel):
 )
 def test_results_as_json(value, text):
     assert dump(value) == text
+
+
+@pytest.mark.parametrize("kind", [BaseException, KeyboardInterrupt, SystemExit])
+def test_whatever_a_handler_raises_is_answered_and_ends_no_thread(iii, kind):
+    def plain(data: Any) -> Any:
+        raise kind("odd")
+
+    async def awaited(data: Any) -> Any:
+        raise kind("odd")
+
+    async def fine(data: Any) -> Any:
+        return "fine"
+
+    iii.register_function("handlers::plain", plain)
+    iii.register_function("handlers::awaited", awaited)
+    iii.register_function("handlers::fine", fine)
+    for name in ("handlers::plain", "handlers::awaited"):
+        with pytest.raises(IIIInvocationError, match="odd") as error:
+            ask(iii, name)
+        assert error.value.code == "invocation_failed"
+        assert ask(iii, "handlers::fine") == "fine"
+
+
+def test_an_id_that_is_no_text_is_refused_at_once(iii):
+    for call in (
+        lambda: iii.trigger("q\ud800", {}).result(5),
+        lambda: iii.enqueue("q\ud800", "f", {}).result(5),
+    ):
+        with pytest.raises(IIIInvocationError, match="lone surrogate") as error:
+            call()
+        assert error.value.code == "serialization_error"
+    with pytest.raises(ValueError, match="lone surrogate"):
+        iii.register_function("r\ud800", lambda data: 1)
+    with pytest.raises(ValueError, match="lone surrogate"):
+        iii.register_trigger("cron", "r\ud800", {})
+
+    @iii.function("handlers::still")
+    async def still(data: Any) -> Any:
+        return "still"
+
+    assert ask(iii, "handlers::still") == "still"

@@ -103,3 +103,24 @@ def test_a_result_that_is_there():
 
     assert asyncio.run(wait()) == 7
     assert isinstance(call, PendingCall)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_a_loop_outlives_a_callback_that_would_end_a_program(kind):
+    thread = LoopThread("t", Pool(1, "p"))
+
+    def end() -> None:
+        raise kind
+
+    async def task() -> None:
+        raise kind
+
+    async def alive() -> str:
+        return "alive"
+
+    thread.loop.call_soon_threadsafe(end)
+    with pytest.raises(kind):
+        thread.submit(task()).result(5)
+    assert thread.submit(alive()).result(5) == "alive"
+    thread.stop(5)
+    assert thread.loop.is_closed()
