@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +23,11 @@ log = logging.getLogger("iii.http")
 
 #: Headers that the protocol itself reads.
 _OWN = frozenset({b"host", b"expect", b"transfer-encoding", b"content-length", b"content-type"})
+
+#: A name or address with an optional port; empty where the target has no authority (RFC 9110).
+_HOST = re.compile(
+    rb"(?:\[[0-9A-Za-z:.%~_-]+\]|[0-9A-Za-z._~!$&'()*+,;=%\x80-\xff-]*)(?::[0-9]*)?[ \t]*"
+)
 
 #: So many requests that a client sent ahead of their answers are read; what it sent after them
 #: waits as it is, and the connection is not read.
@@ -209,6 +215,8 @@ class HttpProtocol(asyncio.Protocol):
         for name, value in self._own:
             if name == b"host":
                 hosts += 1
+                if _HOST.fullmatch(value) is None:
+                    return 400, "Bad Request: invalid Host header"
             elif name == b"content-type":
                 exchange.content_type = value.lower()
             elif name == b"content-length":

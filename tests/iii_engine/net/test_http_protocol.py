@@ -236,6 +236,20 @@ async def test_what_an_attack_could_hide_in_is_refused(
     assert server.app.bodies == []
 
 
+@pytest.mark.parametrize("host", ["a b/@", "a/b", "user@a", "a?b", "a#b", "[::1", "a:1:2", "a:x"])
+async def test_what_is_no_host_is_refused(server: Server, host: str) -> None:
+    answer = await server.talk(f"GET /a HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    "host", ["", "a", "a.b:80", "127.0.0.1:3111", "[::1]:80", "[::1]", "b\u00fc"]
+)
+async def test_names_and_addresses_are_hosts(server: Server, host: str) -> None:
+    answer = await server.talk(f"GET /a HTTP/1.1\r\nHost: {host}\r\n{CLOSE}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
 @pytest.mark.parametrize(
     "chunks",
     [

@@ -110,6 +110,10 @@ class Request:
             self.release()
             self.gateway.record(self)
             return
+        if self.gateway.time() - self.started >= self.gateway.options.default_timeout / 1000:
+            # It waited too long for its place; a handler could only work for nobody.
+            self.refuse(504, failure.body_of("Gateway Timeout"))
+            return
         if "?" in exchange.target:
             try:
                 self.query = read_query(exchange.target.partition("?")[2])

@@ -162,3 +162,20 @@ async def test_nothing_is_kept_of_clients_that_left_while_they_waited(make_site:
     busy.reply(b"1")
     await first
     assert admission.active == 0
+
+
+async def test_a_request_that_waited_too_long_is_not_begun(make_site: Any) -> None:
+    site = await make_site(concurrency_request_limit=1)
+    calls = site.slow("h")
+    site.route("/a", "h")
+    first = asyncio.ensure_future(site.client.get("/a"))
+    busy = await asyncio.wait_for(calls.get(), 5)
+    second = asyncio.ensure_future(site.client.get("/a"))
+    gateway = site.module.gateway
+    await until(lambda: gateway.admission.waiting == 1)
+    gateway.time = lambda: gateway.loop.time() + 31
+    busy.reply(b"1")
+    await first
+    assert (await second).status_code == 504
+    assert calls.empty()
+    assert gateway.admission.active == 0
