@@ -107,7 +107,7 @@ class RedisBroadcast(Broadcast):
             while True:
                 message = await subscription.get_message(timeout=None)
                 if message is not None:
-                    self._take(message)
+                    self._take_safely(message)
         finally:
             asking.cancel()
 
@@ -134,6 +134,13 @@ class RedisBroadcast(Broadcast):
                 log.debug("%s", error)  # who hears notices it as well, and begins anew
                 return
             asked = wanted
+
+    def _take_safely(self, message: dict[str, Any]) -> None:
+        """One message must not end the hearing of all others."""
+        try:
+            self._take(message)
+        except Exception:
+            log.exception("%s: a message was lost", self.name)
 
     def _take(self, message: dict[str, Any]) -> None:
         channel: str = message["channel"].decode("utf-8", "replace")
@@ -162,7 +169,7 @@ class RedisBroadcast(Broadcast):
     def _deliver(self, pattern: str, topic: str, data: bytes) -> None:
         try:
             msgspec.json.decode(data, type=Raw)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             log.debug("what came on %s is no JSON, and nobody was told", topic)
             return
         if pattern in self._patterns:

@@ -90,6 +90,15 @@ class Carrier:
 
     async def _connect(self, client: Client) -> None:
         """Tries for ever, and so does the client when the connection is lost later."""
+        while True:
+            try:
+                await self._connect_once(client)
+                return
+            except Exception as error:  # noqa: BLE001  (`_failed` logs it)
+                await self._failed(error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _connect_once(self, client: Client) -> None:
         await client.connect(
             self._servers,
             name=f"iii engine {self.cluster.metadata.name}",
@@ -156,9 +165,18 @@ class Carrier:
             try:
                 for parcel in self.cluster.take():
                     await self._publish(client, parcel)
-            except nats.errors.Error as error:
+            except (nats.errors.Error, OSError) as error:
                 await self._failed(error)
-                await self._lost()
+                await self._begin_anew(client)
+            except Exception:  # a fault of ours must not silence this engine for ever
+                log.exception("messages to other engines were lost")
+                await self._begin_anew(client)
+
+    async def _begin_anew(self, client: Client) -> None:
+        """What was on its way is lost: links end, and new ones begin while NATS is there."""
+        await self._lost()
+        if client.is_connected:
+            await self._found()
 
     async def _publish(self, client: Client, parcel: Parcel) -> None:
         if parcel.to is None:

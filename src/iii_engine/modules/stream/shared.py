@@ -56,7 +56,7 @@ class SharedEvents:
     def _heard(self, topic: str, message: Message) -> None:
         try:
             event = read_event(message.data, message.traceparent, message.baggage)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             log.warning("what came by way of %s is no event: %s", topic, error)
         else:
             self._hub.deliver(event)

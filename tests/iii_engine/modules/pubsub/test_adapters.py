@@ -161,6 +161,8 @@ async def test_redis_carries_the_json_text_alone(redis_server: RedisServer) -> N
         message = await until(lambda: listening.get_message(timeout=1))
         assert message["data"] == b'{"a": 1}'
         await foreign.publish("n", "no json")
+        await foreign.publish("n", "[" * 5000 + "]" * 5000)
+        await foreign.publish("n", b'"\xff"')
         await foreign.publish("n", "[2]")
         await heard(desk, "seen", {"a": 1}, [2])
 
