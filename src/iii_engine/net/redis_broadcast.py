@@ -168,6 +168,7 @@ class RedisBroadcast(Broadcast):
 
     def _deliver(self, pattern: str, topic: str, data: bytes) -> None:
         try:
+            data.decode()  # what is inside strings is not looked at below
             msgspec.json.decode(data, type=Raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             log.debug("what came on %s is no JSON, and nobody was told", topic)
