@@ -37,6 +37,7 @@ from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing, Tracing, trace_fields
 from iii_engine.core.triggers import Triggers, TriggerType
 from iii_sdk import protocol
+from iii_sdk.nesting import LEVELS, too_deep
 from iii_sdk.protocol import (
     NULL,
     EnqueueAction,
@@ -181,6 +182,9 @@ class Engine:
     def receive(self, session: Session, frame: bytes) -> None:
         """Apply one message of a worker."""
         if session.status is _GONE:
+            return
+        if len(frame) > LEVELS and too_deep(frame):
+            self.refuse(session, protocol.unreadable(frame, "nested too deeply"), frame)
             return
         try:
             message = _decode(frame)

@@ -178,6 +178,20 @@ def test_deep_nesting_is_malformed() -> None:
     assert worker.only() == {"type": "pong"}
 
 
+@pytest.mark.parametrize("depth", [240, 300, 970])
+def test_nesting_is_refused_at_the_door_and_nowhere_behind_it(depth: int) -> None:
+    """Whatever the stack holds at that moment."""
+    bus = Bus()
+    bus.peer("f::f")
+    caller = bus.peer()
+    deep = b"[" * depth + b"]" * depth
+    caller.send(
+        b'{"type":"invokefunction","invocation_id":"i","function_id":"no::such","data":%b}' % deep
+    )
+    code = caller.only()["error"]["code"]
+    assert code == ("invalid_message" if depth > 256 else "function_not_found")
+
+
 @pytest.mark.parametrize("trace", ['x","result":1,"y":"', '"', "00-00-00-00"])
 def test_a_traceparent_cannot_add_to_the_answer(trace: str) -> None:
     worker = Bus().peer("a::b")

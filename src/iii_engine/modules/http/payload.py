@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Raw, Struct
 
+from iii_sdk.nesting import too_deep
 from iii_sdk.protocol import NULL, ChannelRef, is_traceparent
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def read_json(body: bytes) -> Raw:
         return NULL
     if not body.isascii():
         body.decode()
+    if too_deep(body):
+        raise ValueError("nested too deeply")
     try:
         return _check_json(body)
     except msgspec.DecodeError:

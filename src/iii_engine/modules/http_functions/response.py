@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from iii_engine.net.client.incoming import Response
 from iii_sdk.errors import BusError
+from iii_sdk.nesting import too_deep
 from iii_sdk.protocol import NULL
 
 
@@ -28,6 +29,8 @@ def result(response: Response) -> Raw:
     body = response.body.strip()
     if not body:
         return NULL
+    if too_deep(body):
+        raise BusError("the response body is nested too deeply", code="invalid_response")
     try:
         msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

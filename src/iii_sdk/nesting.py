@@ -1,0 +1,36 @@
+"""How deep a JSON text may be nested, so that it can be read again wherever it is carried to.
+
+Readers count their levels against the interpreter's limit for the whole stack. So what one of them
+just reads, another one fails at that is called from a few functions deeper. This bound is far from
+that limit, and the same everywhere.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Final
+
+#: Levels of arrays and objects, the envelope included.
+LEVELS: Final = 256
+
+#: Levels that are taken away cheaply, the innermost first: most texts have no more.
+_PEELED: Final = 8
+
+_NO_MARKS: Final = bytes(byte for byte in range(256) if byte not in b'[]{}"')
+_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
+_STEPS: Final = {ord("["): 1, ord("]"): -1}
+
+
+def too_deep(text: bytes) -> bool:
+    """Whether a JSON text has more levels than `LEVELS`; it need not be valid."""
+    if text.count(b"[") + text.count(b"{") <= LEVELS:
+        return False
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = text.translate(_SQUARE, _NO_MARKS).replace(b'""', b"")
+    brackets = b"".join(marks.split(b'"')[::2])
+    for _ in range(_PEELED):
+        brackets = brackets.replace(b"[]", b"")
+    if len(brackets) <= LEVELS - _PEELED:
+        return False
+    return max(accumulate(map(_STEPS.__getitem__, brackets))) > LEVELS - _PEELED
