@@ -24,6 +24,7 @@ from iii_engine.core.guarded_triggers import drop_stranded
 from iii_engine.core.malformed import answer_malformed, endless
 from iii_engine.core.meters import Meters
 from iii_engine.core.middleware import intercept, middleware_of
+from iii_engine.core.nesting import LEVELS, too_deep
 from iii_engine.core.numerals import MAX_DIGITS, has_endless_integer
 from iii_engine.core.refusals import Refusals
 from iii_engine.core.registrations import Registering, Registrations
@@ -37,7 +38,6 @@ from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing, Tracing, trace_fields
 from iii_engine.core.triggers import Triggers, TriggerType
 from iii_sdk import protocol
-from iii_sdk.nesting import LEVELS, too_deep
 from iii_sdk.protocol import (
     NULL,
     EnqueueAction,

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_sdk.nesting import too_deep
+from iii_engine.core.nesting import too_deep
 from iii_sdk.protocol import NULL, ChannelRef, is_traceparent
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Raw, Struct
 
+from iii_engine.core.nesting import too_deep
 from iii_engine.net.client.incoming import Response
 from iii_sdk.errors import BusError
-from iii_sdk.nesting import too_deep
 from iii_sdk.protocol import NULL
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from iii_sdk.nesting import LEVELS, too_deep
+from iii_engine.core.nesting import LEVELS, too_deep
 
 
 def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
@@ -28,6 +28,7 @@ def test_brackets_in_strings_and_beside_each_other_do_not_count() -> None:
         "[" * 1000,
         '"[\\' * 1000,
         "\\" * 999 + "[{" * 300,
+        ["[", "]", ""] * 900,
         [[]] * 1000,
         [{"a": [1]}] * 900,
     ):
