@@ -117,6 +117,22 @@ async def test_stop_waits_for_calls_under_way(engine: RunningEngine) -> None:
     await engine.start()
 
 
+async def test_no_worker_connects_while_calls_under_way_end(engine: RunningEngine) -> None:
+    async with RawWorker(engine.url) as worker, RawWorker(engine.url) as caller:
+        await worker.register("slow")
+        call = asyncio.ensure_future(caller.call("slow"))
+        invoked = await worker.invoked("slow")
+        stopping = asyncio.create_task(engine.app.stop(grace=5))
+        await asyncio.sleep(0)
+        with pytest.raises(OSError):
+            async with RawWorker(engine.url):
+                pass
+        assert not stopping.done()
+        await worker.answer(invoked, "done")
+        assert await call == "done"
+        await stopping
+
+
 async def test_stop_does_not_wait_longer_than_its_grace(
     engine: RunningEngine, caplog: pytest.LogCaptureFixture
 ) -> None:

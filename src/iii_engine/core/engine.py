@@ -235,6 +235,8 @@ class Engine:
             call.caller_invocation = message.invocation_id or None
         if call.caller_invocation is None:
             call.deadline_ns = self.clock.monotonic_ns() + VOID_NS
+        if message.namespace is not None and self._misplaced(session, call, message.namespace):
+            return
         if session.access is not None and self._took(session, session.access, call, message, frame):
             return
         if isinstance(action, EnqueueAction):
@@ -275,6 +277,22 @@ class Engine:
         intercept(self, call, middleware, message.action, access)
         session.asked()
         return True
+
+    def _misplaced(self, session: Session, call: Call, namespace: str) -> bool:
+        """Whether a call names no namespace. Which one it names makes no difference here."""
+        if not namespace.strip():
+            self._answer_at_once(
+                call, ErrorBody("INVALID_NAMESPACE", "namespace: expected a name, not blank text")
+            )
+            return True
+        if namespace != "default" and "namespace" not in session.warned:
+            session.warned.add("namespace")
+            log.warning(
+                "worker %s calls in namespace %r: this engine has one for all",
+                session.name,
+                namespace,
+            )
+        return False
 
     def is_gatekeeper(self, function_id: str) -> bool:
         """Whether the access control of a listener depends on the function."""

@@ -307,10 +307,14 @@ class WorkerListener:
         self._leaving = asyncio.create_task(self._drain(leaving, DRAIN_SECONDS))
         return self._leaving
 
-    async def drain(self, seconds: float) -> None:
-        """Accept nobody, and end every connection when it is idle or the time is over."""
+    def refuse_new(self) -> None:
+        """Accept nobody; the connections that are open stay."""
         _close(self._servers)
         self._servers = []
+
+    async def drain(self, seconds: float) -> None:
+        """Accept nobody, and end every connection when it is idle or the time is over."""
+        self.refuse_new()
         await self._drain(set(self.sockets), seconds)
 
     async def _drain(self, leaving: set[WorkerSocket], seconds: float) -> None:
@@ -328,8 +332,7 @@ class WorkerListener:
             self._sweeper.cancel()
         if self._leaving is not None:
             self._leaving.cancel()
-        _close(self._servers)
-        self._servers = []
+        self.refuse_new()
         waiting = [s.transport for s in self.sockets if s.transport is not None]
         for peer in list(self.sockets):
             peer.flush()

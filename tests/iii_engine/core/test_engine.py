@@ -552,3 +552,27 @@ def test_a_service_belongs_to_the_newer_connection_of_a_program() -> None:
     old.tell("registerservice", id="payments", name="old")
     old.close()
     assert [service.name for service in bus.engine.services] == ["new"]
+
+
+@pytest.mark.parametrize("action", [None, {"type": "void"}, {"type": "enqueue", "queue": "q"}])
+@pytest.mark.parametrize("namespace", ["", " \t"])
+def test_a_call_in_a_blank_namespace_is_refused(
+    namespace: str, action: dict[str, str] | None
+) -> None:
+    bus = Bus()
+    worker, caller = bus.peer("a::b"), bus.peer()
+    call = {"invocation_id": "x", "function_id": "a::b", "namespace": namespace}
+    caller.tell("invokefunction", **call, action=action)
+    assert worker.inbox() == []
+    waits = action is None or action["type"] != "void"
+    assert [m["error"]["code"] for m in caller.inbox()] == ["INVALID_NAMESPACE"] * waits
+
+
+def test_any_other_namespace_is_the_one_there_is(caplog: pytest.LogCaptureFixture) -> None:
+    bus = Bus()
+    worker, caller = bus.peer("a::b"), bus.peer()
+    for namespace in (None, "default", "other", "another"):
+        caller.tell("invokefunction", function_id="a::b", namespace=namespace)
+    assert len(worker.inbox()) == 4
+    assert caplog.text.count("calls in namespace") == 1  # once per worker
+    assert "'other'" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from iii_engine.core.access import Rules
@@ -12,6 +13,8 @@ from iii_engine.modules.worker_manager.rbac import make_rules
 from iii_engine.net.channel_socket import channel_listener
 from iii_engine.net.websocket import Limits, WorkerListener
 
+log = logging.getLogger("iii.worker_manager")
+
 
 class WorkerManagerModule(Module[WorkerManagerOptions]):
     kind = "iii-worker-manager"
@@ -19,6 +22,10 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
 
     async def start(self) -> None:
         options = self.options
+        if options.compression:
+            log.warning(
+                "%s: compression: messages are not compressed; the option has no effect", self.name
+            )
         self.listener = WorkerListener(
             self.engine,
             self.host.loop,
@@ -67,6 +74,9 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
     def _forget_rules(self, rules: Rules | None) -> None:
         if rules is not None:
             self.engine.rules.remove(rules)
+
+    async def quiesce(self) -> None:
+        self.listener.refuse_new()
 
     async def drain(self, seconds: float) -> None:
         await self.listener.drain(seconds)

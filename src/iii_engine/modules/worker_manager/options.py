@@ -26,6 +26,9 @@ class WorkerManagerOptions(Struct, forbid_unknown_fields=True):
     invocation_timeout_ms: NotNegative = 0
     #: Largest frame that is accepted, in bytes.
     max_message_bytes: Positive = 16 * 1024 * 1024
+    #: Whether messages may be compressed. Clients that offer it are always declined, which the
+    #: protocol allows: within a machine it costs more than it saves.
+    compression: bool = False
     #: Web pages that may connect; without it those of this machine.
     allowed_origins: list[str] | None = None
     #: Is called in place of what workers call, and decides.

@@ -231,3 +231,20 @@ async def test_other_rules_judge_everybody_anew(module: WorkerManagerModule) -> 
     async with RawWorker(url(module)) as caller:
         assert await caller.call("f") == 2
     await until(lambda: module.engine.rules == [])
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_compression_is_accepted_and_declined(
+    wanted: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    host = Host(Engine(SystemClock(), SeededIds(1)), MemoryStore(), asyncio.get_running_loop())
+    options = msgspec.convert({"port": 0, "compression": wanted}, WorkerManagerOptions)
+    made = WorkerManagerModule("iii-worker-manager", options, host)
+    await made.start()
+    try:
+        async with connect(url(made), compression="deflate") as client:
+            assert client.response is not None
+            assert "Sec-WebSocket-Extensions" not in client.response.headers
+    finally:
+        await made.stop()
+    assert ("messages are not compressed" in caplog.text) is wanted
