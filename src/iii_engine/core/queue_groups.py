@@ -33,6 +33,7 @@ class Groups:
         self._groups: dict[str, Group] = {}
         self._ready: list[tuple[tuple[int, str], Group]] = []
         self._resting: list[tuple[int, str]] = []  # groups, until their rate lets them
+        self._latest_ms = 0
         self._held: list[tuple[int, str, Entry]] = []  # first of their group, not due yet
 
     def add(self, entry: Entry) -> None:
@@ -81,6 +82,9 @@ class Groups:
 
     def wake(self, now_ms: int) -> None:
         """Let run what waited for this time."""
+        if now_ms < self._latest_ms:
+            self._set_back(self._latest_ms - now_ms)
+        self._latest_ms = now_ms
         while self._held and self._held[0][0] <= now_ms:
             entry = heapq.heappop(self._held)[2]
             self.release(entry)
@@ -91,6 +95,13 @@ class Groups:
             if group is not None:
                 self._offer(group)
                 self._drop_idle(group, now_ms)
+
+    def _set_back(self, by_ms: int) -> None:
+        """The clock was: rates count the time that passes, not what it shows."""
+        for group in self._groups.values():
+            if group.meter is not None:
+                group.meter.set_back(by_ms)
+        self._resting = [(due_ms - by_ms, name) for due_ms, name in self._resting]
 
     def next_due_ms(self) -> int | None:
         """When `wake` has something to do."""

@@ -41,5 +41,9 @@ class Meter:
         """From when on nothing needs to be remembered."""
         return -(-self._until_us // 1000)
 
+    def set_back(self, by_ms: int) -> None:
+        """The clock was, by so much."""
+        self._until_us -= by_ms * 1000
+
     def start(self, now_ms: int) -> None:
         self._until_us = max(self._until_us, now_ms * 1000) + self._gap_us

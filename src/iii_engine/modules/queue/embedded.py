@@ -315,6 +315,11 @@ class EmbeddedBroker(Broker):
         self.store.query(lambda t: shelf.newest_dead(t, offset, limit), done)
 
     def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:
+        bound = self.topics.get(queue) if queue.topic else None
+        if bound is not None and bound.removed:
+            log.warning("queue %s: nothing is redriven: %s", queue.text, REMOVED)
+            done(0, None)  # nobody would take it
+            return
         kept = self.queue(queue)
         if message_id is None:
             self._letters.redrive_all(kept, done)

@@ -46,8 +46,7 @@ class Gauges:
             yield (name,), sum(stats.dead for stats in found)
 
     def _ask(self) -> Iterator[tuple[str, list[Stats]]]:
-        for name in self._queues.all_names():
-            behind = self._queues.behind(name)
+        for name, behind in self._queues.all_behind().items():
             for queue in behind:
                 self._queues.broker.stats(queue, partial(self._answered, queue))
             yield name, [self._known[queue] for queue in behind if queue in self._known]

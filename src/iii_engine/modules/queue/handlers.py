@@ -131,7 +131,7 @@ class Handlers:
         gather(self._queues.behind(name), ask, answering(call, code, answer))
 
     def dead_topics(self, call: Call, request: object) -> None:
-        names = self._queues.all_names()
+        names = self._queues.all_behind()
 
         def answer(counts: list[int]) -> list[answers.DeadTopic]:
             kind = self._broker.kind
@@ -142,16 +142,16 @@ class Handlers:
             ]
 
         gather(
-            names,
-            lambda name, done: self._sum(name, done, lambda stats: stats.dead),
+            list(names),
+            lambda name, done: self._dead(names[name], done),
             answering(call, "dlq_topics_failed", answer),
         )
 
-    def _sum(self, name: str, done: Done[int], field: Callable[[Stats], int]) -> None:
+    def _dead(self, queues: list[QueueName], done: Done[int]) -> None:
         def summed(found: list[Stats] | None, error: BaseException | None) -> None:
-            done(None if found is None else sum(map(field, found)), error)
+            done(None if found is None else sum(stats.dead for stats in found), error)
 
-        gather(self._queues.behind(name), self._broker.stats, summed)
+        gather(queues, self._broker.stats, summed)
 
     def dead_messages(self, call: Call, request: requests.DeadRequest) -> None:
         topic = named(request.topic, "topic_required", "topic")

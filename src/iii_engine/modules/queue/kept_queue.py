@@ -16,10 +16,16 @@ from iii_engine.core.timers import Timer, Timers
 from iii_engine.modules.queue.job import Job, QueueName, Stats, decode_job
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
-from iii_engine.storage.base import LocalStore
+from iii_engine.storage.base import LocalStore, Transaction
 
 #: Larger records are read again when their job runs.
 SMALL: Final = 4096
+
+#: Seconds between two looks at the clock while delayed jobs wait.
+LOOK_SECONDS: Final = 60.0
+
+#: Entries with an end that each new one looks at: more than one, so that they cannot pile up.
+SWEEP: Final = 2
 
 
 class KeptQueue:
@@ -45,6 +51,7 @@ class KeptQueue:
         self.line = Line(self._fetch, settings.limits)
         self.dead = 0
         self.dropping = 0  # of those, about to be dropped
+        self._swept: dict[str, str] = {}  # by space: the last key that was looked at
         self.oldest: deque[str] = deque()  # ids of the dead that are dropped next
         self.dropped: set[str] = set()  # of those before, which may still be stored
         #: Why jobs do not wait here any more; None while they do.
@@ -99,7 +106,8 @@ class KeptQueue:
         """Wake who takes when a delayed job is due."""
         if self._wake is None or (due := self.line.next_due_ms()) is None:
             return
-        seconds = max(0, due - self.now_ms) / 1000
+        # The clock may be set meanwhile: what is due by it is looked up again.
+        seconds = min(max(0, due - self.now_ms) / 1000, LOOK_SECONDS)
         due_ns = self._clock.monotonic_ns() + int(seconds * 1e9)
         if self._timer is not None and not self._timer.cancelled:
             if self._timer.due_ns <= due_ns:
@@ -159,6 +167,15 @@ class KeptQueue:
         if entry is None or entry.state is State.WAITING:
             self.line.withdraw(key, delayed=is_delayed(key))
             self.line.forget(key)
+
+    def sweep(self, transaction: Transaction, space: str, expired: Callable[[bytes], bool]) -> None:
+        """Delete some entries whose time is over: each time the next ones, round and round."""
+        found = self._store.page(space, after=self._swept.get(space, ""), limit=SWEEP)
+        for key, _ in found:
+            record = transaction.get(space, key)
+            if record is not None and expired(record):
+                transaction.delete(space, key)
+        self._swept[space] = found[-1][0] if len(found) == SWEEP else ""
 
     def record_of(self, entry: Entry) -> bytes | None:
         if entry.record is not None:

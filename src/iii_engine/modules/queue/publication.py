@@ -18,9 +18,6 @@ from iii_engine.modules.queue.kept_queue import KeptQueue
 from iii_engine.modules.queue.topic_table import Bound
 from iii_engine.storage.base import Transaction
 
-#: Expired entries that each new one sweeps: more than one, so that they cannot pile up.
-SWEEP: Final = 2
-
 
 class Seen(Struct):
     """The job that an idempotency key stands for, until a time in milliseconds."""
@@ -112,9 +109,7 @@ class Publication:
         """Take the place of the job that still waits under the same debounce key."""
         shelf = queue.shelf
         name = self._draft.options.debounce_key or self._draft.function_id or ""
-        for other, value in list(transaction.items(shelf.debounced, limit=SWEEP)):
-            if due_of(value.decode()) <= self._now:
-                transaction.delete(shelf.debounced, other)
+        queue.sweep(transaction, shelf.debounced, lambda value: due_of(value.decode()) <= self._now)
         found = transaction.get(shelf.debounced, name)
         if found is not None:
             before = found.decode()
@@ -127,9 +122,9 @@ class Publication:
 
     def _look(self, transaction: Transaction, once: str) -> str | None:
         """The job with this idempotency key; old keys go on the way."""
-        for key, record in list(transaction.items(self._seen, limit=SWEEP)):
-            if decode_seen(record).until <= self._now:
-                transaction.delete(self._seen, key)
+        self._queues[0].sweep(
+            transaction, self._seen, lambda record: decode_seen(record).until <= self._now
+        )
         found = transaction.get(self._seen, once)
         if found is None or (seen := decode_seen(found)).until <= self._now:
             return None

@@ -64,15 +64,20 @@ class Queues:
             return [QueueName(name)]
         return [queue for queue in self.broker.topic_queues() if queue.name == name]
 
+    def all_behind(self) -> dict[str, list[QueueName]]:
+        """What each of `names` stands for, and topics that nobody subscribes to (any more)."""
+        found: dict[str, list[QueueName]] = {name: [] for name in self.names()}
+        for queue in self.broker.topic_queues():
+            if queue.name not in self._named:
+                found.setdefault(queue.name, []).append(queue)
+        for name in self._named:
+            found[name] = [QueueName(name)]
+        return found
+
     def names(self) -> list[str]:
         """Named queues, then topics that somebody has subscribed to."""
         topics = dict.fromkeys(queue.name for queue in self.broker.bindings())
         return [*self._named, *(topic for topic in topics if topic not in self._named)]
-
-    def all_names(self) -> list[str]:
-        """As `names`, and topics that nobody subscribes to (any more)."""
-        topics = (queue.name for queue in self.broker.topic_queues())
-        return list(dict.fromkeys([*self.names(), *topics]))
 
     def consumer_count(self, name: str) -> int:
         """The concurrency of a named queue, the triggers of a topic."""

@@ -270,3 +270,73 @@ async def test_who_made_a_job_is_answered_whatever_follows(monkeypatch: pytest.M
 
         monkeypatch.setattr(Publication, "committed", fail)
         assert desk.enqueue("default", "f")
+
+
+async def test_keys_with_long_windows_do_not_keep_those_that_are_over() -> None:
+    async with queue_desk() as desk:
+        desk.handler("f")
+        for key in ("a", "z", "k"):
+            desk.enqueue("default", "f", idempotency_key=key, dedupe_window_ms=10**9)
+            desk.enqueue("default", "f", debounce_key=key, debounce_ms=10**9)
+        for number in range(300):
+            desk.enqueue("default", "f", idempotency_key=f"k{number}", dedupe_window_ms=1)
+            desk.enqueue("default", "f", debounce_key=f"k{number}", debounce_ms=1)
+            await desk.advance(0.01)
+        for space in ("queue/seen/named/default", "queue/named/default/debounced"):
+            assert desk.store.read(lambda t, space=space: t.count(space)) < 20  # type: ignore[misc]
+
+
+async def test_nothing_is_redriven_for_a_subscription_that_was_removed() -> None:
+    async with queue_desk() as desk:
+        desk.failing("f", "x")
+        desk.trigger("t", "top", "f", queue_config={"maxRetries": 1})
+        desk.publish("top", 1)
+        await desk.advance(5)
+        desk.engine.triggers.remove("t")
+        await desk.advance(1)
+        assert desk.ask("iii::queue::redrive", {"queue": "top"})["redriven"] == 0
+        assert desk.stats("top") == {"waiting": 0, "active": 0, "delayed": 0, "dlq_depth": 1}
+
+
+def set_clock(desk: QueueDesk, monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
+    now = desk.clock.now_ns
+    monkeypatch.setattr(desk.clock, "now_ns", lambda: now() + seconds * 10**9)
+
+
+async def test_a_rate_does_not_wait_for_a_clock_that_was_set_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = {"key_rate_limit": 1, "key_rate_period_ms": 1000}
+    async with queue_desk({"queue_configs": {"v": queue}}) as desk:
+        runs = desk.failing("f")
+        for _ in range(3):
+            desk.enqueue("v", "f")
+        await desk.advance(0.2)
+        set_clock(desk, monkeypatch, -3600)
+        desk.enqueue("v", "f")
+        await desk.advance(10)
+        assert len(runs) == 4
+
+
+async def test_a_delayed_job_runs_soon_when_the_clock_was_set_past_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with queue_desk() as desk:
+        runs = desk.failing("f")
+        desk.enqueue("default", "f", delay_ms=3600_000)
+        await desk.advance(1)
+        set_clock(desk, monkeypatch, 7200)
+        await desk.advance(61)
+        assert len(runs) == 1
+
+
+async def test_all_topics_are_looked_at_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with queue_desk() as desk:
+        for number in range(20):
+            desk.publish(f"t{number}", 1)
+        broker, asked = desk.module.broker, []
+        topic_queues = broker.topic_queues
+        monkeypatch.setattr(broker, "topic_queues", lambda: asked.append(1) or topic_queues())
+        desk.ask("engine::queue::dlq_topics", {})
+        list(desk.engine.meters.collect("gauge"))
+        assert len(asked) <= 4
