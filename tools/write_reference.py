@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import shutil
 import sys
 from pathlib import Path
@@ -47,6 +48,7 @@ NOTICE = "<!-- Written by `make docs` from the code; edit the code. -->"
 
 
 def main() -> None:
+    logging.getLogger("iii.bridge").setLevel(logging.ERROR)  # its other engine is not there
     pages = reference_pages()
     shutil.rmtree(REFERENCE, ignore_errors=True)
     for path, text in pages.items():
@@ -125,8 +127,17 @@ def adapters_section(options: type, meanings: Comments) -> list[str]:
     lines = ["## Adapters", ""] if configs else []
     for name, config in configs.items():
         lines += [f"### `{name}`", "", inspect.getdoc(config) or "", ""]
-        lines += fields_table(msgspec.json.schema(config), "Config", meanings)
+        known = meanings | {config.__name__: inherited(config, meanings)}
+        lines += fields_table(msgspec.json.schema(config), "Config", known)
     return lines
+
+
+def inherited(kind: type, meanings: Comments) -> dict[str, str]:
+    """What the fields of a class mean, those of its bases too."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        found |= meanings.get(base.__name__, {})
+    return found
 
 
 def anything(kind: type) -> dict[str, Any]:

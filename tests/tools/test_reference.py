@@ -7,7 +7,7 @@ from pathlib import Path
 from tools.error_codes import ErrorCode, error_codes
 from tools.field_comments import comments_in
 from tools.promises import ROOT, promises, promises_page
-from tools.write_reference import PROMISES, REFERENCE, reference_pages
+from tools.write_reference import PROMISES, REFERENCE, inherited, reference_pages
 
 
 def test_the_committed_reference_is_what_the_code_says() -> None:
@@ -71,3 +71,14 @@ class Shop:
     assert comments_in(tmp_path) == {
         "Shop": {"opens": "When it opens, in hours.", "closes": "when it closes"}
     }
+
+
+def test_fields_mean_what_their_bases_say() -> None:
+    class Base:
+        pass
+
+    class Derived(Base):
+        pass
+
+    meanings = {"Base": {"a": "from the base", "b": "hidden"}, "Derived": {"b": "its own"}}
+    assert inherited(Derived, meanings) == {"a": "from the base", "b": "its own"}
