@@ -16,8 +16,9 @@ from iii_engine.core.queue_groups import Groups
 from iii_engine.core.queue_limits import Limits
 from iii_engine.core.queue_part import Part
 
-#: Gets `(delayed, after, limit)`: the stored jobs of an order whose keys are greater than `after`.
-Fetch: TypeAlias = Callable[[bool, str, int], list[Entry]]
+#: Gets `(delayed, after, limit)`: the next stored jobs of an order, with keys greater than `after`,
+#: and whether there may be more. They can be fewer than `limit`, but none only at the end.
+Fetch: TypeAlias = Callable[[bool, str, int], tuple[list[Entry], bool]]
 
 #: Jobs of one order that are fetched together; as many wait in memory without need.
 WINDOW: Final = 1000
@@ -202,8 +203,8 @@ class Line:
         """Fetch the next jobs of an order; whether there were any."""
         part = self.delayed if delayed else self.jobs
         while part.horizon is not None and part.loaded < self._ahead:
-            found = self._fetch(delayed, part.horizon, self._window)
-            part.horizon = found[-1].key if len(found) == self._window else None
+            found, more = self._fetch(delayed, part.horizon, self._window)
+            part.horizon = found[-1].key if found and more else None
             fresh = [entry for entry in found if entry.key not in self._known]
             for entry in fresh:
                 self._load(entry)

@@ -27,10 +27,11 @@ class Shelf:
     def remove(self, gone: Entry) -> None:
         self.keys[gone.delayed].remove(gone.key)
 
-    def fetch(self, delayed: bool, after: str, limit: int) -> list[Entry]:
+    def fetch(self, delayed: bool, after: str, limit: int) -> tuple[list[Entry], bool]:
         keys = self.keys[delayed]
         start = bisect_right(keys, after)
-        return [entry(key, delayed, self.group(key)) for key in keys[start : start + limit]]
+        found = keys[start : start + limit]
+        return [entry(key, delayed, self.group(key)) for key in found], len(found) == limit
 
 
 def entry(key: str, delayed: bool, group: str = "") -> Entry:

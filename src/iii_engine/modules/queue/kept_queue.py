@@ -21,6 +21,12 @@ from iii_engine.storage.base import LocalStore, Transaction
 #: Larger records are read again when their job runs.
 SMALL: Final = 4096
 
+#: Bytes of records that are read for one fetch, at most some records more.
+FETCHED_BYTES: Final = 4 << 20
+
+#: Records read together before it is known how large they are.
+PIECE: Final = 4
+
 #: Seconds between two looks at the clock while delayed jobs wait.
 LOOK_SECONDS: Final = 60.0
 
@@ -197,10 +203,22 @@ class KeptQueue:
             dead=self.dead,
         )
 
-    def _fetch(self, delayed: bool, after: str, limit: int) -> list[Entry]:
+    def _fetch(self, delayed: bool, after: str, limit: int) -> tuple[list[Entry], bool]:
+        """In pieces: a page of the largest jobs would be too much for memory and for the loop."""
         space = self.shelf.delayed if delayed else self.shelf.jobs
-        found = self._store.page(space, after=after, limit=limit)
-        return [self.found(key, record) for key, record in found]
+        entries: list[Entry] = []
+        piece, size = PIECE, 0
+        while len(entries) < limit and size < FETCHED_BYTES:
+            wanted = min(piece, limit - len(entries))
+            found = self._store.page(space, after=after, limit=wanted)
+            entries += [self.found(key, record) for key, record in found]
+            if len(found) < wanted:
+                return entries, False
+            after = found[-1][0]
+            size += sum(len(record) for _, record in found)
+            if size < FETCHED_BYTES // 16:
+                piece *= 4
+        return entries, True
 
     def found(self, key: str, record: bytes) -> Entry:
         """What memory keeps of a record, also of one that is no job."""

@@ -340,3 +340,25 @@ async def test_all_topics_are_looked_at_in_one_pass(monkeypatch: pytest.MonkeyPa
         desk.ask("engine::queue::dlq_topics", {})
         list(desk.engine.meters.collect("gauge"))
         assert len(asked) <= 4
+
+
+async def test_only_some_large_jobs_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    async with queue_desk(store=store) as desk:
+        for number in range(60):
+            desk.enqueue("default", "f", [number, "x" * 1_000_000], delay_ms=1000)
+    read: list[int] = []
+    page = store.page
+
+    def counted(space: str, **how: Any) -> list[tuple[str, bytes]]:
+        found = page(space, **how)
+        read.append(sum(len(record) for _, record in found))
+        return found
+
+    monkeypatch.setattr(store, "page", counted)
+    async with queue_desk(store=store) as desk:
+        await desk.settle()
+        assert 0 < sum(read) < 20_000_000
+        desk.handler("f")
+        await desk.advance(60)
+        assert sorted(first for first, _ in desk.payloads("f")) == list(range(60))
