@@ -31,7 +31,7 @@ def test_what_this_version_lacks_is_a_warning() -> None:
 
 
 def test_what_nobody_asked_for_is_no_warning() -> None:
-    assert plan("").warnings == []
+    assert plan("workers: []").warnings == []
 
 
 def test_warnings_of_the_config_come_along() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from tests.support.servers import free_port
 from tests.support.waiting import until_sync
 
 from agentos.host.home import Home, HomeError
@@ -130,8 +130,4 @@ def all_ended(pids: list[int]) -> None:
 
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
+    return [free_port() for _ in range(count)]

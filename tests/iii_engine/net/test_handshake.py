@@ -74,7 +74,7 @@ async def test_frames_behind_the_head_are_kept_for_later(guarded: RunningEngine)
         asked = await worker.invoked("auth")
         assert asked["data"]["query_params"] == {"k": ["v"]}
         wire.say(PING)
-        await worker.answer(asked, {})
+        await worker.answer(asked, {"context": None})
         assert await wire.status() == 101
         await wire.reader.readuntil(b"\r\n\r\n")
         assert await asyncio.wait_for(wire.reader.readexactly(4), 5) == b"\x8a\x00\x8a\x00"

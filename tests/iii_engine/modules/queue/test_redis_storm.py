@@ -39,8 +39,9 @@ class Storm:
         for number in range(JOBS):
             key = self.random.choice("abc")
             delay = {"delay_ms": self.random.randrange(40)} if self.random.random() < 0.2 else {}
-            job_id = await bench.enqueue(QUEUE, number, key=key, message_id=f"j{number}", **delay)
-            self.left.add(job_id)
+            job_id = f"j{number}"
+            self.left.add(job_id)  # before it is stored: it may end before that is known here
+            assert await bench.enqueue(QUEUE, number, key=key, message_id=job_id, **delay) == job_id
             if self.random.random() < 0.05 and await bench.ask(bench.broker.cancel, QUEUE, job_id):
                 self.left.discard(job_id)
 
