@@ -47,6 +47,7 @@ CHANGES: Final[dict[str, dict[str, Any]]] = {
         "worker_silence_ms": 500_000,
         "invocation_timeout_ms": 60_000,
         "max_message_bytes": 1_000_000,
+        "compression": True,
         "allowed_origins": ["https://a.example"],
         "middleware_function_id": "guard",
         "rbac": {"expose_functions": ["match('*')"]},
