@@ -110,7 +110,11 @@ async def test_wire_case_81_results(worker: RawWorker, answer: bytes, result: An
         (answering(b"NaN"), "invalid_response", "the response body is not JSON"),
         (answering(b'{"a":1'), "invalid_response", "the response body is not JSON"),
         (answering(b'"\xff"'), "invalid_response", "the response body is not JSON"),
-        (answering(b"[" * 100_000), "invalid_response", "the response body is not JSON"),
+        (
+            answering(b"[" * 100_000),
+            "invalid_response",
+            "the response body is nested too deeply",
+        ),
     ],
     ids=range(11),
 )

@@ -63,7 +63,7 @@ async def test_a_named_queue_is_what_other_programs_expect(rabbitmq_server: Rabb
         await engine.ask("iii::queue::pause", {"queue": "default"})
         base = f"{prefix_of(engine)}.__fn_queue::default"
         other = await channel.declare_queue(exclusive=True)
-        await other.bind(await channel.get_exchange(base), "default")
+        await other.bind(await channel.declare_exchange(base, "direct", durable=True), "default")
         receipt = await engine.enqueue("default", "work", {"n": 1})
         message = await message_in(channel, other.name)
         assert (message.body, message.message_id) == (b'{"n": 1}', receipt)
