@@ -190,7 +190,11 @@ async def test_what_waits_for_a_removed_subscription_is_dead(
         await worker.send("unregistertrigger", id=trigger, trigger_type="durable:subscriber")
         (dead,) = await until(lambda: engine.dead("t"))
         assert dead["error"] == "subscription removed"
-        assert not await knows(engine, "t")
+
+        async def forgotten() -> bool:
+            return not await knows(engine, "t")
+
+        await until(forgotten)
 
 
 async def test_dead_jobs_are_not_more_than_were_asked_for(rabbitmq_server: RabbitServer) -> None:
