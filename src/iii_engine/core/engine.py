@@ -24,7 +24,7 @@ from iii_engine.core.guarded_triggers import drop_stranded
 from iii_engine.core.malformed import answer_malformed, endless
 from iii_engine.core.meters import Meters
 from iii_engine.core.middleware import intercept, middleware_of
-from iii_engine.core.nesting import LEVELS, too_deep
+from iii_engine.core.nesting import FRAME_BYTES, LEVELS, too_deep
 from iii_engine.core.numerals import MAX_DIGITS, has_endless_integer
 from iii_engine.core.refusals import Refusals
 from iii_engine.core.registrations import Registering, Registrations
@@ -183,7 +183,7 @@ class Engine:
         """Apply one message of a worker."""
         if session.status is _GONE:
             return
-        if len(frame) > LEVELS and too_deep(frame):
+        if LEVELS < len(frame) <= FRAME_BYTES and too_deep(frame):
             self.refuse(session, protocol.unreadable(frame, "nested too deeply"), frame)
             return
         try:

@@ -21,6 +21,11 @@ _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _STEPS: Final = {ord("["): 1, ord("]"): -1}
 
 
+#: Longer frames are not looked at: it would cost more than carrying them. Whoever reads one fails
+#: with an error of its own where it is too deep.
+FRAME_BYTES: Final = 16 * 1024
+
+
 def too_deep(text: bytes) -> bool:
     """Whether a JSON text has more levels than `LEVELS`; it need not be valid."""
     if text.count(b"[") + text.count(b"{") <= LEVELS:
