@@ -24,6 +24,7 @@ from benchmarks import (
 )
 from benchmarks.bench import Bench
 from benchmarks.processes import Failed
+from benchmarks.reasons import explain
 from benchmarks.report import Row, Target
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -74,6 +75,7 @@ def main() -> int:
             print(f"logs are kept in {folder}", file=sys.stderr)
         else:
             shutil.rmtree(folder)
+    explain(rows)
     print(report.table(rows))
     path = options.output
     report.save(rows, path, options.runs)
