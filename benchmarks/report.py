@@ -26,7 +26,7 @@ class Target(Struct, frozen=True, omit_defaults=True):
             return False
         if self.at_most is not None and ours > self.at_most:
             return False
-        if baseline is None:
+        if not baseline:  # none, or too little to measure
             return True
         ratio = ours / baseline
         if self.ratio_at_least is not None and ratio < self.ratio_at_least:
