@@ -20,9 +20,10 @@ SLOTS_PER_SECOND: Final = 50
 
 
 class PendingCall:
-    """One call under way. `sent` says that its frame is on the current connection."""
+    """One call under way. `sent` says that its frame is on the current connection, `patience` for
+    how many seconds it waits for one; None for its `timeout`."""
 
-    __slots__ = ("function_id", "future", "sent", "slot", "timeout")
+    __slots__ = ("function_id", "future", "patience", "sent", "slot", "timeout")
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class PendingCall:
         self.slot = slot
         self.timeout = timeout
         self.sent = False
+        self.patience: float | None = None
 
 
 class Calls:
@@ -83,11 +85,27 @@ class Calls:
             ),
         )
 
+    def hold(self, call_id: str, patience: float) -> None:
+        """A call waits for a connection: so many seconds, and its timeout begins when it is sent."""
+        call = self._pending[call_id]
+        call.patience = patience
+        self._move(call_id, call, patience)
+
     def sent(self, call_id: str) -> None:
         """A call that waited for a connection is on its way."""
         call = self._pending.get(call_id)
         if call is not None:
             call.sent = True
+            if call.patience is not None:
+                self._move(call_id, call, call.timeout)
+
+    def _move(self, call_id: str, call: PendingCall, timeout: float | None) -> None:
+        """Have a call end so many seconds from now."""
+        if call.slot is not None:
+            del call.slot[call_id]
+        call.slot = None if timeout is None else self._slot(timeout)
+        if call.slot is not None:
+            call.slot[call_id] = call
 
     def settle(self, message: InvocationResult) -> None:
         """The answer arrived; one that nobody waits for is dropped."""
@@ -161,6 +179,9 @@ class Calls:
 
 
 def _timed_out(call: PendingCall) -> BusError:
+    if call.patience is not None and not call.sent:
+        text = f"no connection to the engine within {call.patience:g} s"
+        return _unavailable(call, "not_connected", text)
     error = Timeout(f"invocation timed out after {round((call.timeout or 0) * 1000)}ms")
     error.code = "TIMEOUT"
     error.function_id = call.function_id

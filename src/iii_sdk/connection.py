@@ -256,10 +256,13 @@ class Connection:
         timeout: float | None,
         action: bytes = b"",
         metadata: bytes | Raw = b"",
+        patience: float | None = None,
     ) -> asyncio.Future[Raw]:
         """Call with JSON bytes; the future ends with the result's bytes or a `BusError`.
 
-        `timeout` is in seconds, None waits for ever. Raises `BusError` for what cannot be sent.
+        `timeout` is in seconds, None waits for ever. It counts from now, or with `patience` from
+        when there is a connection, which is waited for so many seconds (`not_connected`).
+        Raises `BusError` for what cannot be sent.
         """
         if len(data) > MAX_MESSAGE:
             raise _payload_too_large(len(data))
@@ -279,6 +282,8 @@ class Connection:
             call.sent = True
             self._send(frame)
         else:
+            if patience is not None:
+                self._calls.hold(call_id, patience)
             self._hold(call_id, frame)
         return call.future
 

@@ -7,12 +7,14 @@ import logging
 import pytest
 
 from iii_sdk import BusError, Unavailable, Worker, connect
+from iii_sdk.address import Address
 from iii_sdk.backoff import Backoff
 from iii_sdk.connection import Connection, State
 from iii_sdk.errors import Timeout, TooLarge
 from iii_sdk.metadata import worker_metadata
 from iii_sdk.outbox import HELD_CALLS
 from iii_sdk.registrations import TypeHandler
+from iii_sdk.websocket import WebSocketEndpoint
 
 
 def echo_worker() -> Worker:
@@ -122,6 +124,25 @@ async def test_calls_made_while_disconnected_go_out_afterwards(engine, wait_unti
         answers = await asyncio.gather(*calls)
         assert len({answer["writer"]["channel_id"] for answer in answers}) == 3
         await wait_until(lambda: len(engine.pipes) == 4)
+
+
+async def test_a_call_waits_no_longer_for_a_connection_than_it_is_told_to(engine, wait_until):
+    await engine.stop()
+    connection = Connection(
+        WebSocketEndpoint(Address(engine.url)), worker_metadata("w"), backoff=Backoff(initial=0.01)
+    )
+    task = asyncio.create_task(connection.run())
+    short = connection.request("echo::it", b"1", 0.05, patience=30)
+    with pytest.raises(Unavailable, match="no connection to the engine within 0.1 s") as raised:
+        await connection.request("echo::it", b"1", 60, patience=0.1)
+    assert (raised.value.code, raised.value.function_id) == ("not_connected", "echo::it")
+    assert not short.done()  # its own time begins when it is sent
+    engine.deaf = True
+    await engine.start()
+    with pytest.raises(Timeout):
+        await short
+    await connection.close()
+    await task
 
 
 async def test_the_queue_of_a_disconnected_client_is_bounded(engine, wait_until, caplog):

@@ -127,16 +127,19 @@ class Link:
         *,
         action: bytes = b"",
         metadata: Raw = NULL,
+        patience: float | None = None,
     ) -> None:
         """Call a function there, in the trace of `cause`. The payload is not read.
 
-        `on_answer` gets the result, or the error as the other engine, or the link, gave it.
+        With `patience` it waits no more than so many seconds for a connection, and the timeout
+        counts from then on. `on_answer` gets the result, or the error as the other engine, or the
+        link, gave it.
         """
         about = b"" if is_null(metadata) else metadata
         token = current_call.set(cause)
         try:
             future = self.connection.request(
-                function_id, data, timeout_ms / 1000, action, metadata=about
+                function_id, data, timeout_ms / 1000, action, metadata=about, patience=patience
             )
         except BusError as error:
             on_answer(NULL, error_of(error))

@@ -9,18 +9,29 @@ from msgspec import Raw
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.registry import LocalHandler
-from iii_engine.core.router import Call
+from iii_engine.core.router import Call, OnAnswer
 from iii_engine.modules.base import RUNNING
-from iii_engine.modules.bridge.link import bridge_error
+from iii_engine.modules.bridge.link import shown
 from iii_engine.modules.bridge.links import acquire, release
-from iii_sdk.protocol import ErrorBody, InvokeFunction
+from iii_sdk.current_call import Traced
+from iii_sdk.protocol import NULL, ErrorBody, InvokeFunction
 
-#: How long a call may take, in milliseconds.
+#: How long a call may take once it is sent, in milliseconds.
 TIMEOUT_MS: Final = 30_000
+
+#: How long a call waits for an engine that is away, in seconds.
+PATIENCE_SECONDS: Final = 5.0
 
 #: What is no answer of the other module: it was not reached, or is not there.
 _UNREACHED: Final = frozenset(
-    {"TIMEOUT", "SHUTDOWN", "connection_lost", "connection_overloaded", "function_not_found"}
+    {
+        "TIMEOUT",
+        "SHUTDOWN",
+        "not_connected",
+        "connection_lost",
+        "connection_overloaded",
+        "function_not_found",
+    }
 )
 
 
@@ -54,17 +65,43 @@ class RemoteModule:
             data = call.data
 
             def on_answer(result: Raw, error: ErrorBody | None) -> None:
-                if error is not None and error.code in _UNREACHED:
-                    error = bridge_error(error)
                 call.settle(result, error)
                 if error is None and done is not None:
                     done(call, data, result)
 
-            self.link.request(
-                call, function_id, data, TIMEOUT_MS, on_answer, metadata=call.metadata
-            )
+            self.ask(call, function_id, data, on_answer, metadata=call.metadata)
 
         return handle
+
+    def ask(
+        self,
+        cause: Traced | None,
+        function_id: str,
+        data: Raw | bytes,
+        on_answer: OnAnswer,
+        *,
+        action: bytes = b"",
+        metadata: Raw = NULL,
+    ) -> None:
+        """Call a function over there. An error is that of the function, or a `bridge_error` that
+        names the other engine."""
+
+        def answered(result: Raw, error: ErrorBody | None) -> None:
+            if error is not None and error.code in _UNREACHED:
+                text = f"the engine at {shown(self.link.url)} {_trouble(error)}"
+                error = ErrorBody("bridge_error", text, details={"code": error.code})
+            on_answer(result, error)
+
+        self.link.request(
+            cause,
+            function_id,
+            data,
+            TIMEOUT_MS,
+            answered,
+            action=action,
+            metadata=metadata,
+            patience=PATIENCE_SECONDS,
+        )
 
     def hear(
         self, trigger_type: str, config: bytes, on_event: Callable[[InvokeFunction], None]
@@ -89,3 +126,14 @@ class RemoteModule:
     def ignore(self, subscription: str) -> None:
         self._subscriptions.remove(subscription)
         self.link.unsubscribe(subscription)
+
+
+def _trouble(error: ErrorBody) -> str:
+    """What is wrong with the other engine, in the words that follow its name."""
+    match error.code:
+        case "not_connected":
+            return "cannot be reached"
+        case "TIMEOUT":
+            return f"did not answer within {TIMEOUT_MS / 1000:g} s"
+        case _:
+            return f"did not do it: {error.message}"

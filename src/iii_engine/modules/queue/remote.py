@@ -22,7 +22,7 @@ from iii_engine.core.sessions import Status
 from iii_engine.core.timers import Timer
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import schema
-from iii_engine.modules.bridge.remote import TIMEOUT_MS, RemoteModule
+from iii_engine.modules.bridge.remote import RemoteModule
 from iii_engine.modules.queue.subscription import SubscriberSchema, read_config
 from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody, InvokeFunction
 
@@ -98,11 +98,10 @@ class RemoteQueues(RemoteModule):
                 error = ErrorBody("enqueue_error", error.message, details={"code": error.code})
             call.settle(result, error)
 
-        self.link.request(
+        self.ask(
             call,
             call.function_id,
             call.data,
-            TIMEOUT_MS,
             on_answer,
             action=b'"action":%b,' % msgspec.json.encode(action),
             metadata=call.metadata,

@@ -19,7 +19,7 @@ from iii_engine.core.engine import Engine
 from iii_engine.core.registry import LocalHandler
 from iii_engine.core.router import Call
 from iii_engine.core.stream_messages import Event, Wanted, read_event
-from iii_engine.modules.bridge.remote import TIMEOUT_MS, Done, RemoteModule
+from iii_engine.modules.bridge.remote import Done, RemoteModule
 from iii_engine.modules.stream.custom import read_change
 from iii_engine.modules.stream.hub import Hub
 from iii_engine.modules.stream.records import event_of
@@ -31,6 +31,7 @@ from iii_engine.modules.stream.requests import (
     SetRequest,
     UpdateRequest,
 )
+from iii_engine.storage.base import ServerLost
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody, InvokeFunction
 
@@ -123,6 +124,8 @@ class RemoteStreams(RemoteModule):
         def answered(result: Raw, error: ErrorBody | None) -> None:
             if error is None:
                 done(bytes(result), None)
+            elif error.code == "bridge_error":
+                done(None, ServerLost(error.message))
             else:
                 done(None, BusError(error.message, code=error.code))
 
@@ -131,4 +134,4 @@ class RemoteStreams(RemoteModule):
             function_id, data = "stream::list", msgspec.json.encode(GroupRequest(stream, group))
         else:
             function_id, data = "stream::get", msgspec.json.encode(ItemRequest(stream, group, item))
-        self.link.request(None, function_id, data, TIMEOUT_MS, answered)
+        self.ask(None, function_id, data, answered)

@@ -134,6 +134,23 @@ async def test_a_named_queue_calls_functions_of_the_other_engine(
         assert str(caught.value) == "enqueue_error: Queue 'none' not found"
 
 
+async def test_an_engine_that_is_away_is_waited_for_and_then_named(
+    home: RunningEngine, near: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iii_engine.modules.bridge.remote.PATIENCE_SECONDS", 0.05)
+    away = f"the engine at {home.url} cannot be reached"
+    await home.stop()
+    await until(lambda: module(near).status() != "running")
+    async with RawWorker(near.url) as here:
+        with pytest.raises(CallFailed) as caught:
+            await publish(here, "t", 1)
+        assert str(caught.value) == f"bridge_error: {away}"
+        with pytest.raises(CallFailed) as caught:
+            await here.call("work", {}, action={"type": "enqueue", "queue": "jobs"})
+        assert str(caught.value) == f"enqueue_error: {away}"
+    await home.start()
+
+
 async def test_messages_wait_for_a_worker_that_is_away(near: RunningEngine) -> None:
     async with RawWorker(near.url) as here:
         await subscribe(here, "t", "f")

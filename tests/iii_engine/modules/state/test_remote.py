@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -47,7 +48,9 @@ class Place:
             function_id=function_id,
             config=config,
         )
-        await self.worker.call("engine::health::check", {})  # it is registered by now
+        # The answer comes from where the records are, after everything said before: it is
+        # registered there by now.
+        await self.worker.call("state::get", {"scope": "s", "key": "none"})
         return heard
 
 
@@ -148,18 +151,58 @@ async def test_an_engine_that_comes_back_is_used_again(home: Place, start: Start
     await until(lambda: heard == [("created", "a")] * 2)
 
 
-async def test_an_engine_that_is_gone_is_a_bridge_error(
+async def test_an_engine_that_is_away_is_waited_for_and_then_named(
     home: Place, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("iii_engine.modules.bridge.remote.TIMEOUT_MS", 50)
+    monkeypatch.setattr("iii_engine.modules.bridge.remote.PATIENCE_SECONDS", 0.05)
     one = await start()
     await one.set("a", 1)
+    url = home.engine.url
     await home.engine.stop()
     module = one.engine.app.modules["iii-state"]
     await until(lambda: module.status() != "running")
     with pytest.raises(CallFailed) as caught:
         await one.set("a", 2)
-    assert str(caught.value) == "bridge_error: invocation timed out"
+    assert str(caught.value) == f"bridge_error: the engine at {url} cannot be reached"
+    await home.engine.start()
+
+
+async def test_a_call_that_waited_for_the_other_engine_then_has_all_its_time(
+    home: Place, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iii_engine.modules.bridge.link.FIRST_PAUSE", 0.01)
+    one = await start()
+    await one.set("a", 1)
+    module = one.engine.app.modules["iii-state"]
+    await home.engine.stop()
+    await until(lambda: module.status() != "running")
+    waiting = asyncio.create_task(one.set("a", 2))
+    await home.engine.start()
+    assert await waiting == {"old_value": None, "new_value": 2}
+
+
+async def test_an_engine_that_does_not_answer_or_goes_is_named(
+    home: Place, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await start()
+    calls: list[Any] = []
+    home.engine.core.remove_function("state::get")
+    home.engine.core.add_function("state::get", calls.append, module="test")
+    where, record = f"the engine at {home.engine.url}", {"scope": "s", "key": "a"}
+    with monkeypatch.context() as short, pytest.raises(CallFailed) as caught:
+        short.setattr("iii_engine.modules.bridge.remote.TIMEOUT_MS", 50)
+        await one.worker.call("state::get", record)
+    assert str(caught.value) == f"bridge_error: {where} did not answer within 0.05 s"
+    assert len(calls) == 1
+    waiting = asyncio.create_task(one.worker.call("state::get", record))
+    await until(lambda: len(calls) == 2)
+    await home.engine.stop()
+    with pytest.raises(CallFailed) as caught:
+        await waiting
+    assert str(caught.value) in (
+        f"bridge_error: {where} did not do it: the connection to the engine was lost during the call",
+        "invocation_stopped: Invocation stopped",
+    )
     await home.engine.start()
 
 

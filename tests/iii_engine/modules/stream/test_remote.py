@@ -210,13 +210,13 @@ async def test_a_bridge_of_another_make_publishes_changes_that_are_known_already
 async def test_an_engine_that_is_gone_is_told_and_used_again_when_it_is_back(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("iii_engine.modules.bridge.remote.TIMEOUT_MS", 50)
+    monkeypatch.setattr("iii_engine.modules.bridge.remote.PATIENCE_SECONDS", 0.05)
     home = await start()
     one = await start(home.engine.url)
-    module = one.engine.app.modules["iii-stream"]
+    module, url = one.engine.app.modules["iii-stream"], home.engine.url
     await home.engine.stop()
     await until(lambda: module.status() != "running")
-    with pytest.raises(CallFailed, match="bridge_error: invocation timed out"):
+    with pytest.raises(CallFailed, match=f"bridge_error: the engine at {url} cannot be reached"):
         await one.set("a", 1)
     await home.engine.start()
     await until(lambda: module.status() == "running")
