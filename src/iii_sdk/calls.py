@@ -86,7 +86,7 @@ class Calls:
         )
 
     def hold(self, call_id: str, patience: float) -> None:
-        """A call waits for a connection: so many seconds, and its timeout begins when it is sent."""
+        """A call waits so many seconds for a connection; its timeout begins when it is sent."""
         call = self._pending[call_id]
         call.patience = patience
         self._move(call_id, call, patience)

@@ -133,7 +133,7 @@ async def test_a_call_waits_no_longer_for_a_connection_than_it_is_told_to(engine
     )
     task = asyncio.create_task(connection.run())
     short = connection.request("echo::it", b"1", 0.05, patience=30)
-    with pytest.raises(Unavailable, match="no connection to the engine within 0.1 s") as raised:
+    with pytest.raises(Unavailable, match=r"no connection .* within 0\.1 s") as raised:
         await connection.request("echo::it", b"1", 60, patience=0.1)
     assert (raised.value.code, raised.value.function_id) == ("not_connected", "echo::it")
     assert not short.done()  # its own time begins when it is sent

@@ -189,9 +189,10 @@ async def test_an_engine_that_does_not_answer_or_goes_is_named(
     home.engine.core.remove_function("state::get")
     home.engine.core.add_function("state::get", calls.append, module="test")
     where, record = f"the engine at {home.engine.url}", {"scope": "s", "key": "a"}
-    with monkeypatch.context() as short, pytest.raises(CallFailed) as caught:
+    with monkeypatch.context() as short:
         short.setattr("iii_engine.modules.bridge.remote.TIMEOUT_MS", 50)
-        await one.worker.call("state::get", record)
+        with pytest.raises(CallFailed) as caught:
+            await one.worker.call("state::get", record)
     assert str(caught.value) == f"bridge_error: {where} did not answer within 0.05 s"
     assert len(calls) == 1
     waiting = asyncio.create_task(one.worker.call("state::get", record))
@@ -200,7 +201,8 @@ async def test_an_engine_that_does_not_answer_or_goes_is_named(
     with pytest.raises(CallFailed) as caught:
         await waiting
     assert str(caught.value) in (
-        f"bridge_error: {where} did not do it: the connection to the engine was lost during the call",
+        f"bridge_error: {where} did not do it: "
+        "the connection to the engine was lost during the call",
         "invocation_stopped: Invocation stopped",
     )
     await home.engine.start()
