@@ -158,7 +158,8 @@ class Publisher(Writer):
         assert answer["duplicate"] is False
 
     async def found(self, link: Link) -> int:
-        stats = await link.ask("engine::queue::topic_stats", {"topic": self.name})
+        question = {"topic": self.name, "details": True}
+        stats = await link.ask("engine::queue::topic_stats", question)
         assert (stats["active"], stats["delayed"], stats["dlq_depth"]) == (0, 0, 0)
         return int(stats["waiting"])
 

@@ -76,7 +76,7 @@ class QueueDesk:
 
     def stats(self, topic: str) -> dict[str, int]:
         """Waiting, active, delayed and dead jobs."""
-        found = self.ask("engine::queue::topic_stats", {"topic": topic})
+        found = self.ask("engine::queue::topic_stats", {"topic": topic, "details": True})
         return {name: found[name] for name in ("waiting", "active", "delayed", "dlq_depth")}
 
     def dead(self, topic: str) -> list[Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from iii_engine.modules.queue.job import DeadJob
 
@@ -40,16 +38,17 @@ class Topic(Struct):
 
 
 class TopicStats(Struct):
-    """`depth` counts jobs that wait, run or are delayed."""
+    """`depth` counts jobs that wait, run or are delayed. What follows `config` is there when the
+    request asks for `details`."""
 
     depth: int
     consumer_count: int
     dlq_depth: int
-    config: Any
-    waiting: int
-    active: int
-    delayed: int
-    paused: bool
+    config: None = None
+    waiting: int | UnsetType = UNSET
+    active: int | UnsetType = UNSET
+    delayed: int | UnsetType = UNSET
+    paused: bool | UnsetType = UNSET
 
 
 class DeadTopic(Struct):

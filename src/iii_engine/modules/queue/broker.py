@@ -124,6 +124,10 @@ class Broker(ABC):
 
     # -- numbers ---------------------------------------------------------------------------------
 
+    def named_queues(self) -> list[str]:
+        """Named queues that hold jobs, configured or not, where that can be told at once."""
+        return []
+
     @abstractmethod
     def stats(self, queue: QueueName, done: Done[Stats]) -> None: ...
 

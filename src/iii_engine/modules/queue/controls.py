@@ -13,6 +13,7 @@ from iii_engine.modules.queue.handlers import answering, message_of, named
 from iii_engine.modules.queue.job import DeadJob, Job, QueueName
 from iii_engine.modules.queue.queues import Queues
 from iii_engine.modules.queue.run import Run
+from iii_sdk.errors import BusError
 
 
 class Controls:
@@ -92,6 +93,12 @@ class Controls:
 
     def _set_paused(self, call: Call, request: requests.QueueRequest, *, paused: bool) -> None:
         name = named(request.queue, "queue_not_set", "queue")
+        if not self._queues.knows(name):
+            raise BusError(
+                f"Queue '{name}' is neither configured nor a topic with jobs or subscribers"
+                " ($.queue)",
+                code="queue_not_found",
+            )
 
         def done(_: None, error: BaseException | None) -> None:
             if error is not None:

@@ -42,6 +42,9 @@ REMOVED: Final = "subscription removed"
 #: Milliseconds until a job that the store could not read is tried again.
 UNREAD_MS: Final = 1000
 
+#: What the spaces of named queues begin with.
+NAMED: Final = "queue/named/"
+
 log = logging.getLogger("iii.queue")
 
 
@@ -334,6 +337,10 @@ class EmbeddedBroker(Broker):
     def stats(self, queue: QueueName, done: Done[Stats]) -> None:
         done(self.queue(queue).stats, None)
 
+    def named_queues(self) -> list[str]:
+        spaces = self.store.read(lambda t: t.spaces(NAMED))
+        return list(dict.fromkeys(space[len(NAMED) :].rpartition("/")[0] for space in spaces))
+
     def topic_queues(self) -> list[QueueName]:
         return [each.name for each in self.topics]
 
@@ -344,7 +351,7 @@ class EmbeddedBroker(Broker):
         kept = self._queues.get(name)
         if kept is None:
             bound = self.topics.get(name) if name.topic else None
-            base = f"queue/named/{name.name}" if bound is None else bound.base
+            base = f"{NAMED}{name.name}" if bound is None else bound.base
             settings = Settings(delay_ms=0 if bound is None else bound.delay_ms)
             kept = self._queues[name] = KeptQueue(
                 name, Shelf(base), settings, self.store, self._clock, self._timers

@@ -131,27 +131,21 @@ class Handlers:
         gather(self._queues.behind(name), ask, answering(call, code, answer))
 
     def dead_topics(self, call: Call, request: object) -> None:
-        names = self._queues.all_behind()
+        behind = self._queues.all_behind()
 
-        def answer(counts: list[int]) -> list[answers.DeadTopic]:
+        def answer(found: list[Stats]) -> list[answers.DeadTopic]:
             kind = self._broker.kind
             return [
-                answers.DeadTopic(name, kind, count)
-                for name, count in zip(names, counts, strict=True)
-                if count
+                answers.DeadTopic(name, kind, stats.dead)
+                for name, stats in zip(behind, found, strict=True)
+                if stats.dead
             ]
 
         gather(
-            list(names),
-            lambda name, done: self._dead(names[name], done),
+            list(behind),
+            lambda name, done: self._stats(behind[name], done),
             answering(call, "dlq_topics_failed", answer),
         )
-
-    def _dead(self, queues: list[QueueName], done: Done[int]) -> None:
-        def summed(found: list[Stats] | None, error: BaseException | None) -> None:
-            done(None if found is None else sum(stats.dead for stats in found), error)
-
-        gather(queues, self._broker.stats, summed)
 
     def dead_messages(self, call: Call, request: requests.DeadRequest) -> None:
         topic = named(request.topic, "topic_required", "topic")
@@ -176,31 +170,44 @@ class Handlers:
     # -- numbers ---------------------------------------------------------------------------------
 
     def list_topics(self, call: Call, request: object) -> None:
-        queues, kind = self._queues, self._broker.kind
-        found = [answers.Topic(name, kind, queues.consumer_count(name)) for name in queues.names()]
-        call.reply(msgspec.json.encode(found))
+        kind, counts = self._broker.kind, self._queues.consumer_counts()
+        behind, bound = self._queues.all_behind(), self._queues.bound()
+        loose = [name for name in behind if name not in bound]
 
-    def topic_stats(self, call: Call, request: requests.TopicRequest) -> None:
-        topic = named(request.topic, "topic_required", "topic")
-
-        def answer(found: list[Stats]) -> answers.TopicStats:
-            waiting, active, delayed, dead = map(sum, zip(Stats(), *found, strict=True))
-            return answers.TopicStats(
-                depth=waiting + active + delayed,
-                consumer_count=self._queues.consumer_count(topic),
-                dlq_depth=dead,
-                config=None,
-                waiting=waiting,
-                active=active,
-                delayed=delayed,
-                paused=topic in self._queues.pauses,
-            )
+        def answer(jobs: list[Stats]) -> list[answers.Topic]:
+            empty = {name for name, stats in zip(loose, jobs, strict=True) if not any(stats)}
+            return [
+                answers.Topic(name, kind, counts.get(name, 0))
+                for name in behind
+                if name not in empty
+            ]
 
         gather(
-            self._queues.behind(topic),
-            self._broker.stats,
-            answering(call, "topic_stats_failed", answer),
+            loose,
+            lambda name, done: self._stats(behind[name], done),
+            answering(call, "list_topics_failed", answer),
         )
+
+    def _stats(self, queues: list[QueueName], done: Done[Stats]) -> None:
+        """Of all these queues together."""
+
+        def summed(found: list[Stats] | None, error: BaseException | None) -> None:
+            done(None if found is None else Stats.sum(found), error)
+
+        gather(queues, self._broker.stats, summed)
+
+    def topic_stats(self, call: Call, request: requests.StatsRequest) -> None:
+        topic = named(request.topic, "topic_required", "topic")
+
+        def answer(stats: Stats) -> answers.TopicStats:
+            count = self._queues.consumer_counts().get(topic, 0)
+            answer = answers.TopicStats(stats.depth, count, stats.dead)
+            if request.details:
+                answer.waiting, answer.active, answer.delayed = stats[:3]
+                answer.paused = topic in self._queues.pauses
+            return answer
+
+        self._stats(self._queues.behind(topic), answering(call, "topic_stats_failed", answer))
 
 
 def message_of(request: requests.MessageRequest) -> tuple[str, str]:

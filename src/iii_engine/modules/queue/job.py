@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -99,6 +100,10 @@ class Stats(NamedTuple):
     @property
     def depth(self) -> int:
         return self.waiting + self.active + self.delayed
+
+    @classmethod
+    def sum(cls, all: Iterable[Stats]) -> Stats:
+        return cls(*map(sum, zip(cls(), *all, strict=True)))
 
 
 encode_job: Final = msgspec.json.Encoder().encode

@@ -100,7 +100,7 @@ class QueueModule(Module[QueueOptions]):
     def status(self) -> str:
         if self.remote is not None:
             return self.remote.status
-        return self.broker.problem or super().status()
+        return self.broker.problem or self.queues.leftovers.problem or super().status()
 
     async def reconfigure(self, options: QueueOptions) -> bool:
         """In place, but for another adapter: jobs that run end under their old settings."""

@@ -114,15 +114,15 @@ def _numbers(handlers: Handlers) -> Iterator[Offer]:
     yield Offer(
         "engine::queue::list_topics",
         handling(object, handlers.list_topics),
-        "Named queues and topics, and who consumes them",
+        "Named queues, and topics that have subscribers or jobs",
         requests.Anything,
         list[answers.Topic],
     )
     yield Offer(
         "engine::queue::topic_stats",
-        handling(requests.TopicRequest, handlers.topic_stats),
+        handling(requests.StatsRequest, handlers.topic_stats),
         "How many jobs of a queue or topic wait, run, are delayed or dead",
-        requests.TopicRequest,
+        requests.StatsRequest,
         answers.TopicStats,
     )
     yield Offer(

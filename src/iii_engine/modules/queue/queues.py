@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from iii_engine.core.engine import Engine
@@ -10,6 +11,7 @@ from iii_engine.modules.queue.consumer import Consumer
 from iii_engine.modules.queue.enqueuing import Enqueuing
 from iii_engine.modules.queue.job import QueueName
 from iii_engine.modules.queue.journal import Soon
+from iii_engine.modules.queue.leftovers import Leftovers
 from iii_engine.modules.queue.options import QueueConfig, TopicDefaults
 from iii_engine.modules.queue.pauses import Pauses
 from iii_engine.modules.queue.settings import Settings
@@ -26,11 +28,13 @@ class Queues:
         self.pauses = pauses
         self.enqueuing = Enqueuing(broker, engine.tracing, {})
         self.subscribers = Subscribers(engine, broker, TopicDefaults(), self._consumer)
+        self.leftovers = Leftovers(broker)
         self._named: dict[str, Consumer] = {}
 
     def configure(self, queues: dict[str, QueueConfig]) -> None:
         """Consume these named queues from now on, and no others."""
         self.enqueuing.queues = queues
+        self.leftovers.change(queues, self._named)
         for name in [name for name in self._named if name not in queues]:
             self._named.pop(name).close()
         for name, config in queues.items():
@@ -55,39 +59,34 @@ class Queues:
             if name is None or (name not in self._named and subscriber.queue.name == name):
                 yield subscriber.consumer
 
-    def is_named(self, name: str) -> bool:
-        return name in self._named
-
     def behind(self, name: str) -> list[QueueName]:
         """What a name stands for: the named queue, or else all functions of the topic."""
-        if name in self._named:
-            return [QueueName(name)]
-        return [queue for queue in self.broker.topic_queues() if queue.name == name]
+        return self.all_behind().get(name, [])
 
     def all_behind(self) -> dict[str, list[QueueName]]:
-        """What each of `names` stands for, and topics that nobody subscribes to (any more)."""
-        found: dict[str, list[QueueName]] = {name: [] for name in self.names()}
+        """What each name stands for: named queues, topics, queues that are configured no more."""
+        found = {name: [QueueName(name)] for name in self._named}
         for queue in self.broker.topic_queues():
             if queue.name not in self._named:
                 found.setdefault(queue.name, []).append(queue)
-        for name in self._named:
-            found[name] = [QueueName(name)]
+        for name in self.leftovers.names():
+            found.setdefault(name, []).append(QueueName(name))
         return found
 
-    def names(self) -> list[str]:
-        """Named queues, then topics that somebody has subscribed to."""
-        topics = dict.fromkeys(queue.name for queue in self.broker.bindings())
-        return [*self._named, *(topic for topic in topics if topic not in self._named)]
+    def knows(self, name: str) -> bool:
+        """Whether there is such a queue or topic, or was when it was paused."""
+        return name in self.pauses or name in self.all_behind()
 
-    def consumer_count(self, name: str) -> int:
-        """The concurrency of a named queue, the triggers of a topic."""
-        if name in self._named:
-            return self._named[name].settings.concurrency
-        return sum(
-            len(subscriber.triggers)
-            for subscriber in self.subscribers
-            if subscriber.queue.name == name
-        )
+    def bound(self) -> set[str]:
+        """Named queues, and topics that somebody has subscribed to."""
+        return {*self._named, *(queue.name for queue in self.broker.bindings())}
+
+    def consumer_counts(self) -> dict[str, int]:
+        """The concurrency of each named queue, the triggers of each topic that has some."""
+        counts = Counter[str]()
+        for subscriber in self.subscribers:
+            counts[subscriber.queue.name] += len(subscriber.triggers)
+        return counts | {name: each.settings.concurrency for name, each in self._named.items()}
 
     @property
     def now_ms(self) -> int:

@@ -45,6 +45,12 @@ class TopicRequest(Struct):
     topic: str = ""
 
 
+class StatsRequest(TopicRequest):
+    """With `details` the answer has more figures than the usual ones."""
+
+    details: bool = False
+
+
 class DeadRequest(TopicRequest):
     """A page of dead jobs, newest first."""
 

@@ -165,7 +165,8 @@ async def test_a_paused_queue_starts_nothing_also_after_a_restart() -> None:
         desk.publish("topic", 2)
         await desk.settle()
         assert desk.payloads("work") == []
-        assert desk.ask("engine::queue::topic_stats", {"topic": "q"})["paused"] is True
+        asked = {"topic": "q", "details": True}
+        assert desk.ask("engine::queue::topic_stats", asked)["paused"] is True
     async with queue_desk({"queue_configs": {"q": {}}}, clock=clock, store=store) as desk:
         desk.handler("work")
         desk.trigger("t", "topic", "work")

@@ -27,7 +27,8 @@ async def engine() -> AsyncIterator[RunningEngine]:
 
 
 async def stats(worker: RawWorker, topic: str) -> dict[str, int]:
-    found: dict[str, int] = await worker.call("engine::queue::topic_stats", {"topic": topic})
+    question = {"topic": topic, "details": True}
+    found: dict[str, int] = await worker.call("engine::queue::topic_stats", question)
     return found
 
 
