@@ -190,6 +190,8 @@ async def test_what_waits_for_a_removed_subscription_is_dead(
         await worker.send("unregistertrigger", id=trigger, trigger_type="durable:subscriber")
         (dead,) = await until(lambda: engine.dead("t"))
         assert dead["error"] == "subscription removed"
+        message = {"queue": "t", "message_id": dead["id"]}
+        assert (await engine.ask("iii::queue::discard_message", message))["redriven"] == 1
 
         async def forgotten() -> bool:
             return not await knows(engine, "t")
