@@ -22,6 +22,7 @@ from iii_engine.core.triggers import TriggerType
 from iii_engine.modules.component import Component
 from iii_engine.modules.shared_type import SharedType
 from iii_engine.modules.steps import Step
+from iii_engine.net.broadcast import Message
 from iii_engine.storage.base import LocalStore, StoreError
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, EnqueueAction
@@ -51,6 +52,8 @@ class Host:
     steps: dict[str, Step] = field(default_factory=dict)
     #: The step that puts a call on a queue; None without one whose jobs are in `store`.
     enqueue_step: Callable[[EnqueueAction], Step] | None = None
+    #: Tells the subscribers of a topic, if there are any; None without pub/sub.
+    publish: Callable[[str, Callable[[], Message]], None] | None = None
     #: What worker listeners without access rules answer to a plain `GET`, by path: content type
     #: and body.
     pages: dict[str, Callable[[], tuple[str, bytes]]] = field(default_factory=dict)

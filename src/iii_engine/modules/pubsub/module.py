@@ -5,6 +5,8 @@ A message goes to whoever listens at that moment and is kept for nobody.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from functools import partial
 
 from msgspec import Raw, Struct, field
@@ -21,6 +23,8 @@ from iii_engine.storage.base import StoreError
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL
 
+log = logging.getLogger("iii.pubsub")
+
 
 class PublishRequest(Struct):
     """A message: any JSON, null when absent."""
@@ -36,6 +40,8 @@ class PubSubModule(Module[PubSubOptions]):
     Options = PubSubOptions
     #: The way to other engines; None without one.
     broadcast: Broadcast | None = None
+    #: What the host has of it, once started.
+    _tell: Callable[[str, Callable[[], Message]], None] | None = None
 
     @classmethod
     def check(cls, options: PubSubOptions) -> None:
@@ -50,6 +56,7 @@ class PubSubModule(Module[PubSubOptions]):
             self.broadcast = broadcast
             self.subscriptions.wanted = broadcast.listen
             self.subscriptions.unwanted = broadcast.unlisten
+        self.host.publish = self._tell = self.tell
         self.offer(
             "publish",
             self._publish,
@@ -70,8 +77,18 @@ class PubSubModule(Module[PubSubOptions]):
 
     async def stop(self) -> None:
         await super().stop()
+        if self.host.publish is self._tell:
+            self.host.publish = None
         if self.broadcast is not None:
             await self.broadcast.close()
+
+    def tell(self, topic: str, make: Callable[[], Message]) -> None:
+        """Publish what the engine itself has to say; it is made when somebody may listen."""
+        if self.broadcast is not None:
+            self.broadcast.publish(make(), partial(_told, topic))
+        elif any(self.subscriptions.topics.wanting(topic)):
+            message = make()
+            self.subscriptions.deliver(topic, message.data, message.traceparent, message.baggage)
 
     def _publish(self, call: Call) -> None:
         try:
@@ -101,6 +118,11 @@ def carrier(options: PubSubOptions) -> RedisConfig | NatsConfig | None:
             return adapter_config(options.adapter, NatsConfig)
     adapter_config(options.adapter, LocalConfig)
     return None
+
+
+def _told(topic: str, error: StoreError | None) -> None:
+    if error is not None:
+        log.warning("nobody is told of an event on %s: %s", topic, error)
 
 
 def _sent(call: Call, error: StoreError | None) -> None:

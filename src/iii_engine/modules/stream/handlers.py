@@ -36,12 +36,15 @@ class Handlers:
         store: Store,
         hub: Hub,
         elsewhere: Callable[[str], LocalHandler] | None = None,
+        announce: Callable[[Event], None] | None = None,
     ) -> None:
-        """`elsewhere` makes the handlers of functions whose work another engine does."""
+        """`elsewhere` makes the handlers of functions whose work another engine does. `announce`
+        tells engines that have the items of this one what is sent here."""
         self.engine = engine
         self.store = store
         self._hub = hub
         self._elsewhere = elsewhere
+        self._announce = announce
 
     def changing(
         self, op: str, code: str, kind: type[Q], work: Callable[[Transaction, Q], Change]
@@ -81,18 +84,19 @@ class Handlers:
         except BusError as error:
             fail(call, error)
             return
-        self._hub.publish(
-            Event(
-                stream=request.stream_name,
-                group=request.group_id,
-                item=request.id,
-                body=sent(request.type, bytes(request.data)),
-                change=False,
-                traceparent=call.traceparent,
-                baggage=call.baggage,
-                timestamp_ms=self._hub.now_ms(),
-            )
+        event = Event(
+            stream=request.stream_name,
+            group=request.group_id,
+            item=request.id,
+            body=sent(request.type, bytes(request.data)),
+            change=False,
+            traceparent=call.traceparent,
+            baggage=call.baggage,
+            timestamp_ms=self._hub.now_ms(),
         )
+        self._hub.publish(event)
+        if self._announce is not None and not request.published:
+            self._announce(event)
         call.reply(NULL)
 
     def tell(self, change: Change, cause: Call) -> None:

@@ -23,6 +23,10 @@ from iii_sdk.protocol import ErrorBody
 
 log = logging.getLogger("iii.streams")
 
+#: The topic on which engines with the items of another one publish events over there. What is
+#: sent on that other one is published on it as well, so they all hear of it.
+TOPIC: Final = "stream.events"
+
 #: How long a worker that keeps a stream itself may take to read it for a subscription.
 SNAPSHOT_TIMEOUT_MS: Final = 10_000
 

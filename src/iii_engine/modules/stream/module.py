@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from iii_engine.core.stream_messages import Event
 from iii_engine.modules.adapters import NatsConfig, RedisConfig
 from iii_engine.modules.base import Module, changed
 from iii_engine.modules.records.answers import Written
@@ -12,8 +13,9 @@ from iii_engine.modules.stores import Choice, RecordStore
 from iii_engine.modules.stream import answers, listing, records, requests
 from iii_engine.modules.stream.authentication import asking
 from iii_engine.modules.stream.handlers import Handlers
-from iii_engine.modules.stream.hub import Hub
+from iii_engine.modules.stream.hub import TOPIC, Hub
 from iii_engine.modules.stream.options import ADAPTERS, PLACE, StreamOptions
+from iii_engine.net.broadcast import Message
 from iii_engine.net.stream_listener import StreamListener
 from iii_engine.storage.base import Store
 
@@ -57,11 +59,18 @@ class StreamModule(Module[StreamOptions]):
 
     def _handlers(self, store: Store, bridge_url: str | None) -> Handlers:
         if bridge_url is None:
-            return Handlers(self.engine, store, self.hub)
+            return Handlers(self.engine, store, self.hub, announce=self._announce)
         from iii_engine.modules.stream.remote import RemoteStreams
 
         self.remote = RemoteStreams(self.engine, bridge_url, self.hub)
         return Handlers(self.engine, store, self.hub, self.remote.handler)
+
+    def _announce(self, event: Event) -> None:
+        """Tell engines with a bridge to this one."""
+        if self.host.publish is not None:
+            self.host.publish(
+                TOPIC, lambda: Message(TOPIC, event.message, event.traceparent, event.baggage)
+            )
 
     async def _share(self, choice: Choice) -> None:
         """Hear of what other engines do with items on the same server."""

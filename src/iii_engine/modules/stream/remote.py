@@ -21,7 +21,7 @@ from iii_engine.core.router import Call
 from iii_engine.core.stream_messages import Event, Wanted, read_event
 from iii_engine.modules.bridge.remote import Done, RemoteModule
 from iii_engine.modules.stream.custom import read_change
-from iii_engine.modules.stream.hub import Hub
+from iii_engine.modules.stream.hub import TOPIC, Hub
 from iii_engine.modules.stream.records import event_of
 from iii_engine.modules.stream.requests import (
     DeleteRequest,
@@ -36,8 +36,6 @@ from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody, InvokeFunction
 
 log = logging.getLogger("iii.streams")
-
-TOPIC: Final = "stream.events"
 
 #: The functions that change an item.
 CHANGING: Final[dict[str, type[ItemRequest]]] = {
@@ -108,9 +106,11 @@ class RemoteStreams(RemoteModule):
             self._tell(event, event.message[:-1] + b',"kept":true}')
             return
         self._tell(event, event.message)
-        # Clients of the other engine are to get it as well.
+        # Clients of the other engine are to get it as well, and only they.
         sent = msgspec.json.decode(event.body, type=_SentBody).event
-        request = SendRequest(event.stream, event.group, sent.type, sent.data, event.item)
+        request = SendRequest(
+            event.stream, event.group, sent.type, sent.data, event.item, published=True
+        )
         self.link.send(event, "stream::send", msgspec.json.encode(request))
 
     def _tell(self, event: Event, message: bytes) -> None:

@@ -58,6 +58,8 @@ class SendRequest(GroupRequest):
     data: Raw = field(default_factory=lambda: NULL)
     #: The item that it is about.
     id: str | None = None
+    #: The engine that sends it has published it on the topic `stream.events` already.
+    published: bool = False
 
 
 class ListAllRequest(Struct):

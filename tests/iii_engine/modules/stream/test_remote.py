@@ -97,6 +97,45 @@ async def test_engines_share_streams_and_each_client_hears_of_each_event_once(
         assert await place.client.event() == {"type": "create", "data": 1}
 
 
+@pytest.mark.promise(
+    "Streams",
+    "What is sent on any of several engines with a bridge reaches the sockets of all of them once.",
+)
+async def test_what_is_sent_anywhere_reaches_the_sockets_of_all_engines_once(start: Start) -> None:
+    home = await start()
+    one, two = await start(home.engine.url), await start(home.engine.url)
+    places = (home, one, two)
+    for n in range(3):
+        for sender, place in enumerate(places):
+            event = {**GROUP, "type": f"from {sender}", "data": n}
+            await place.worker.call("stream::send", event)
+    await home.set("end", 1)
+    expected = [f"from {sender}" for sender in range(3)] * 3
+    for place in places:
+        heard = await place.events(10)
+        kinds = [event["event"]["type"] for event in heard if event["type"] == "event"]
+        assert sorted(kinds) == sorted(expected)
+        # Nothing is heard twice: the next thing is the next thing.
+    await home.set("really the end", 2)
+    for place in places:
+        assert await place.client.event() == {"type": "create", "data": 2}
+
+
+async def test_what_is_sent_is_published_for_a_bridge_of_another_make_too(start: Start) -> None:
+    home = await start()
+    await home.worker.call("stream::send", {**GROUP, "type": "nobody listens"})
+    await home.worker.register("topic")
+    await home.worker.register_trigger("subscribe", "topic", {"topic": "stream.events"})
+    await home.worker.call("stream::send", {**GROUP, "type": "typing", "data": 1})
+    await home.set("a", 1)  # it tells of changes by its trigger `stream`
+    await home.worker.call("stream::send", {**GROUP, "type": "end"})
+    for kind, data in (("typing", 1), ("end", None)):
+        message = await home.worker.invoked("topic")
+        assert message["data"]["event"] == {"type": "event", "event": {"type": kind, "data": data}}
+        assert (message["data"]["streamName"], message["data"]["groupId"]) == ("chat", "room")
+        await home.worker.answer(message)
+
+
 async def test_items_are_read_where_they_are(start: Start) -> None:
     home = await start()
     one = await start(home.engine.url)
