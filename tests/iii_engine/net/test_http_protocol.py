@@ -368,7 +368,7 @@ def age(server: Server, seconds: float) -> None:
 
 async def test_slow_head_gets_408(server: Server) -> None:
     reader, _ = await server.connect(b"GET /a HTTP/1.1\r\nHo")
-    await until(lambda: any(c._head_bytes for c in server.listener.connections))
+    await until(lambda: any(c._parser.head_bytes for c in server.listener.connections))
     age(server, 5)
     age(server, 11)
     assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408 ")
@@ -376,7 +376,7 @@ async def test_slow_head_gets_408(server: Server) -> None:
 
 async def test_slow_body_gets_408(server: Server) -> None:
     reader, _ = await server.connect(get("/a", "Content-Length: 9", method="POST") + b"a")
-    await until(lambda: any(c._incoming for c in server.listener.connections))
+    await until(lambda: any(c._parser.incoming for c in server.listener.connections))
     age(server, 31)
     assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408 ")
 
