@@ -182,7 +182,7 @@ class Link:
 
     def expose(self, remote_id: str, local_id: str) -> None:
         """Have the other engine offer a function of this one, there or not."""
-        self.offer(remote_id, f"{local_id} of another engine", partial(self._invoke, local_id))
+        self.offer(remote_id, f"{local_id} of another engine", partial(self.invoke, local_id))
 
     def offer(
         self, remote_id: str, description: str, on_invoke: Callable[[InvokeFunction, int], None]
@@ -190,6 +190,27 @@ class Link:
         """Have the other engine offer what `on_invoke` answers. The id must not be taken."""
         registrations = self.connection.registrations
         registrations.add_function(RegisterFunction(remote_id, description), on_invoke)
+
+    def invoke(self, local_id: str, message: InvokeFunction, epoch: int) -> None:
+        """Answer a call from over there with what a function here answers."""
+        self._began()
+
+        def answer(result: Raw, error: ErrorBody | None) -> None:
+            self._ended()
+            if error is None:
+                self.connection.answer(message, epoch, result)
+            else:
+                self.connection.refuse(message, epoch, error)
+
+        self.engine.call(
+            local_id,
+            # Ids of workers mean something on their own engine only.
+            without_caller(message.data, bytes(message.data)),
+            answer,
+            traceparent=message.traceparent,
+            baggage=message.baggage,
+            metadata=message.metadata,
+        )
 
     def withdraw(self, remote_id: str) -> None:
         """Have the other engine send no more calls; those on their way are answered."""
@@ -233,26 +254,6 @@ class Link:
         trigger, _ = registrations.triggers[subscription]
         registrations.remove_trigger(subscription)
         registrations.remove_function(trigger.function_id)
-
-    def _invoke(self, local_id: str, message: InvokeFunction, epoch: int) -> None:
-        self._began()
-
-        def answer(result: Raw, error: ErrorBody | None) -> None:
-            self._ended()
-            if error is None:
-                self.connection.answer(message, epoch, result)
-            else:
-                self.connection.refuse(message, epoch, error)
-
-        self.engine.call(
-            local_id,
-            # Ids of workers mean something on their own engine only.
-            without_caller(message.data, bytes(message.data)),
-            answer,
-            traceparent=message.traceparent,
-            baggage=message.baggage,
-            metadata=message.metadata,
-        )
 
 
 def error_of(error: BusError) -> ErrorBody:

@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Raw, Struct
 
 from iii_engine.core.engine import Engine
+from iii_engine.modules.queue.away import AWAY, pause_ms
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.job import DeadJob, Lease, QueueName
 from iii_engine.modules.queue.journal import Soon
@@ -125,12 +126,15 @@ class Consumer:
         """Try again later, or give up."""
         self._ended(lease)
         job, policy = lease.job, self.settings.policy
+        now_ms = self.engine.clock.now_ns() // 1_000_000
+        if error.code == AWAY and (pause := pause_ms(job, now_ms)) is not None:
+            self._broker.retry(lease, job, pause)
+            return
         job.attempts_made += 1
         text = f"{error.code}: {error.message}"
         job.error = text.encode("utf-8", "replace").decode()  # callees may send lone surrogates
         if policy.gives_up(job.attempts_made):
             log.warning("queue %s: job %s is dead: %s", self.queue.text, job.id, job.error)
-            now_ms = self.engine.clock.now_ns() // 1_000_000
             self._broker.bury(lease, DeadJob(job, job.error, now_ms))
         else:
             gone = error.code == WORKER_GONE

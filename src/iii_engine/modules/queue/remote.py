@@ -1,7 +1,7 @@
 """The adapter `bridge`: the queues of another engine.
 
 Jobs are kept, tried again and buried over there; functions of this engine that subscribe to topics
-are called from there. A named queue calls functions that the other engine knows.
+are called from there. A named queue calls functions of either engine: those that are here are lent.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from iii_engine.core.timers import Timer
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import schema
 from iii_engine.modules.bridge.remote import RemoteModule
+from iii_engine.modules.queue.lending import Lending
 from iii_engine.modules.queue.subscription import SubscriberSchema, read_config
 from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody, InvokeFunction
 
@@ -77,6 +78,7 @@ class RemoteQueues(RemoteModule):
         self._engine = engine
         self._all: dict[tuple[str, str], _Subscriber] = {}
         self._closed = False
+        self._lending = Lending(engine, self)
         self.kind = TriggerType(
             "durable:subscriber",
             "Calls a function with what is published on a topic, at least once",
@@ -100,7 +102,7 @@ class RemoteQueues(RemoteModule):
 
         self.ask(
             call,
-            call.function_id,
+            self._lending.id_of(call.function_id),
             call.data,
             on_answer,
             action=b'"action":%b,' % msgspec.json.encode(action),
@@ -148,6 +150,7 @@ class RemoteQueues(RemoteModule):
 
     def leave(self) -> None:
         """Taken out of a running engine: its functions subscribe to nothing over there any more."""
+        self._lending.end()
         for subscriber in list(self._all.values()):
             subscriber.triggers.clear()
             self._end(subscriber)
@@ -155,6 +158,7 @@ class RemoteQueues(RemoteModule):
     async def close(self) -> None:
         """The subscriptions stay over there, and their jobs wait until this engine is back."""
         self._closed = True
+        self._lending.close()
         for subscriber in self._all.values():
             if subscriber.timer is not None:
                 subscriber.timer.cancel()

@@ -204,3 +204,24 @@ async def test_a_missing_function_is_an_ordinary_failure(desk: QueueDesk) -> Non
     desk.handler("later")
     await desk.advance(1)
     assert desk.payloads("later") == [1]
+
+
+async def test_a_job_waits_for_a_function_that_another_engine_has_lent() -> None:
+    async with queue_desk(configs(q={"max_retries": 1})) as desk:
+        desk.enqueue("q", "bridged::work", 1)
+        await desk.advance(60)
+        assert (desk.stats("q")["delayed"], desk.stats("q")["dlq_depth"]) == (1, 0)
+        times = desk.failing("bridged::work")
+        await desk.advance(10)
+        assert len(times) == 1
+        assert desk.stats("q")["delayed"] == 0
+
+
+async def test_a_job_dies_when_its_engine_is_away_for_a_day() -> None:
+    async with queue_desk(configs(q={"max_retries": 1})) as desk:
+        desk.enqueue("q", "bridged::work", 1)
+        await desk.advance(86_000)
+        assert desk.stats("q")["dlq_depth"] == 0
+        await desk.advance(500)
+        (dead,) = desk.dead("q")
+        assert dead["error"].startswith("function_away: bridged::work is a function of another")

@@ -134,6 +134,81 @@ async def test_a_named_queue_calls_functions_of_the_other_engine(
         assert str(caught.value) == "enqueue_error: Queue 'none' not found"
 
 
+ENQUEUE = {"type": "enqueue", "queue": "jobs"}
+
+
+async def test_a_named_queue_calls_functions_of_the_engine_that_uses_it(
+    home: RunningEngine, near: RunningEngine
+) -> None:
+    async with RawWorker(near.url) as here:
+        await here.register("work")
+        for n in (1, 2):
+            await here.call("work", {"n": n}, action=ENQUEUE)
+            job = await here.invoked("work")
+            assert job["data"]["n"] == n
+            await here.answer(job)
+        await here.call("work", {"n": 3}, action=ENQUEUE)
+        for _ in range(2):  # it fails as other jobs do
+            await here.fail(await here.invoked("work"), "boom", "it broke")
+
+        async def dead() -> object:
+            return await here.call("engine::queue::dlq_messages", {"topic": "jobs"})
+
+        (job,) = await until(dead)  # type: ignore[misc,attr-defined]
+        assert "it broke" in job["error"]
+    async with RawWorker(home.url) as there:
+        with pytest.raises(CallFailed, match="function_not_found"):
+            await there.call("work", {})  # it is not offered to everybody by this name
+
+
+@pytest.mark.promise(
+    "Queues",
+    "A job on a queue of another engine waits while the engine with its function restarts.",
+)
+async def test_jobs_of_a_named_queue_wait_for_an_engine_that_restarts(
+    home: RunningEngine, near: RunningEngine
+) -> None:
+    async with RawWorker(near.url) as here:
+        await here.register("work")
+        for n in (1, 2):
+            await here.call("work", {"n": n}, action=ENQUEUE)
+        await here.invoked("work")
+        await near.stop()
+    async with RawWorker(home.url) as there:
+
+        async def delayed() -> bool:
+            stats = {"topic": "jobs", "details": True}
+            return bool((await there.call("engine::queue::topic_stats", stats))["delayed"] == 2)
+
+        await until(delayed)
+    await near.start()
+    async with RawWorker(near.url) as here:
+        await here.register("work")
+        seen = []
+        for _ in range(2):
+            job = await here.invoked("work")
+            seen.append(job["data"]["n"])
+            await here.answer(job)
+        assert sorted(seen) == [1, 2]
+
+
+async def test_jobs_of_a_named_queue_wait_for_a_worker_that_is_away(
+    home: RunningEngine, near: RunningEngine
+) -> None:
+    async with RawWorker(near.url) as here, RawWorker(near.url) as other:
+        await here.register("work")
+        await here.call("work", {"n": 1}, action=ENQUEUE)
+        await here.answer(await here.invoked("work"))
+        await here.close()
+        await until(lambda: "work" not in near.core.registry)
+        await other.call("work", {"n": 2}, action=ENQUEUE)
+    async with RawWorker(near.url) as here:
+        await here.register("work")
+        job = await here.invoked("work")
+        assert job["data"]["n"] == 2
+        await here.answer(job)
+
+
 async def test_an_engine_that_is_away_is_waited_for_and_then_named(
     home: RunningEngine, near: RunningEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
