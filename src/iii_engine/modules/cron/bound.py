@@ -1,8 +1,9 @@
-"""A bound trigger: its job, its timer, its lock and the run that is going on."""
+"""A job that is bound: its triggers, its timer, its lock and the run that is going on."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -29,78 +30,103 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BoundJob:
-    """Raises `BadJob` when the trigger cannot be bound. `close` ends the ticks, not the run."""
+    """The triggers of one job key (see `CronConfig.job_key`): one clock, one run at a time.
 
-    def __init__(self, engine: Engine, locks: Locks, trigger: Trigger, config: CronConfig) -> None:
-        now = engine.clock.now_ns()
+    Several instances of a worker register the same job; the oldest of its triggers is called. When
+    the last one went and nothing runs, `forget` is called.
+    """
+
+    def __init__(self, engine: Engine, locks: Locks, key: str, forget: Callable[[], None]) -> None:
         self._engine = engine
         self._locks = locks
-        self._trigger = trigger
-        self._config = config
-        self._key = config.job_key(trigger.function_id)
-        self._remembers = config.missed == "run_once"
-        config.make_schedule(now)  # first of all it must be right
+        self._key = key
+        self._forget = forget
+        self._members: dict[str, tuple[Trigger, CronConfig]] = {}
+        self._job: CronJob | None = None
         self._open = True
         self._timer: Timer | None = None
         self._renewal: Timer | None = None
-        if self._remembers:
-            locks.last_ns(self._key, partial(self._start, now))
-        else:
-            self._start(now, None)
+        self._remembers = False
 
-    def _start(self, now: int, last: int | None) -> None:
-        """Look for ticks since `last`, or since `now` when no run is known."""
-        if last is None and self._remembers:
-            self._locks.remember(self._key, now)
-        self.job = CronJob(
-            self._config.make_schedule(now if last is None else last),
-            now,
-            overlap=self._config.overlap,
-            missed=self._config.missed,
-            last_ns=last,
-        )
-        if self._open:
-            self._arm()
+    def add(self, trigger: Trigger, config: CronConfig) -> None:
+        """The first one begins the ticks."""
+        self._members[trigger.id] = trigger, config
+        if len(self._members) == 1 and self._job is None:
+            self._begin(config)
+
+    def remove(self, trigger_id: str) -> None:
+        """The last one ends the ticks, not the run."""
+        del self._members[trigger_id]
+        if not self._members and not (self._job and self._job.running):
+            self._end()
 
     def close(self) -> None:
+        """End the ticks, not the run."""
         self._open = False
         for timer in (self._timer, self._renewal):
             if timer is not None:
                 timer.cancel()
 
-    def _arm(self) -> None:
-        due = self.job.due_ns
+    def _end(self) -> None:
+        self.close()
+        self._forget()
+
+    def _begin(self, config: CronConfig) -> None:
+        now = self._engine.clock.now_ns()
+        oldest = config.oldest_last_ns(now)
+        self._remembers = oldest is not None
+        start = partial(self._start, config, now)
+        if oldest is None:
+            start(None)
+        else:
+            self._locks.since(self._key, now, oldest, start)
+
+    def _start(self, config: CronConfig, now: int, last: int | None) -> None:
+        """Look for ticks since `last`, or since `now` when no run is known."""
+        self._job = CronJob(
+            config.make_schedule(now if last is None else last),
+            now,
+            overlap=config.overlap,
+            missed=config.missed,
+            last_ns=last,
+        )
+        if self._open:
+            self._arm(self._job)
+
+    def _arm(self, job: CronJob) -> None:
+        due = job.due_ns
         if due is not None:
             seconds = max(0.0, (due - self._engine.clock.now_ns()) / NS)
-            self._timer = self._engine.timers.after(min(seconds, LOOK_SECONDS), self._look)
+            look = partial(self._look, job)
+            self._timer = self._engine.timers.after(min(seconds, LOOK_SECONDS), look)
 
-    def _look(self) -> None:
-        instant = self.job.look(self._engine.clock.now_ns())
-        self._arm()
+    def _look(self, job: CronJob) -> None:
+        instant = job.look(self._engine.clock.now_ns())
+        self._arm(job)
         if instant is not None:
-            self._begin(instant)
+            self._lock(job, instant)
 
-    def _begin(self, instant: int) -> None:
-        taken = partial(self._run, instant)
+    def _lock(self, job: CronJob, instant: int) -> None:
+        taken = partial(self._run, job, instant)
         self._locks.acquire(self._key, instant, taken, remember=self._remembers)
 
-    def _run(self, instant: int, locked: bool) -> None:
-        if not locked or not self._open:
-            self._ended()
+    def _run(self, job: CronJob, instant: int, locked: bool) -> None:
+        if not locked or not self._open or not self._members:
+            self._ended(job)
             return
         self._renew_later(instant)
-        span = self._begin_span()
-        event = Event(None, self._payload(instant), span.traceparent)
+        trigger, config = next(iter(self._members.values()))
+        span = self._begin_span(trigger)
+        event = Event(None, self._payload(trigger, config, instant), span.traceparent)
 
         def ended() -> None:
             span.end()
-            self._ended()
+            self._ended(job)
 
-        run_handler(self._engine, self._trigger, self._config.function_id, event, ended)
+        run_handler(self._engine, trigger, config.function_id, event, ended)
 
-    def _begin_span(self) -> OwnSpan:
+    def _begin_span(self, trigger: Trigger) -> OwnSpan:
         """A run begins a trace of its own."""
-        trigger = self._trigger
         attributes = (
             ("job_id", trigger.id),
             ("function_id", trigger.function_id),
@@ -118,26 +144,28 @@ class BoundJob:
         self._locks.renew(self._key, instant)
         self._renew_later(instant)
 
-    def _ended(self) -> None:
+    def _ended(self, job: CronJob) -> None:
         if self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
-        waited = self.job.ended()
-        if waited is not None and self._open:
-            self._engine.timers.after(0, partial(self._begin, waited))
+        waited = job.ended()
+        if not self._members:
+            self._end()
+        elif waited is not None and self._open:
+            self._engine.timers.after(0, partial(self._lock, job, waited))
 
-    def _payload(self, instant: int) -> bytes:
+    def _payload(self, trigger: Trigger, config: CronConfig, instant: int) -> bytes:
         parts = [
             b'{"trigger":"cron","job_id":',
-            msgspec.json.encode(self._trigger.id),
+            msgspec.json.encode(trigger.id),
             b',"scheduled_time":"',
             rfc3339(instant),
             b'","actual_time":"',
             rfc3339(self._engine.clock.now_ns()),
             b'"',
         ]
-        if not is_null(self._config.data):
-            parts += (b',"data":', bytes(self._config.data))
+        if not is_null(config.data):
+            parts += (b',"data":', bytes(config.data))
         return b"".join(parts) + b"}"
 
 

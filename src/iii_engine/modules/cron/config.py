@@ -60,6 +60,15 @@ class CronConfig(Condition):
         except BadExpression as error:
             raise BadJob(f"Invalid cron expression '{self.text}': {error}") from None
 
+    def oldest_last_ns(self, now_ns: int) -> int | None:
+        """What an earlier run matters for: ticks are counted from it, or were missed since.
+
+        None: not at all. An older one than this instant does not count.
+        """
+        if self.missed == "run_once":
+            return 0
+        return None if self.interval is None else now_ns - parse_interval(self.interval)
+
     def job_key(self, function_id: str) -> str:
         """The same for all registrations of one logical job, on whichever engine."""
         parts = [function_id, self.text or f"every {self.interval}", self.timezone]
@@ -81,11 +90,13 @@ class CronEvent(msgspec.Struct):
 def read_config(trigger: Trigger) -> CronConfig:
     """Raises `BadJob` that names the wrong field."""
     try:
-        return msgspec.json.decode(
+        config = msgspec.json.decode(
             b"{}" if is_null(trigger.config) else trigger.config, type=CronConfig
         )
     except msgspec.DecodeError as error:
         raise BadJob(f"config of a cron trigger: {error}") from None
+    config.make_schedule(0)  # its expression must be right, too
+    return config
 
 
 def zone(name: str) -> tzinfo:

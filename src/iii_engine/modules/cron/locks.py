@@ -15,8 +15,11 @@ from iii_engine.storage.base import LocalStore, Transaction
 
 log = logging.getLogger("iii.cron")
 
-#: Where the instants of jobs with `missed: run_once` are, in milliseconds, by job key.
+#: Where the latest instants are of jobs that go on from there, in milliseconds, by job key.
 RUNS = "cron/runs"
+
+#: One that is older is forgotten at the next start: nobody registered the job for over a year.
+RUN_DAYS = 400
 
 
 class Locks(Protocol):
@@ -30,7 +33,7 @@ class Locks(Protocol):
         """Take the lock of one tick; `done(False)` when another has it, or it cannot be known.
 
         It is never given back, but kept until its time is over: an engine whose clock is slow
-        shall find it. `remember` also keeps the instant for `last_ns`.
+        shall find it. `remember` also keeps the instant for `since`.
         """
         ...
 
@@ -38,11 +41,15 @@ class Locks(Protocol):
         """The tick still runs. Does nothing when the lock is another owner's by now."""
         ...
 
-    def last_ns(self, job: str, done: Callable[[int | None], None]) -> None:
-        """Tell the latest instant that was remembered; None when it is not known."""
-        ...
+    def since(
+        self, job: str, now_ns: int, oldest_ns: int, done: Callable[[int | None], None]
+    ) -> None:
+        """Tell the latest instant that was remembered, in nanoseconds, to the millisecond.
 
-    def remember(self, job: str, instant_ns: int) -> None: ...
+        When there is none, or it is before `oldest_ns`, `now_ns` is remembered and told: of
+        engines that ask at the same moment all are told the same. None: it cannot be known.
+        """
+        ...
 
     async def open(self) -> None:
         """Raises `StoreError` when they cannot be kept."""
@@ -74,12 +81,19 @@ class StoreLocks:
     async def open(self) -> None:
         """Remove what an earlier engine left behind."""
         now = self._now_ms()
+        oldest = now - RUN_DAYS * 86_400_000
 
         def sweep(transaction: Transaction) -> None:
             for key, _ in list(transaction.items(self._space)):
                 self._free(transaction, key, now)
+            for job, run in list(transaction.items(RUNS)):
+                if (_milliseconds(run) or 0) < oldest:
+                    transaction.delete(RUNS, job)
 
-        if self._store.read(lambda transaction: transaction.count(self._space)):
+        def kept(transaction: Transaction) -> int:
+            return transaction.count(self._space) + transaction.count(RUNS)
+
+        if self._store.read(kept):
             self._store.write(sweep, _report)
 
     async def close(self) -> None:
@@ -123,13 +137,21 @@ class StoreLocks:
         self._store.write(prolong, _report)
         self._made.append((now, key))
 
-    def last_ns(self, job: str, done: Callable[[int | None], None]) -> None:
-        found = self._store.read(lambda transaction: transaction.get(RUNS, job))
-        done(None if found is None else int(found) * 1_000_000)
+    def since(
+        self, job: str, now_ns: int, oldest_ns: int, done: Callable[[int | None], None]
+    ) -> None:
+        def look(transaction: Transaction) -> int:
+            found = _milliseconds(transaction.get(RUNS, job))
+            if found is None or found < oldest_ns // 1_000_000:
+                found = now_ns // 1_000_000
+                transaction.put(RUNS, job, b"%d" % found)
+            return found
 
-    def remember(self, job: str, instant_ns: int) -> None:
-        value = b"%d" % (instant_ns // 1_000_000)
-        self._store.write(lambda transaction: transaction.put(RUNS, job, value), _report)
+        def looked(found: int | None, error: BaseException | None) -> None:
+            _report(None, error)
+            done(None if found is None else found * 1_000_000)
+
+        self._store.write(look, looked)
 
     def _old(self, now: int) -> list[str]:
         """Locks of this engine whose time may be over; they go with the next one."""
@@ -157,6 +179,14 @@ def _lock(record: bytes | None) -> Lock | None:
     try:
         return None if record is None else msgspec.json.decode(record, type=Lock)
     except msgspec.DecodeError:
+        return None
+
+
+def _milliseconds(record: bytes | None) -> int | None:
+    """None for one that is not there, or that nobody could have written."""
+    try:
+        return None if record is None else int(record)
+    except ValueError:
         return None
 
 

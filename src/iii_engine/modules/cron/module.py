@@ -1,7 +1,8 @@
 """`iii-cron`: the trigger type `cron`.
 
-Each tick runs once, runs of a job do not overlap, and unless a trigger asks for more, ticks that
-pass during a run or while nobody looked are skipped.
+Each tick of a job runs once, however many workers register it. On one engine runs of a job do not
+overlap, and unless a trigger asks for more, ticks that pass during a run or while nobody looked are
+skipped.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class CronModule(Module[CronOptions]):
 
     def __init__(self, name: str, options: CronOptions, host: Host) -> None:
         super().__init__(name, options, host)
+        #: By job key, and by the ids of their triggers.
         self.jobs: dict[str, BoundJob] = {}
+        self._bound: dict[str, BoundJob] = {}
         #: None until it has started.
         self.locks: Locks | None = None
 
@@ -52,20 +55,33 @@ class CronModule(Module[CronOptions]):
     async def stop(self) -> None:
         self._close_jobs()
         self.jobs.clear()
+        self._bound.clear()
         await super().stop()
         if self.locks is not None:
             await self.locks.close()
 
     def _bind(self, trigger: Trigger) -> None:
-        if trigger.id in self.jobs:
+        if trigger.id in self._bound:
             raise BadJob(f"Cron job '{trigger.id}' is already registered")
+        config = read_config(trigger)
+        key = config.job_key(trigger.function_id)
+        job = self._bound[trigger.id] = self.jobs.get(key) or self._make(key)
+        job.add(trigger, config)
+
+    def _make(self, key: str) -> BoundJob:
         assert self.locks is not None
-        self.jobs[trigger.id] = BoundJob(self.engine, self.locks, trigger, read_config(trigger))
+
+        def forget() -> None:
+            if self.jobs.get(key) is job:
+                del self.jobs[key]
+
+        job = self.jobs[key] = BoundJob(self.engine, self.locks, key, forget)
+        return job
 
     def _unbind(self, trigger: Trigger) -> None:
-        job = self.jobs.pop(trigger.id, None)
+        job = self._bound.pop(trigger.id, None)
         if job is not None:
-            job.close()
+            job.remove(trigger.id)
 
     def _close_jobs(self) -> None:
         for job in self.jobs.values():

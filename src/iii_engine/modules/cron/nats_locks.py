@@ -68,12 +68,18 @@ class NatsLocks(ServerLocks):
             revision = 0 if held is None else held.revision
             await self._locks.put(subject, token.encode(), revision, 0, f"{token}:{revision}")
 
-    async def _last(self, job: str) -> int | None:
-        entry = await self._connection.ask(self._runs.get(self._run_names.of_record("run", job)))
-        return None if entry is None or not entry.value else int(entry.value)
+    async def _since(self, job: str, now_ms: int, oldest_ms: int) -> int:
+        return await self._connection.ask(self._known(job, now_ms, oldest_ms))
 
-    async def _remember(self, job: str, instant_ms: int) -> None:
-        await self._connection.ask(self._remembered(job, instant_ms))
+    async def _known(self, job: str, now_ms: int, oldest_ms: int) -> int:
+        subject = self._run_names.of_record("run", job)
+        while True:
+            entry = await self._runs.get(subject)
+            known = None if entry is None or not entry.value else int(entry.value)
+            if known is not None and known >= oldest_ms:
+                return known
+            if await self._put(subject, job, now_ms, 0 if entry is None else entry.revision):
+                return now_ms
 
     async def _remembered(self, job: str, instant_ms: int) -> None:
         subject = self._run_names.of_record("run", job)
@@ -82,6 +88,10 @@ class NatsLocks(ServerLocks):
             if known is not None and known.value and int(known.value) >= instant_ms:
                 return
             revision = 0 if known is None else known.revision
-            token = f"{self._owner}:{job}:{instant_ms}:{revision}"
-            if await self._runs.put(subject, b"%d" % instant_ms, revision, 0, token):
+            if await self._put(subject, job, instant_ms, revision):
                 return
+
+    async def _put(self, subject: str, job: str, instant_ms: int, revision: int) -> bool:
+        """Whether it was still this revision."""
+        token = f"{self._owner}:{job}:{instant_ms}:{revision}"
+        return await self._runs.put(subject, b"%d" % instant_ms, revision, 0, token)

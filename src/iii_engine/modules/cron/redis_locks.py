@@ -7,24 +7,17 @@ from typing import Any, Final
 from iii_engine.modules.cron.server_locks import ServerLocks
 from iii_engine.net.redis_client import open_redis, told
 
-_REMEMBER = """
-local function remember(key, instant)
-    local known = tonumber(redis.call('GET', key))
-    if not known or known < tonumber(instant) then redis.call('SET', key, instant) end
-end
-"""
-
 #: KEYS: the lock, the job's latest run. ARGV: token, milliseconds, instant or empty.
-TAKE: Final = (
-    _REMEMBER
-    + """
+TAKE: Final = """
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
     if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 end
-if ARGV[3] ~= '' then remember(KEYS[2], ARGV[3]) end
+if ARGV[3] ~= '' then
+    local known = tonumber(redis.call('GET', KEYS[2]))
+    if not known or known < tonumber(ARGV[3]) then redis.call('SET', KEYS[2], ARGV[3]) end
+end
 return 1
 """
-)
 
 #: KEYS: the lock. ARGV: token, milliseconds.
 PROLONG: Final = """
@@ -33,8 +26,14 @@ if not held or held == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', AR
 return 1
 """
 
-#: KEYS: the job's latest run. ARGV: instant.
-REMEMBER: Final = _REMEMBER + "remember(KEYS[1], ARGV[1]) return 1"
+#: KEYS: the job's latest run. ARGV: now, the oldest instant that counts.
+SINCE: Final = """
+local known = redis.call('GET', KEYS[1])
+local instant = tonumber(known)
+if instant and instant >= tonumber(ARGV[2]) then return known end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]
+"""
 
 
 class RedisLocks(ServerLocks):
@@ -59,13 +58,8 @@ class RedisLocks(ServerLocks):
     async def _prolong(self, key: str, token: str) -> None:
         await self._run_script(PROLONG, (f"cron_lock:{key}",), token, self.ttl_ms)
 
-    async def _last(self, job: str) -> int | None:
-        with told(self._url):
-            found = await self._redis.get(_run(job))
-        return None if found is None else int(found)
-
-    async def _remember(self, job: str, instant_ms: int) -> None:
-        await self._run_script(REMEMBER, (_run(job),), instant_ms)
+    async def _since(self, job: str, now_ms: int, oldest_ms: int) -> int:
+        return int(await self._run_script(SINCE, (_run(job),), now_ms, oldest_ms))
 
     async def _run_script(self, script: str, keys: tuple[str, ...], *arguments: str | int) -> Any:
         with told(self._url):

@@ -62,17 +62,16 @@ class ServerLocks(ABC):
             key = key_of(job, instant_ns)
             self._do(lambda: self._prolong(key, token), _ignore)
 
-    def last_ns(self, job: str, done: Callable[[int | None], None]) -> None:
-        """See `Locks.last_ns`."""
+    def since(
+        self, job: str, now_ns: int, oldest_ns: int, done: Callable[[int | None], None]
+    ) -> None:
+        """See `Locks.since`."""
 
         def found(milliseconds: int | None) -> None:
             done(None if milliseconds is None else milliseconds * 1_000_000)
 
-        self._do(lambda: self._last(job), found)
-
-    def remember(self, job: str, instant_ns: int) -> None:
-        """See `Locks.remember`."""
-        self._do(lambda: self._remember(job, instant_ns // 1_000_000), _ignore)
+        now, oldest = now_ns // 1_000_000, oldest_ns // 1_000_000
+        self._do(lambda: self._since(job, now, oldest), found)
 
     def _do(self, ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]) -> None:
         task = asyncio.get_running_loop().create_task(_patiently(ask, done))
@@ -88,11 +87,8 @@ class ServerLocks(ABC):
         """Begin its time anew, unless somebody else has it."""
 
     @abstractmethod
-    async def _last(self, job: str) -> int | None:
-        """In milliseconds."""
-
-    @abstractmethod
-    async def _remember(self, job: str, instant_ms: int) -> None: ...
+    async def _since(self, job: str, now_ms: int, oldest_ms: int) -> int:
+        """See `Locks.since`, in milliseconds."""
 
 
 async def _patiently(ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]) -> None:

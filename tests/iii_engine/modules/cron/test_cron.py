@@ -101,8 +101,13 @@ def test_modules_case_108_sundays(desk: Desk, expression: str) -> None:
     assert scheduled(desk) == ["2023-11-19T00:00:00", "2023-11-26T00:00:00"]
 
 
-@pytest.mark.promise("Events", "A tick of a schedule runs once, and its runs never overlap.")
-def test_modules_case_109_runs_never_overlap(desk: Desk) -> None:
+@pytest.mark.promise(
+    "Events",
+    "A tick of a schedule runs once, however many instances of a worker register it, and on one "
+    "engine its runs never overlap.",
+)
+@pytest.mark.parametrize("instances", [1, 3])
+def test_modules_case_109_runs_never_overlap(desk: Desk, instances: int) -> None:
     running: list[str] = []
     most: list[int] = []
 
@@ -118,10 +123,70 @@ def test_modules_case_109_runs_never_overlap(desk: Desk) -> None:
 
     done: list[str] = []
     desk.engine.add_function("job", job, module="test")
-    desk.bind("t", "job", {"expression": "* * * * * *"})
+    for number in range(instances):
+        desk.bind(f"t{number}", "job", {"expression": "* * * * * *"})
     desk.advance(10)
     assert set(most) == {1}
     assert done == ["22:13:21", "22:13:24", "22:13:27"]
+
+
+def test_instances_share_the_ticks_of_an_interval(desk: Desk) -> None:
+    desk.handler("job")
+    for number in range(3):
+        desk.bind(f"t{number}", "job", {"interval": "5s"})
+        desk.advance(1)
+    desk.advance(8)
+    assert scheduled(desk) == ["2023-11-14T22:13:25", "2023-11-14T22:13:30"]
+
+
+def test_another_instance_takes_over(desk: Desk) -> None:
+    runs = desk.handler("job", answer=None)
+    for name in ("t1", "t2"):
+        desk.bind(name, "job", {"interval": "1s"})
+    desk.advance(1)
+    desk.engine.triggers.remove("t1")
+    desk.advance(3)
+    assert len(runs) == 1  # it still runs
+    runs[0].fail("invocation_stopped", "its worker is gone")
+    desk.advance(1)
+    assert [event["job_id"] for event in desk.payloads("job")] == ["t1", "t2"]
+
+
+def test_a_run_outlives_its_trigger_and_never_meets_the_next(desk: Desk) -> None:
+    runs = desk.handler("job", answer=None)
+    desk.bind("t1", "job", {"interval": "1s"})
+    desk.advance(1)
+    desk.engine.triggers.remove("t1")
+    desk.bind("t2", "job", {"interval": "1s"})
+    desk.advance(5)
+    assert len(runs) == 1
+    runs[0].reply(b"null")
+    desk.advance(1)
+    assert len(runs) == 2
+    desk.engine.triggers.remove("t2")
+    runs[1].reply(b"null")
+    assert desk.module.jobs == {}
+
+
+def test_an_interval_goes_on_over_registrations(desk: Desk) -> None:
+    desk.handler("job")
+    for _ in range(5):
+        desk.bind("t", "job", {"interval": "3s"})
+        desk.advance(2)
+        desk.engine.triggers.remove("t")
+    assert scheduled(desk) == [f"2023-11-14T22:13:{s}" for s in (23, 26, 29)]
+
+
+async def test_an_interval_goes_on_over_restarts_of_the_engine(desk: Desk) -> None:
+    desk.bind("t", "job", {"interval": "6h"})
+    desk.clock.advance(5 * HOUR)
+    async with running(
+        CronModule, trigger_type="cron", clock=desk.clock, store=desk.store
+    ) as later:
+        later.handler("job")
+        later.bind("t", "job", {"interval": "6h"})
+        later.advance(HOUR)
+        assert scheduled(later) == ["2023-11-15T04:13:20"]
 
 
 def test_ticks_wait_for_their_turn_when_they_shall(desk: Desk) -> None:

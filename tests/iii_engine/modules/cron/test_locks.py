@@ -37,11 +37,12 @@ class Locks:
         return self.store.read(lambda transaction: transaction.count("cron/cron_locks"))
 
 
-def latest(locks: StoreLocks) -> int | None:
+def since(locks: StoreLocks, now: int, oldest: int = 0) -> int | None:
+    """All in seconds."""
     answers: list[int | None] = []
-    locks.last_ns("job", answers.append)
+    locks.since("job", now * SECOND, oldest * SECOND, answers.append)
     (answer,) = answers
-    return answer
+    return None if answer is None else answer // SECOND
 
 
 @pytest.fixture
@@ -121,9 +122,29 @@ def test_what_cannot_be_known_is_not_taken(
 
 
 def test_the_latest_instant_is_remembered(locks: Locks) -> None:
-    assert latest(locks.mine) is None
-    locks.mine.remember("job", SECOND)
-    assert latest(locks.mine) == SECOND
-    locks.mine.acquire("job", 2 * SECOND, lambda got: None, remember=True)
-    locks.mine.acquire("job", 3 * SECOND, lambda got: None)
-    assert latest(locks.other) == 2 * SECOND
+    assert since(locks.mine, 1) == 1
+    assert since(locks.other, 2) == 1
+    locks.mine.acquire("job", 3 * SECOND, lambda got: None, remember=True)
+    locks.mine.acquire("job", 4 * SECOND, lambda got: None)
+    assert since(locks.other, 9, oldest=3) == 3
+    assert since(locks.other, 9, oldest=4) == 9
+    assert since(locks.mine, 10, oldest=4) == 9
+
+
+def test_an_instant_that_nobody_could_have_written_does_not_count(locks: Locks) -> None:
+    locks.store.write(lambda transaction: transaction.put("cron/runs", "job", b"x"), _ignore)
+    assert since(locks.mine, 1) == 1
+
+
+async def test_instants_of_jobs_that_nobody_registers_go(locks: Locks) -> None:
+    now = locks.clock.now_ns() // SECOND
+    since(locks.mine, now)
+    await locks.owner("next").open()
+    assert since(locks.mine, now + 1) == now
+    locks.clock.jump(401 * 86_400)
+    await locks.owner("next").open()
+    assert locks.store.read(lambda transaction: transaction.count("cron/runs")) == 0
+
+
+def _ignore(result: object, error: BaseException | None) -> None:
+    assert error is None

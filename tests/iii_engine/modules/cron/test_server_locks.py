@@ -54,10 +54,12 @@ async def take(locks: ServerLocks, job: str, second: int, *, remember: bool = Fa
     return await answer
 
 
-async def latest(locks: ServerLocks, job: str = "job") -> int | None:
+async def since(locks: ServerLocks, now: int, oldest: int = 0) -> int | None:
+    """All in seconds."""
     answer: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-    locks.last_ns(job, answer.set_result)
-    return await answer
+    locks.since("job", now * SECOND, oldest * SECOND, answer.set_result)
+    found = await answer
+    return None if found is None else found // SECOND
 
 
 async def test_a_tick_has_one_owner(make: Make) -> None:
@@ -102,20 +104,20 @@ async def test_another_owners_lock_is_not_renewed(make: Make) -> None:
 
 async def test_the_latest_run_is_remembered(make: Make) -> None:
     mine, other = await make("me"), await make("other")
-    assert await latest(mine) is None
+    assert await since(mine, 1) == 1
     assert await take(mine, "job", 5, remember=True)
-    assert await latest(other) == 5 * SECOND
+    assert await since(other, 9) == 5
     assert await take(other, "job", 3, remember=True)
-    other.remember("job", 4 * SECOND)
-    assert await latest(mine) == 5 * SECOND
+    assert await since(mine, 9) == 5
     assert await take(other, "job", 7)
-    assert await latest(mine) == 5 * SECOND
-    other.remember("job", 9 * SECOND)
-    await until(lambda: is_latest(mine, 9 * SECOND))
+    assert await since(mine, 9, oldest=5) == 5
+    assert await since(mine, 9, oldest=6) == 9
 
 
-async def is_latest(locks: ServerLocks, instant: int) -> bool:
-    return await latest(locks) == instant
+async def test_engines_that_ask_at_once_are_told_the_same(make: Make) -> None:
+    owners = [await make(f"owner{n}") for n in range(5)]
+    told = await asyncio.gather(*(since(locks, n + 1) for n, locks in enumerate(owners)))
+    assert len(set(told)) == 1
 
 
 async def test_a_tick_that_cannot_be_locked_does_not_run(
@@ -162,3 +164,27 @@ def runs(desks: tuple[Desk, Desk]) -> list[str]:
 def running_tasks(desk: Desk) -> bool:
     """Whether its locks are still asking."""
     return bool(desk.module.locks._tasks)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_two_engines_share_the_ticks_of_an_interval(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    options = {"adapter": adapter(kind, request)}
+    async with (
+        running(CronModule, options, trigger_type="cron") as one,
+        running(CronModule, options, trigger_type="cron") as other,
+    ):
+        desks: tuple[Desk, Desk] = (one, other)
+        for desk in desks:
+            desk.handler("job")
+            desk.bind("t", "job", {"interval": "3s"})
+            await until(lambda desk=desk: desk.engine.next_deadline_ns() is not None)  # type: ignore[misc]
+            for passing in desks:  # the other registers a second later
+                passing.advance(1)
+        for number in range(1, 5):
+            for desk in desks:
+                desk.advance(3)
+            await until(lambda number=number: len(runs(desks)) >= number)  # type: ignore[misc]
+            await until(lambda: not any(running_tasks(desk) for desk in desks))
+    assert len(runs(desks)) == 4
