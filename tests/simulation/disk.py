@@ -39,9 +39,20 @@ class Disk(LocalReads):
         return work(self.maps)
 
     def page(
-        self, space: str, *, after: str = "", limit: int, descending: bool = False
+        self,
+        space: str,
+        *,
+        after: str = "",
+        limit: int,
+        size: int | None = None,
+        descending: bool = False,
     ) -> list[tuple[str, bytes]]:
-        return self.maps.page(space, after=after, limit=limit, descending=descending)
+        return self.maps.page(space, after=after, limit=limit, size=size, descending=descending)
+
+    def newest(
+        self, space: str, *, offset: int = 0, limit: int, size: int
+    ) -> list[tuple[str, bytes]]:
+        return self.maps.newest(space, offset=offset, limit=limit, size=size)
 
     def write(
         self,

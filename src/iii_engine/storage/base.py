@@ -35,7 +35,7 @@ class Transaction(Protocol):
     def items(
         self, space: str, *, prefix: str = "", limit: int | None = None, offset: int = 0
     ) -> Iterable[tuple[str, bytes]]:
-        """In insertion order."""
+        """In insertion order, read as they are taken: within the work, and before it writes."""
         ...
 
     def count(self, space: str) -> int: ...
@@ -94,7 +94,23 @@ class LocalStore(Store, Protocol):
         ...
 
     def page(
-        self, space: str, *, after: str = "", limit: int, descending: bool = False
+        self,
+        space: str,
+        *,
+        after: str = "",
+        limit: int,
+        size: int | None = None,
+        descending: bool = False,
     ) -> list[tuple[str, bytes]]:
-        """Committed items in the order of their keys: those behind `after`, or the last ones."""
+        """Committed items in the order of their keys: those behind `after`, or the last ones.
+
+        Those beyond `size` bytes are left out, except the first.
+        """
+        ...
+
+    def newest(
+        self, space: str, *, offset: int = 0, limit: int, size: int
+    ) -> list[tuple[str, bytes]]:
+        """Committed items, the last that was inserted first, and no more than `size` bytes of
+        them, except the first."""
         ...

@@ -118,12 +118,26 @@ class EmbeddedStore(LocalReads):
             raise StoreError(f"cannot read {self._file}: {error}") from error
 
     def page(
-        self, space: str, *, after: str = "", limit: int, descending: bool = False
+        self,
+        space: str,
+        *,
+        after: str = "",
+        limit: int,
+        size: int | None = None,
+        descending: bool = False,
     ) -> list[tuple[str, bytes]]:
         """See `LocalStore.page`."""
         return self.read(
-            lambda _: self._reading.page(space, after=after, limit=limit, descending=descending)
+            lambda _: self._reading.page(
+                space, after=after, limit=limit, size=size, descending=descending
+            )
         )
+
+    def newest(
+        self, space: str, *, offset: int = 0, limit: int, size: int
+    ) -> list[tuple[str, bytes]]:
+        """See `LocalStore.newest`."""
+        return self.read(lambda _: self._reading.newest(space, offset, limit, size))
 
     def _end_snapshot(self) -> None:
         if self._snapshot:

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.buffer import Buffer
 from iii_engine.storage.local import LocalReads
+from iii_engine.storage.portion import portion
 
 log = logging.getLogger("iii.storage")
 
@@ -70,7 +71,13 @@ class Maps:
         return sorted(space for space in self._spaces if space.startswith(prefix))
 
     def page(
-        self, space: str, *, after: str = "", limit: int, descending: bool = False
+        self,
+        space: str,
+        *,
+        after: str = "",
+        limit: int,
+        size: int | None = None,
+        descending: bool = False,
     ) -> list[tuple[str, bytes]]:
         """See `LocalStore.page`."""
         items = self._spaces.get(space)
@@ -83,7 +90,15 @@ class Maps:
             there = (key for key in reversed(keys) if key in items)
         else:
             there = (key for key in islice(keys, bisect_right(keys, after), None) if key in items)
-        return [(key, items[key]) for key in islice(there, limit)]
+        found = ((key, items[key]) for key in islice(there, limit))
+        return list(found if size is None else portion(found, size))
+
+    def newest(
+        self, space: str, *, offset: int = 0, limit: int, size: int
+    ) -> list[tuple[str, bytes]]:
+        """See `LocalStore.newest`."""
+        items = reversed(self._spaces.get(space, {}).items())
+        return list(portion(islice(items, offset, offset + limit), size))
 
     def delete_space(self, space: str) -> int:
         self._sorted.pop(space, None)
@@ -128,12 +143,26 @@ class MemoryStore(LocalReads):
         done(result, None)
 
     def page(
-        self, space: str, *, after: str = "", limit: int, descending: bool = False
+        self,
+        space: str,
+        *,
+        after: str = "",
+        limit: int,
+        size: int | None = None,
+        descending: bool = False,
     ) -> list[tuple[str, bytes]]:
         """See `LocalStore.page`."""
         return self.read(
-            lambda _: self._maps.page(space, after=after, limit=limit, descending=descending)
+            lambda _: self._maps.page(
+                space, after=after, limit=limit, size=size, descending=descending
+            )
         )
+
+    def newest(
+        self, space: str, *, offset: int = 0, limit: int, size: int
+    ) -> list[tuple[str, bytes]]:
+        """See `LocalStore.newest`."""
+        return self.read(lambda _: self._maps.newest(space, offset=offset, limit=limit, size=size))
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         if self._closed:

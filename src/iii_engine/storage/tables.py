@@ -7,11 +7,13 @@ row's id.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 import apsw
 
 from iii_engine.storage.buffer import Write
+from iii_engine.storage.portion import portion
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS item (
@@ -40,6 +42,7 @@ _ITEMS_BETWEEN = (
     "SELECT key, value FROM item WHERE space = ? AND key >= ? AND key < ?"
     " ORDER BY id LIMIT ? OFFSET ?"
 )
+_NEWEST = "SELECT key, value FROM item WHERE space = ? ORDER BY id DESC LIMIT ? OFFSET ?"
 _AFTER = "SELECT key, value FROM item WHERE space = ? AND key > ? ORDER BY key LIMIT ?"
 _LAST = "SELECT key, value FROM item WHERE space = ? ORDER BY key DESC LIMIT ?"
 #: Jumps from each name to the next greater one instead of reading every row.
@@ -74,15 +77,13 @@ class Tables:
 
     def items(
         self, space: str, *, prefix: str = "", limit: int | None = None, offset: int = 0
-    ) -> list[tuple[str, bytes]]:
+    ) -> Iterable[tuple[str, bytes]]:
         page = (-1 if limit is None else limit, offset)
         if not prefix:
-            cursor = self._execute(_ITEMS, (space, *page))
-        elif (end := after(prefix)) is None:
-            cursor = self._execute(_ITEMS_FROM, (space, prefix, *page))
-        else:
-            cursor = self._execute(_ITEMS_BETWEEN, (space, prefix, end, *page))
-        return cast("list[tuple[str, bytes]]", cursor.fetchall())
+            return self._rows(_ITEMS, space, *page)
+        if (end := after(prefix)) is None:
+            return self._rows(_ITEMS_FROM, space, prefix, *page)
+        return self._rows(_ITEMS_BETWEEN, space, prefix, end, *page)
 
     def count(self, space: str) -> int:
         total: int = self._execute(_COUNT, (space,)).get
@@ -97,14 +98,21 @@ class Tables:
         return deleted
 
     def page(
-        self, space: str, *, after: str = "", limit: int, descending: bool = False
+        self, space: str, *, after: str, limit: int, size: int | None, descending: bool
     ) -> list[tuple[str, bytes]]:
         """See `LocalStore.page`."""
         if descending:
-            cursor = self._execute(_LAST, (space, limit))
+            rows = self._rows(_LAST, space, limit)
         else:
-            cursor = self._execute(_AFTER, (space, after, limit))
-        return cast("list[tuple[str, bytes]]", cursor.fetchall())
+            rows = self._rows(_AFTER, space, after, limit)
+        return list(rows if size is None else portion(rows, size))
+
+    def newest(self, space: str, offset: int, limit: int, size: int) -> list[tuple[str, bytes]]:
+        """See `LocalStore.newest`."""
+        return list(portion(self._rows(_NEWEST, space, limit, offset), size))
+
+    def _rows(self, statement: str, *bindings: str | int) -> Iterable[tuple[str, bytes]]:
+        return cast("Iterable[tuple[str, bytes]]", self._execute(statement, bindings))
 
     def apply(self, writes: list[Write]) -> None:
         """Make the changes of one piece of work, in order."""

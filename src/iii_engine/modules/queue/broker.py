@@ -112,7 +112,7 @@ class Broker(ABC):
 
     @abstractmethod
     def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
-        """Dead jobs, newest first."""
+        """Dead jobs, newest first. They may be fewer than `limit`, but none only at the end."""
 
     @abstractmethod
     def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:

@@ -13,23 +13,22 @@ from iii_engine.core.clock import Clock
 from iii_engine.core.queue_entry import Entry
 from iii_engine.core.queue_keys import Keys
 from iii_engine.modules.queue.broker import Done
-from iii_engine.modules.queue.job import (
-    DeadJob,
-    Job,
-    decode_dead,
-    decode_job,
-    encode_job,
-    unreadable,
-)
+from iii_engine.modules.queue.job import DeadJob, decode_dead, encode_job, read_job
 from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
+from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.shelf import Shelf
 from iii_engine.storage.base import LocalStore, Transaction
+from iii_engine.storage.portion import portion
+from iii_sdk.errors import BusError
 
 log = logging.getLogger("iii.queue")
 
-#: Jobs that are moved in one transaction.
+#: Jobs that are moved in one transaction, unless their bytes are too many.
 BATCH: Final = 500
+
+#: Ids that a log line names.
+SHOWN: Final = 10
 
 
 class DeadLetters:
@@ -44,6 +43,8 @@ class DeadLetters:
         self._keys = keys
         self._clock = clock
 
+    # -- how they come ---------------------------------------------------------------------------
+
     def bury(self, queue: KeptQueue, key: str, dead: DeadJob) -> None:
         """Move a job that ended; the oldest dead one goes when there are too many."""
         more = False
@@ -55,159 +56,199 @@ class DeadLetters:
         def then() -> None:
             queue.line.forget(key)
             queue.dead += more
-            if not more or dead.job.id in queue.dropped:
-                queue.forget_dead([dead.job.id])
+            if not more:  # it was dead before, and is the newest now
+                queue.oldest.clear()
             self._trim(queue)
 
         self._journal.add(change, then)
 
+    def bury_all(self, queue: KeptQueue) -> None:
+        """All jobs that wait in a closed queue die. Those that run end as they would."""
+        buried: list[str] = []
+
+        def change(transaction: Transaction) -> None:
+            buried[:] = self._bury_some(transaction, queue)
+
+        def then() -> None:
+            for key in buried:
+                queue.replaced(key)
+            queue.dead += len(buried)
+            queue.oldest.clear()
+            self._trim(queue)
+            if buried and queue.closed is not None and not self._journal.closed:
+                self.bury_all(queue)
+
+        self._journal.add(change, then)
+
+    def _bury_some(self, transaction: Transaction, queue: KeptQueue) -> list[str]:
+        """The keys of those that die now; none only when none waits."""
+        shelf, now_ms, reason = queue.shelf, self._now_ms, queue.closed or ""
+        for space in (shelf.delayed, shelf.jobs):
+            stored = transaction.items(space, limit=BATCH + queue.line.active)
+            waiting = (item for item in stored if queue.waits(item[0]))
+            found = list(portion(waiting, BYTES))
+            for key, record in found:
+                shelf.bury(transaction, key, DeadJob(read_job(key, record), reason, now_ms))
+            if found:
+                return [key for key, _ in found]
+        return []
+
     def _trim(self, queue: KeptQueue) -> None:
-        """Drop the oldest of too many."""
-        old: list[str] = []
+        """Drop the oldest of too many; one piece is under way at a time."""
+        many = queue.dead - queue.settings.dead_letter_max
+        if many <= 0 or queue.dropping:
+            return
+        if not queue.oldest:
+            queue.oldest.extend(self._oldest(queue))
+        old = [queue.oldest.popleft() for _ in range(min(many, len(queue.oldest)))]
         gone = 0
-        while queue.dead - queue.dropping > queue.settings.dead_letter_max:
-            if not queue.oldest:
-                self._find_oldest(queue)
-            if not queue.oldest:
-                break
-            old.append(queue.oldest.popleft())
-            queue.dropped.add(old[-1])
-            queue.dropping += 1
 
         def change(transaction: Transaction) -> None:
             nonlocal gone
             gone = queue.shelf.drop(transaction, old)
 
         def then() -> None:
-            queue.dropping -= len(old)
+            queue.dropping = False
             queue.dead -= gone
+            self._trim(queue)
 
         if old:
+            queue.dropping = True
             self._journal.add(change, then)
 
-    def _find_oldest(self, queue: KeptQueue) -> None:
-        """Look them up many at a time: the space of the dead is long."""
-        space, count = queue.shelf.dead, BATCH + len(queue.dropped)
-        found = self._store.read(lambda t: [key for key, _ in t.items(space, limit=count)])
-        queue.dropped.intersection_update(found)
-        queue.oldest.extend(key for key in found if key not in queue.dropped)
+    def _oldest(self, queue: KeptQueue) -> list[str]:
+        """Looked up many at a time: the space of the dead is long."""
+        space = queue.shelf.dead
+        found = self._store.read(lambda t: list(portion(t.items(space, limit=BATCH), BYTES)))
+        return [key for key, _ in found]
 
-    def bury_all(self, queue: KeptQueue) -> None:
-        """All jobs that wait in a closed queue die. Those that run end as they would."""
-        shelf, now_ms, reason = queue.shelf, self._now_ms, queue.closed or ""
-
-        def some(transaction: Transaction) -> list[tuple[str, str]]:
-            buried: list[tuple[str, str]] = []
-            for space in (shelf.delayed, shelf.jobs):
-                for key, record in list(transaction.items(space, limit=BATCH + queue.line.active)):
-                    if queue.waits(key) and len(buried) < BATCH:
-                        job = self._read(key, record)
-                        shelf.bury(transaction, key, DeadJob(job, reason, now_ms))
-                        buried.append((key, job.id))
-            return buried
-
-        def done(buried: list[tuple[str, str]] | None, error: BaseException | None) -> None:
-            for key, _ in buried or ():
-                queue.replaced(key)
-            queue.forget_dead(job_id for _, job_id in buried or ())
-            queue.dead += len(buried or ())
-            self._trim(queue)
-            if error is not None:
-                log.error("the jobs of %s cannot be buried: %s", queue.name.text, error)
-            elif buried and queue.closed is not None:
-                self._soon(partial(self._store.write, some, done))
-
-        self._store.write(some, done)
-
-    def adopt(self, source: Shelf, queue: KeptQueue, then: Callable[[], None]) -> None:
-        """Move all jobs of another shelf here."""
-
-        def some(transaction: Transaction) -> list[Entry]:
-            moved: list[Entry] = []
-            for space in (source.delayed, source.jobs):
-                for key, record in list(transaction.items(space, limit=BATCH - len(moved))):
-                    job = self._read(key, record)
-                    source.remove(transaction, key, job.id)
-                    queue.shelf.put(transaction, key, job, record)
-                    moved.append(queue.found(key, record))
-            return moved
-
-        def done(moved: list[Entry] | None, error: BaseException | None) -> None:
-            for entry in moved or ():
-                queue.admit(entry)
-            if error is not None:
-                log.error("the jobs for %s cannot be moved: %s", queue.name.text, error)
-            elif moved:
-                self._soon(partial(self._store.write, some, done))
-            else:
-                then()
-
-        self._store.write(some, done)
+    # -- how they live again ---------------------------------------------------------------------
 
     def redrive(self, queue: KeptQueue, message_id: str, done: Done[int]) -> None:
         """Run one dead job again."""
 
         def work(transaction: Transaction) -> list[Entry]:
             record = transaction.get(queue.shelf.dead, message_id)
-            return [] if record is None else [self._revive(transaction, queue, record)]
+            if record is None:
+                return []
+            try:
+                return [self._revive(transaction, queue, record)]
+            except msgspec.DecodeError as error:
+                text = f"{message_id} cannot be read, and stays where it is: {error}"
+                raise BusError(text, code="redrive_message_failed") from None
 
         def written(entries: list[Entry] | None, error: BaseException | None) -> None:
-            self._revived(queue, entries or [], [message_id])
+            self._revived(queue, entries or [])
             done(None if entries is None else len(entries), error)
 
         self._store.write(work, written)
 
     def redrive_all(self, queue: KeptQueue, done: Done[int]) -> None:
-        """Run those again that are dead now, in pieces that do not keep the engine from others."""
+        """Run those again that are dead now, in pieces that do not keep the engine from others.
+
+        What cannot be read stays where it is.
+        """
         left, total = queue.dead, 0
-        ids: list[str] = []
+        unreadable: list[str] = []
 
-        def work(transaction: Transaction) -> list[Entry]:
-            found = list(transaction.items(queue.shelf.dead, limit=min(BATCH, left)))
-            ids[:] = [job_id for job_id, _ in found]
-            return [self._revive(transaction, queue, record) for _, record in found]
+        def work(transaction: Transaction) -> tuple[list[Entry], list[str]]:
+            revived: list[Entry] = []
+            failed: list[str] = []
+            rest = transaction.items(
+                queue.shelf.dead, limit=min(BATCH, left), offset=len(unreadable)
+            )
+            for job_id, record in list(portion(rest, BYTES)):
+                try:
+                    revived.append(self._revive(transaction, queue, record))
+                except msgspec.DecodeError:
+                    failed.append(job_id)
+            return revived, failed
 
-        def written(entries: list[Entry] | None, error: BaseException | None) -> None:
+        def written(
+            found: tuple[list[Entry], list[str]] | None, error: BaseException | None
+        ) -> None:
             nonlocal left, total
-            if entries is None:
+            if found is None:
                 done(None, error)
                 return
-            self._revived(queue, entries, ids)
-            left, total = left - len(entries), total + len(entries)
-            if entries and left > 0:
+            revived, failed = found
+            self._revived(queue, revived)
+            unreadable.extend(failed)
+            left, total = left - len(revived) - len(failed), total + len(revived)
+            if (revived or failed) and left > 0:
                 self._soon(partial(self._store.write, work, written))
-            else:
-                done(total, None)
+                return
+            if unreadable:
+                log.error(
+                    "queue %s: %d dead jobs cannot be read, and stay where they are: %s",
+                    queue.name.text,
+                    len(unreadable),
+                    ", ".join(unreadable[:SHOWN]),
+                )
+            done(total, None)
 
         self._store.write(work, written)
+
+    def _revive(self, transaction: Transaction, queue: KeptQueue, record: bytes) -> Entry:
+        """Raises `msgspec.DecodeError`, and has changed nothing then."""
+        dead = decode_dead(record).job
+        key = self._keys.make(self._now_ms)
+        job = queue.shelf.revive(transaction, dead, key)
+        return queue.entry(key, job, encode_job(job))
+
+    def _revived(self, queue: KeptQueue, entries: list[Entry]) -> None:
+        queue.dead -= len(entries)
+        queue.oldest.clear()
+        for entry in entries:
+            queue.admit(entry)
+
+    # -- how they go, and move -------------------------------------------------------------------
 
     def discard(self, queue: KeptQueue, message_id: str, done: Done[int]) -> None:
         """Forget one dead job."""
 
         def written(there: bool | None, error: BaseException | None) -> None:
             queue.dead -= 1 if there else 0
-            queue.forget_dead([message_id])
+            queue.oldest.clear()
             done(None if error else int(bool(there)), error)
 
         self._store.write(lambda t: t.delete(queue.shelf.dead, message_id), written)
 
-    def _read(self, key: str, record: bytes) -> Job:
-        """A stored job; what is none is dealt with as one, by its place."""
-        try:
-            return decode_job(record)
-        except msgspec.DecodeError:
-            return unreadable(key, record)
+    def adopt(self, source: Shelf, queue: KeptQueue, then: Callable[[], None]) -> None:
+        """Move all jobs of another shelf here: at once, so that they come before later ones."""
+        moved: list[Entry] = []
 
-    def _revive(self, transaction: Transaction, queue: KeptQueue, record: bytes) -> Entry:
-        key = self._keys.make(self._now_ms)
-        job = queue.shelf.revive(transaction, decode_dead(record), key)
-        return queue.entry(key, job, encode_job(job))
+        def change(transaction: Transaction) -> None:
+            moved[:] = self._adopt_some(transaction, source, queue)
 
-    def _revived(self, queue: KeptQueue, entries: list[Entry], job_ids: list[str]) -> None:
-        queue.dead -= len(entries)
-        queue.forget_dead(job_ids)
-        for entry in entries:
-            queue.admit(entry)
+        def written() -> None:
+            for entry in moved:
+                queue.admit(entry)
+            if not moved:
+                then()
+            elif not self._journal.closed:
+                self._soon(partial(self.adopt, source, queue, then))
+
+        def done(_: None, error: BaseException | None) -> None:
+            if error is None:
+                written()
+            else:
+                log.error("jobs for %s cannot be moved now: %s", queue.name.text, error)
+                self._journal.add(change, written)
+
+        self._store.write(change, done)
+
+    def _adopt_some(self, transaction: Transaction, source: Shelf, queue: KeptQueue) -> list[Entry]:
+        """Those that are moved now; none only when none is left."""
+        for space in (source.delayed, source.jobs):
+            found = list(portion(transaction.items(space, limit=BATCH), BYTES))
+            for key, record in found:
+                job = read_job(key, record)
+                source.remove(transaction, key, job.id)
+                queue.shelf.put(transaction, key, job, record)
+            if found:
+                return [queue.found(key, record) for key, record in found]
+        return []
 
     @property
     def _now_ms(self) -> int:

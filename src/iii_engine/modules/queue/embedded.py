@@ -23,14 +23,16 @@ from iii_engine.modules.queue.job import (
     QueueName,
     Receipt,
     Stats,
-    decode_dead,
     decode_job,
     encode_job,
+    read_dead,
+    read_job,
     unreadable,
 )
 from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
 from iii_engine.modules.queue.publication import Publication
+from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
 from iii_engine.modules.queue.topic_table import Bound, TopicTable
@@ -305,17 +307,22 @@ class EmbeddedBroker(Broker):
         def look(transaction: Transaction) -> Job | DeadJob | bool:
             key = shelf.place(transaction, message_id)
             if key is not None:
-                return decode_job(transaction.get(shelf.space_of(key), key) or b"")
+                return read_job(key, transaction.get(shelf.space_of(key), key) or b"")
             record = transaction.get(shelf.dead, message_id)
-            return False if record is None else decode_dead(record)
+            return False if record is None else read_dead(message_id, record)
 
         self.store.query(look, done)
 
     # -- dead letters ----------------------------------------------------------------------------
 
     def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
-        shelf = self.queue(queue).shelf
-        self.store.query(lambda t: shelf.newest_dead(t, offset, limit), done)
+        space = self.queue(queue).shelf.dead
+        try:
+            found = self.store.newest(space, offset=offset, limit=limit, size=BYTES)
+        except StoreError as error:
+            done(None, error)
+        else:
+            done([read_dead(job_id, record) for job_id, record in found], None)
 
     def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:
         bound = self.topics.get(queue) if queue.topic else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,19 +11,15 @@ from iii_engine.core.router import Call
 from iii_engine.modules.base import fail, read
 from iii_engine.modules.queue import answers, requests
 from iii_engine.modules.queue.broker import Done
+from iii_engine.modules.queue.dead_page import DeadPage
 from iii_engine.modules.queue.gathering import gather
 from iii_engine.modules.queue.job import DeadJob, Draft, QueueName, Receipt, Stats
 from iii_engine.modules.queue.queues import Queues
+from iii_engine.modules.queue.reading import RECORDS
 from iii_sdk.errors import BusError
 
 Q = TypeVar("Q")
 T = TypeVar("T")
-
-#: Dead jobs that one page shows at most.
-PAGE: Final = 1000
-
-#: Dead jobs of each function of a topic that are sorted together for a page.
-MERGED: Final = 10_000
 
 
 def handling(kind: type[Q], handle: Callable[[Call, Q], None]) -> Callable[[Call], None]:
@@ -149,23 +145,18 @@ class Handlers:
 
     def dead_messages(self, call: Call, request: requests.DeadRequest) -> None:
         topic = named(request.topic, "topic_required", "topic")
-        first, limit = request.offset, min(request.limit, PAGE)
-        queues = self._queues.behind(topic)
 
-        def answer(found: list[list[DeadJob]]) -> list[answers.DeadMessage]:
-            dead = [each for page in found for each in page]
-            if len(queues) > 1:
-                dead.sort(key=lambda each: -each.failed_at)
-                dead = dead[first : first + limit]
-            return [answers.dead_message(each) for each in dead]
+        def answer(found: list[DeadJob]) -> list[answers.DeadMessage]:
+            return [answers.dead_message(each) for each in found]
 
-        # Of several queues the page can be in any one of them.
-        offset, count = (first, limit) if len(queues) == 1 else (0, min(first + limit, MERGED))
-        gather(
-            queues,
-            lambda queue, done: self._broker.dead(queue, offset, count, done),
+        DeadPage(
+            self._broker,
+            self._queues.behind(topic),
+            request.offset,
+            min(request.limit, RECORDS),
+            self._queues.soon,
             answering(call, "dlq_messages_failed", answer),
-        )
+        ).read()
 
     # -- numbers ---------------------------------------------------------------------------------
 

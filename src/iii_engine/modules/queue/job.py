@@ -129,6 +129,22 @@ def decode_dead(record: bytes) -> DeadJob:
         return DeadJob(job, str(fields.get("error")), msgspec.convert(fields.get("failed_at"), int))
 
 
+def read_job(key: str, record: bytes) -> Job:
+    """A stored job; what is none is dealt with as one, by its place."""
+    try:
+        return decode_job(record)
+    except msgspec.DecodeError:
+        return unreadable(key, record)
+
+
+def read_dead(key: str, record: bytes) -> DeadJob:
+    """A dead letter; what is none is shown as one, by its id."""
+    try:
+        return decode_dead(record)
+    except msgspec.DecodeError as error:
+        return DeadJob(unreadable(key, record), f"unreadable: {error}", 0)
+
+
 def unreadable(key: str, record: bytes) -> Job:
     """What a dead letter shows of a record that is no job: its text, under its place."""
     text = record.decode("utf-8", "replace")

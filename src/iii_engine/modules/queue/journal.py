@@ -46,7 +46,8 @@ class Journal:
         self._waiting: list[tuple[Change, Then]] = []
         self._busy = False
         self._writing = 0
-        self._closed = False
+        #: Writes what there is, and should get nothing more.
+        self.closed = False
         self._ended: asyncio.Future[None] | None = None
 
     def add(self, change: Change, then: Then) -> None:
@@ -58,7 +59,7 @@ class Journal:
 
     async def close(self) -> None:
         """Write what waits, once; what the store refuses now is found undone after the restart."""
-        self._closed = True
+        self.closed = True
         if self._waiting or self._writing:
             self._ended = asyncio.get_running_loop().create_future()
             self._write()
@@ -94,11 +95,11 @@ class Journal:
                         self._submit([one])
             else:
                 log.error("the queue cannot be written, and tries again: %s", error)
-                if not self._closed:
+                if not self.closed:
                     self._waiting = batch + self._waiting
                     self._timers.after(AGAIN_SECONDS, self._write)
                     return
-            if self._closed:
+            if self.closed:
                 self._write()
             else:
                 self._soon(self._write)

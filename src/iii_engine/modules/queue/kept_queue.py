@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -14,18 +14,13 @@ from iii_engine.core.queue_keys import due_of
 from iii_engine.core.queue_line import Line
 from iii_engine.core.timers import Timer, Timers
 from iii_engine.modules.queue.job import Job, QueueName, Stats, decode_job
+from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
 from iii_engine.storage.base import LocalStore, Transaction
 
 #: Larger records are read again when their job runs.
 SMALL: Final = 4096
-
-#: Bytes of records that are read for one fetch, at most some records more.
-FETCHED_BYTES: Final = 4 << 20
-
-#: Records read together before it is known how large they are.
-PIECE: Final = 4
 
 #: Seconds between two looks at the clock while delayed jobs wait.
 LOOK_SECONDS: Final = 60.0
@@ -56,10 +51,9 @@ class KeptQueue:
         self._wake: Callable[[], None] | None = None
         self.line = Line(self._fetch, settings.limits)
         self.dead = 0
-        self.dropping = 0  # of those, about to be dropped
-        self._swept: dict[str, str] = {}  # by space: the last key that was looked at
         self.oldest: deque[str] = deque()  # ids of the dead that are dropped next
-        self.dropped: set[str] = set()  # of those before, which may still be stored
+        self.dropping = False
+        self._swept: dict[str, str] = {}  # by space: the last key that was looked at
         #: Why jobs do not wait here any more; None while they do.
         self.closed: str | None = None
         #: Jobs that are being stored for their next attempt, by the place they leave: the id, and
@@ -162,11 +156,6 @@ class KeptQueue:
         self.line.forget(key)
         self.admit(self.found(key, record))
 
-    def forget_dead(self, job_ids: Iterable[str]) -> None:
-        """These are not where they were among the dead: their order is looked up again."""
-        self.oldest.clear()
-        self.dropped.difference_update(job_ids)
-
     def replaced(self, key: str) -> None:
         """A job that waited was removed from the store; one that runs by now ends by itself."""
         entry = self.line.known(key)
@@ -204,21 +193,14 @@ class KeptQueue:
         )
 
     def _fetch(self, delayed: bool, after: str, limit: int) -> tuple[list[Entry], bool]:
-        """In pieces: a page of the largest jobs would be too much for memory and for the loop."""
+        """See `Fetch`."""
         space = self.shelf.delayed if delayed else self.shelf.jobs
-        entries: list[Entry] = []
-        piece, size = PIECE, 0
-        while len(entries) < limit and size < FETCHED_BYTES:
-            wanted = min(piece, limit - len(entries))
-            found = self._store.page(space, after=after, limit=wanted)
-            entries += [self.found(key, record) for key, record in found]
-            if len(found) < wanted:
-                return entries, False
-            after = found[-1][0]
-            size += sum(len(record) for _, record in found)
-            if size < FETCHED_BYTES // 16:
-                piece *= 4
-        return entries, True
+        found = self._store.page(space, after=after, limit=limit, size=BYTES)
+        entries = [self.found(key, record) for key, record in found]
+        more = len(found) == limit
+        if found and not more:  # at the end, or too large to be read together
+            more = bool(self._store.page(space, after=found[-1][0], limit=1))
+        return entries, more
 
     def found(self, key: str, record: bytes) -> Entry:
         """What memory keeps of a record, also of one that is no job."""

@@ -23,7 +23,7 @@ class Queues:
 
     def __init__(self, engine: Engine, broker: Broker, pauses: Pauses, soon: Soon) -> None:
         self._engine = engine
-        self._soon = soon
+        self.soon = soon
         self.broker = broker
         self.pauses = pauses
         self.enqueuing = Enqueuing(broker, engine.tracing, {})
@@ -46,7 +46,7 @@ class Queues:
                 consumer.change(config.settings)
 
     def _consumer(self, queue: QueueName, settings: Settings) -> Consumer:
-        consumer = Consumer(self._engine, self.broker, queue, settings, self._soon)
+        consumer = Consumer(self._engine, self.broker, queue, settings, self.soon)
         consumer.paused = queue.name in self.pauses
         return consumer
 

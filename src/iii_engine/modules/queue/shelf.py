@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from iii_engine.modules.queue.job import DeadJob, Job, decode_dead, encode_job
+from iii_engine.modules.queue.job import DeadJob, Job, encode_job
 from iii_engine.storage.base import Transaction
 
 
@@ -84,21 +84,11 @@ class Shelf:
         """Forget dead jobs; how many of them there were."""
         return sum(transaction.delete(self.dead, job_id) for job_id in job_ids)
 
-    def newest_dead(self, transaction: Transaction, offset: int, limit: int) -> list[DeadJob]:
-        """Newest first."""
-        end = transaction.count(self.dead) - offset
-        start = max(0, end - limit)
-        if end <= start:
-            return []
-        found = transaction.items(self.dead, offset=start, limit=end - start)
-        return [decode_dead(record) for _, record in found][::-1]
-
-    def revive(self, transaction: Transaction, dead: DeadJob, key: str) -> Job:
+    def revive(self, transaction: Transaction, job: Job, key: str) -> Job:
         """Store a dead job at the end of those that wait, as if it were new.
 
         Its id is another one if a job that lives has that by now.
         """
-        job = dead.job
         job.attempts_made, job.process_at, job.error = 0, 0, None
         transaction.delete(self.dead, job.id)
         if self.place(transaction, job.id) is not None:

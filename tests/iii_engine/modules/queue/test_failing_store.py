@@ -109,3 +109,19 @@ async def test_a_subscription_is_stored_with_the_first_job_for_it_at_the_latest(
         desk.trigger("t", "topic", "work")
         await desk.settle()
         assert desk.payloads("work") == [1]
+
+
+async def test_what_waits_for_a_removed_subscription_dies_when_the_store_can_write_again() -> None:
+    store = FullStore()
+    async with queue_desk(store=store) as desk:
+        desk.trigger("t", "topic", "seen")
+        desk.ask("iii::queue::pause", {"queue": "topic"})
+        desk.publish("topic", 1)
+        await desk.settle()
+        store.full = True
+        desk.engine.triggers.remove("t")
+        await desk.advance(3)
+        store.full = False
+        await desk.advance(3)
+        assert [dead["error"] for dead in desk.dead("topic")] == ["subscription removed"]
+        assert desk.stats("topic")["waiting"] == 0
