@@ -71,7 +71,7 @@ async def test_a_named_queue_is_what_other_programs_expect(rabbitmq_server: Rabb
         assert message.headers["function_id"] == "work"
         assert message.headers["x-attempt"] == 0
         assert message.headers["traceparent"].startswith("00-")
-        for name in (base, f"{base}::retry", f"{base}::dlq"):
+        for name in (base, f"{base}::dlq"):
             await channel.declare_exchange(name, "direct", durable=True)
         for name in (f"{base}.queue", f"{base}::dlq.queue"):
             await channel.declare_queue(name, durable=True)

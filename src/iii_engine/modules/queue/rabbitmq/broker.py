@@ -26,6 +26,7 @@ from iii_engine.modules.queue.rabbitmq.messages import job_of, unreadable
 from iii_engine.modules.queue.rabbitmq.options import RabbitConfig
 from iii_engine.modules.queue.rabbitmq.place import RETURN_SECONDS, Place
 from iii_engine.modules.queue.rabbitmq.topics import Topics
+from iii_engine.modules.queue.rabbitmq.waiting import EARLY_MS, Waiting
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.storage.base import LocalStore, StoreError
 from iii_sdk.errors import BusError
@@ -44,8 +45,6 @@ MOST_SECONDS: Final = 5.0
 GOODBYE_SECONDS: Final = 2.0
 #: Seconds after which a message that no function got is published anew, if one has come meanwhile.
 SETTLE_SECONDS: Final = 1.0
-#: A job that arrives by so many milliseconds too early is on time.
-EARLY_MS: Final = 3
 
 
 class NotInRabbitMQ(BusError):
@@ -68,10 +67,17 @@ class RabbitBroker(Broker):
         self._tokens = count(engine.clock.now_ns() // 1000)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._waiting = Waiting(
+            self._connection,
+            config.prefix,
+            lambda name, job: self.place(name).queue.put(job, self._now_ms),
+            lambda: self._now_ms,
+        )
         self._topics = Topics(self._connection, self._bindings, self.place, lambda: self._now_ms)
 
     async def open(self) -> None:
         await self._connection.open(self._restored)
+        self._waiting.open()
 
     async def close(self) -> None:
         self._closing = True
@@ -82,6 +88,7 @@ class RabbitBroker(Broker):
         await end_tasks(self._tasks)
         for place in self._places.values():
             await place.intake.close()
+        await self._waiting.close()
         await self._connection.close()
 
     def _restored(self) -> None:
@@ -89,6 +96,7 @@ class RabbitBroker(Broker):
             place.queue.forget()
             place.intake.check()
         self._topics.forget()
+        self._waiting.forget()
         for topic, function_id in self._bindings.held:
             self._insist(partial(self._topics.bind, topic, function_id))
 
@@ -271,7 +279,9 @@ class RabbitBroker(Broker):
         """The queue, which is created in RabbitMQ when it is first used. Raises `BadName`."""
         place = self._places.get(name)
         if place is None:
-            place = self._places[name] = Place(self._connection, name, self._config, self._arrived)
+            place = self._places[name] = Place(
+                self._connection, self._waiting, name, self._config, self._arrived
+            )
         return place
 
     def _answer(self, work: Awaitable[T], done: Done[T]) -> None:

@@ -1,17 +1,17 @@
-"""One queue in RabbitMQ, with the queues in which its jobs wait, and the one of its dead ones."""
+"""One queue in RabbitMQ, and the one of its dead jobs."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from iii_engine.modules.queue.job import DeadJob, Job, QueueName
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.messages import dead_message, dead_of, job_of, message_of
 from iii_engine.modules.queue.rabbitmq.names import Names, names_of
+from iii_engine.modules.queue.rabbitmq.waiting import EARLY_MS, Waiting
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.storage.base import StoreError
 
@@ -19,42 +19,26 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
     from aio_pika.message import Message
 
-#: Milliseconds that RabbitMQ can count to, nearly.
-LONGEST_MS: Final = 4_000_000_000
-#: An unused queue of waiting jobs goes so long after its last job, in milliseconds.
-LINGER_MS: Final = 60_000
-#: Seconds for which such a queue is known to be there.
-KNOWN_SECONDS: Final = 20.0
-
-
-def step_of(ms: int) -> int:
-    """The first part of a pause: its two leading digits, so that there are few different ones.
-
-    Jobs of one pause are in one queue: in one with several, a long pause at its head would hold
-    up the shorter ones behind. What is left is waited for in another step.
-    """
-    unit: int = 10 ** max(0, len(str(ms)) - 2)
-    return min(ms // unit * unit, LONGEST_MS)
-
 
 class RabbitQueue:
     """Methods raise `StoreError` and `ServerLost`."""
 
-    def __init__(self, connection: RabbitConnection, name: QueueName, prefix: str) -> None:
+    def __init__(
+        self, connection: RabbitConnection, waiting: Waiting, name: QueueName, prefix: str
+    ) -> None:
         """Raises `BadName`."""
         self.name = name
         self.names: Names = names_of(name, prefix)
         self.settings = Settings()
         self._connection = connection
+        self._waiting = waiting
         self._ready = False
         self._making = asyncio.Lock()
         self._looking = asyncio.Lock()  # who looks through the dead ones has all of them
-        self._steps: dict[int, float] = {}  # until when each is known to be there
 
     def forget(self) -> None:
         """The server may be another one now."""
         self._ready = False
-        self._steps = dict.fromkeys(self._steps, 0.0)
 
     async def ensure(self) -> None:
         """Create what is not there."""
@@ -65,24 +49,14 @@ class RabbitQueue:
             async with self._connection.channel() as channel:
                 await self._declare(channel, names.queue, names.exchange, names.key)
                 await self._declare(channel, names.dead, names.dead_exchange, names.dead_key)
-                if names.retry_exchange:
-                    await self._exchange(channel, names.retry_exchange)
             self._ready = True
 
     async def _exchange(self, channel: AbstractChannel, name: str, kind: str = "direct") -> None:
         await self._connection.ask(channel.declare_exchange(name, kind, durable=True))
 
-    async def _declare(
-        self, channel: AbstractChannel, name: str, exchange: str, key: str, **arguments: int | str
-    ) -> None:
+    async def _declare(self, channel: AbstractChannel, name: str, exchange: str, key: str) -> None:
         ask = self._connection.ask
-        queue = await ask(
-            channel.declare_queue(
-                name,
-                durable=True,
-                arguments={k.replace("_", "-"): v for k, v in arguments.items()} or None,
-            )
-        )
+        queue = await ask(channel.declare_queue(name, durable=True))
         if exchange:
             await self._exchange(channel, exchange)
             await ask(queue.bind(exchange, key))
@@ -140,11 +114,10 @@ class RabbitQueue:
     # -- jobs ------------------------------------------------------------------------------------
 
     async def put(self, job: Job, now_ms: int) -> None:
-        """Store a job; it arrives when it is due, or earlier and is put again."""
-        await self.ensure()
+        """Store a job; it arrives when it is due."""
         pause_ms = job.process_at - now_ms
-        if pause_ms > 0:
-            await self._wait(job, step_of(pause_ms))
+        if pause_ms > EARLY_MS:
+            await self._waiting.put(self.name, job, pause_ms)
         else:
             await self.append(job)
 
@@ -152,24 +125,6 @@ class RabbitQueue:
         """Store a job, also one that is not due yet."""
         await self.ensure()
         await self._publish(message_of(job), self.names.exchange, self.names.key)
-
-    async def _wait(self, job: Job, ms: int) -> None:
-        names, now = self.names, time.monotonic()
-        queue, key = names.step(ms)
-        if self._steps.get(ms, 0.0) < now:
-            async with self._connection.channel() as channel:
-                await self._declare(
-                    channel,
-                    queue,
-                    names.retry_exchange,
-                    key,
-                    x_message_ttl=ms,
-                    x_expires=ms + LINGER_MS,
-                    x_dead_letter_exchange=names.exchange,
-                    x_dead_letter_routing_key=names.key,
-                )
-            self._steps[ms] = now + KNOWN_SECONDS
-        await self._publish(message_of(job), names.retry_exchange, key)
 
     async def _publish(self, message: Message, exchange: str, key: str) -> None:
         if not await self._connection.publish(message, exchange, key):
@@ -192,13 +147,7 @@ class RabbitQueue:
         await self.ensure()
         async with self._looking:
             waiting, dead = await self._count(self.names.queue), await self._count(self.names.dead)
-        delayed = 0
-        for ms in list(self._steps):
-            count = await self._count(self.names.step(ms)[0])
-            if count is None:  # it was not used for long
-                self._steps.pop(ms, None)
-            delayed += count or 0
-        return waiting or 0, delayed, dead or 0
+        return waiting or 0, self._waiting.count(self.name), dead or 0
 
     async def consumers(self) -> int:
         """How many engines take jobs from it."""

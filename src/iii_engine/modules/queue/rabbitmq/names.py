@@ -30,17 +30,10 @@ class Names(NamedTuple):
     queue: str
     exchange: str
     key: str
-    retry: str
-    retry_exchange: str
     dead: str
     dead_exchange: str
     dead_key: str
     fanout: str
-
-    def step(self, ms: int) -> tuple[str, str]:
-        """The queue in which jobs wait so long, and its key."""
-        name = f"{self.retry}.{ms}.queue"
-        return name, str(ms) if self.retry_exchange else name
 
 
 def names_of(queue: QueueName, prefix: str) -> Names:
@@ -57,8 +50,6 @@ def _named(name: str, prefix: str) -> Names:
         queue=f"{base}.queue",
         exchange=base,
         key=name,
-        retry=f"{base}::retry",
-        retry_exchange=f"{base}::retry",
         dead=f"{base}::dlq.queue",
         dead_exchange=f"{base}::dlq",
         dead_key=name,
@@ -76,8 +67,6 @@ def _topic(queue: QueueName, prefix: str) -> Names:
         queue=f"{base}.queue",
         exchange="",
         key=f"{base}.queue",
-        retry=f"{base}.retry",
-        retry_exchange="",
         dead=f"{base}.dlq",
         dead_exchange="",
         dead_key=f"{base}.dlq",

@@ -11,7 +11,7 @@ from iii_engine.modules.bounds import Positive
 from iii_engine.modules.queue.options import BadQueue, QueueConfig, TopicDefaults
 
 #: Names of queues that would be those of what belongs to another queue.
-TAKEN: Final = re.compile(r"::(dlq|retry\.\d+)$")
+TAKEN: Final = re.compile(r"::dlq$")
 
 
 class RabbitConfig(TopicDefaults, forbid_unknown_fields=True, kw_only=True):

@@ -13,6 +13,7 @@ from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.intake import AGAIN_SECONDS, Intake
 from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
 from iii_engine.modules.queue.rabbitmq.options import RabbitConfig
+from iii_engine.modules.queue.rabbitmq.waiting import Waiting
 from iii_engine.storage.base import StoreError
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ class Place:
     def __init__(
         self,
         connection: RabbitConnection,
+        waiting: Waiting,
         name: QueueName,
         config: RabbitConfig,
         arrived: Callable[[Place, AbstractIncomingMessage], None],
     ) -> None:
-        self.queue = RabbitQueue(connection, name, config.prefix)
+        self.queue = RabbitQueue(connection, waiting, name, config.prefix)
         self.intake = Intake(
             connection, self.queue, config.prefetch_count, lambda message: arrived(self, message)
         )
