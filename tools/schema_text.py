@@ -55,7 +55,7 @@ def _resolve(schema: Schema, definitions: dict[str, Schema]) -> Schema:
 
 def _default(field: Schema) -> str:
     if field.get("default") is None:
-        return ""
+        return "optional"
     return f"default `{json.dumps(field['default'], ensure_ascii=False)}`"
 
 
@@ -72,10 +72,10 @@ def _type(schema: Schema, definitions: dict[str, Schema]) -> str:
         return json.dumps(schema["const"])
     if "anyOf" in schema:
         names = [_type(choice, definitions) for choice in schema["anyOf"]]
-        return " or ".join(dict.fromkeys(name for name in names if name != "null"))
+        return _choice(names)
     kind = schema.get("type", "any")
     if isinstance(kind, list):
-        return " or ".join(name for name in kind if name != "null")
+        return _choice(kind)
     if kind == "array":
         inner = _type(schema.get("items") or {}, definitions)
         return "list" if inner == "any" else f"list of {inner}"
@@ -83,6 +83,11 @@ def _type(schema: Schema, definitions: dict[str, Schema]) -> str:
         inner = _type(schema["additionalProperties"], definitions)
         return "object" if inner == "any" else f"object of {inner}"
     return str(kind)
+
+
+def _choice(names: list[str]) -> str:
+    """Null is named last."""
+    return " or ".join(sorted(dict.fromkeys(names), key=lambda name: name == "null"))
 
 
 def _cell(text: str) -> str:

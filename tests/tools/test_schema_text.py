@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from tools.schema_text import fields_table
 
@@ -28,8 +28,8 @@ def test_an_object_becomes_a_table_and_so_do_the_objects_in_it() -> None:
         "|---|---|---|",
         "| `name` | string | required |",
         "| `tags` | list of string | default `[]` |",
-        "| `limit` | integer |  |",
-        "| `inner` | Inner |  |",
+        "| `limit` | integer or null | optional |",
+        "| `inner` | Inner or null | optional |",
         "| `size` | integer | default `5` |",
         "",
         "Inner is an object:",
@@ -45,6 +45,26 @@ def test_anything_else_becomes_a_sentence() -> None:
     assert fields_table(msgspec.json.schema(list[int]), "Result") == [
         "Result: list of integer.",
         "",
+    ]
+
+
+def test_what_may_be_null_says_so() -> None:
+    class Found(Struct):
+        was: str | None
+
+    table = fields_table(msgspec.json.schema(Found | None), "Result")
+    assert table[0] == "Result: Found or null."
+    assert "| `was` | string or null | required |" in table
+
+
+def test_a_field_that_may_be_left_out_says_so() -> None:
+    class Stats(Struct):
+        depth: int | UnsetType = UNSET
+        config: None = None
+
+    assert fields_table(msgspec.json.schema(Stats), "Result")[4:6] == [
+        "| `depth` | integer | optional |",
+        "| `config` | null | optional |",
     ]
 
 

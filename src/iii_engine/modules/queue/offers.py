@@ -121,7 +121,8 @@ def _numbers(handlers: Handlers) -> Iterator[Offer]:
     yield Offer(
         "engine::queue::topic_stats",
         handling(requests.StatsRequest, handlers.topic_stats),
-        "How many jobs of a queue or topic wait, run, are delayed or dead",
+        "How many jobs of a queue or topic there are; with `details`, how many wait, run and are"
+        " delayed, and whether it is paused",
         requests.StatsRequest,
         answers.TopicStats,
     )
@@ -135,7 +136,7 @@ def _numbers(handlers: Handlers) -> Iterator[Offer]:
     yield Offer(
         "engine::queue::dlq_messages",
         handling(requests.DeadRequest, handlers.dead_messages),
-        "The dead jobs of a queue or topic, newest first",
+        "The dead jobs of a queue or topic, newest first; a page ends after 4 MiB of payloads",
         requests.DeadRequest,
         list[answers.DeadMessage],
     )
