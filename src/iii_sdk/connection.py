@@ -35,6 +35,7 @@ from iii_sdk.protocol import (
     UnregisterTrigger,
     WorkerMetadata,
 )
+from iii_sdk.reconnection import Reconnection, resolve, wait_closed
 from iii_sdk.registrations import Registrations, check_text
 from iii_sdk.telemetry import Exporter, Settings
 from iii_sdk.transport import Endpoint, Transport
@@ -43,12 +44,6 @@ log = logging.getLogger("iii.sdk")
 
 #: Largest message sent, in bytes; larger data goes through a channel.
 MAX_MESSAGE: Final = 64 * 1024 * 1024
-
-CONNECT_SECONDS: Final = 15
-CLOSE_SECONDS: Final = 2
-PING_SECONDS: Final = 20.0
-#: A connection that was silent for this many pings is dead.
-SILENT_PINGS: Final = 3
 
 _PING: Final = b'{"type":"ping"}'
 _PONG: Final = b'{"type":"pong"}'
@@ -86,11 +81,10 @@ class Connection:
         #: Why the engine refused this worker, until it accepts it.
         self.auth_error: str | None = None
         self._loop = asyncio.get_running_loop()
-        self._backoff = backoff or Backoff()
+        self._reconnection = Reconnection(self, endpoint, backoff or Backoff())
         self._on_state = on_state
         self._calls = Calls(self._loop)
         self._transport: Transport | None = None
-        self._ended: asyncio.Future[None] | None = None
         self._changed: asyncio.Future[None] = self._loop.create_future()
         self._reattach: protocol.Reattach | None = None
         self._outbox = Outbox(self._loop)
@@ -98,7 +92,6 @@ class Connection:
         self.registrations.announce = self._announce
         self._types = OwnedTypes(self.registrations, self._announce)
         self._pongs: deque[asyncio.Future[None]] = deque()
-        self._opened_at: float | None = None
         #: What tells the engine of this worker's spans, if anything does.
         self.telemetry: Exporter | None = None
 
@@ -106,57 +99,14 @@ class Connection:
 
     async def run(self) -> None:
         """Connect, and connect again after every end, until `close`."""
-        while not self._closing:
-            self._enter(State.RECONNECTING if self.epoch else State.CONNECTING)
-            try:
-                await self._one_connection()
-            except OSError as error:
-                log.info("cannot connect to the engine: %s", error)
-            if not self._closing:
-                self._backoff.ended(self._lasted())
-                self._enter(State.DISCONNECTED)
-                await self._pause(self._backoff.next())
+        await self._reconnection.run()
 
-    def _lasted(self) -> float:
-        """Seconds of the last connection. One that the engine refused counts for nothing, else it
-        would be asked again every second."""
-        if self._opened_at is None or self.auth_error is not None:
-            return 0.0
-        return self._loop.time() - self._opened_at
-
-    async def _one_connection(self) -> None:
+    def connecting(self) -> None:
+        self._enter(State.RECONNECTING if self.epoch else State.CONNECTING)
         self.epoch += 1
-        self._opened_at = None
-        self._ended = self._loop.create_future()
-        transport = await self._connect(self._ended)
-        watch = self._loop.create_task(self._watch(transport))
-        try:
-            await self._ended
-        finally:
-            watch.cancel()
-        await transport.wait_closed()
 
-    async def _connect(self, ended: asyncio.Future[None]) -> Transport:
-        """Connect, unless that takes too long or `close` comes first."""
-        connecting = asyncio.ensure_future(self.endpoint.connect(self))
-        try:
-            await asyncio.wait(
-                (connecting, ended), timeout=CONNECT_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not connecting.done():
-                raise ConnectionError(f"no connection within {CONNECT_SECONDS} seconds")
-            return connecting.result()
-        finally:
-            connecting.cancel()
-
-    async def _pause(self, seconds: float) -> None:
-        """Sleep; `close` ends it."""
-        self._ended = self._loop.create_future()
-        timer = self._loop.call_later(seconds, _resolve, self._ended)
-        try:
-            await self._ended
-        finally:
-            timer.cancel()
+    def disconnected(self) -> None:
+        self._enter(State.DISCONNECTED)
 
     async def close(self, code: int = 1000) -> None:
         """End for good. Pending calls fail with `SHUTDOWN`. Harmless when done twice."""
@@ -167,40 +117,28 @@ class Connection:
         self._outbox.flush()
         self._enter(State.CLOSED)
         self._closing = True
+        self._reconnection.stop()
         self._calls.shut_down()
         self._outbox.release()
         self._types.cancel()
         transport = self._transport
         if transport is not None:
             transport.close(code)
-            await _closed(transport)
-        elif self._ended is not None:
-            _resolve(self._ended)
+            await wait_closed(transport)
+        else:
+            self._reconnection.ended()
 
     def _enter(self, state: State) -> None:
         if state is not self.state and not self._closing:
             self.state = state
             changed, self._changed = self._changed, self._loop.create_future()
-            _resolve(changed)
+            resolve(changed)
             if self._on_state is not None:
                 self._on_state(state)
 
     async def changed(self) -> None:
         """Wait for the next change of `state`."""
         await asyncio.shield(self._changed)
-
-    async def _watch(self, transport: Transport) -> None:
-        """Drop a connection that gives no sign of life. Counted in pings, not in seconds: after the
-        loop was blocked, what the engine sent meanwhile is still read before the next ping."""
-        silent = 0
-        while True:
-            await asyncio.sleep(PING_SECONDS)
-            silent = 0 if transport.heard else silent + 1
-            if silent >= SILENT_PINGS:
-                log.warning("the engine is silent; connecting again")
-                transport.abort()
-                return
-            transport.ping()
 
     # -- Receiver --------------------------------------------------------------------------------
 
@@ -209,7 +147,7 @@ class Connection:
         if self._closing:
             transport.abort()
             return
-        self._opened_at = self._loop.time()
+        self._reconnection.opened()
         self._transport = transport
         self._outbox.opened(transport)
         if self._reattach is not None:
@@ -243,9 +181,8 @@ class Connection:
         self._outbox.closed()
         self._calls.lose_sent()
         while self._pongs:
-            _resolve(self._pongs.popleft())
-        if self._ended is not None:
-            _resolve(self._ended)
+            resolve(self._pongs.popleft())
+        self._reconnection.ended()
 
     # -- calls -----------------------------------------------------------------------------------
 
@@ -284,6 +221,7 @@ class Connection:
         else:
             if patience is not None:
                 self._calls.hold(call_id, patience)
+                self._reconnection.hurry(patience)
             self._hold(call_id, frame)
         return call.future
 
@@ -399,7 +337,7 @@ class Connection:
         elif isinstance(message, protocol.Ping):
             self._send(_PONG)
         elif isinstance(message, protocol.Pong) and self._pongs:
-            _resolve(self._pongs.popleft())
+            resolve(self._pongs.popleft())
 
     def _on_registered(self, message: protocol.WorkerRegistered) -> None:
         self.worker_id = message.worker_id
@@ -433,19 +371,6 @@ class Connection:
         entry = self.registrations.triggers.get(message.id)
         if entry is not None and entry[1] is not None:
             entry[1](message.error)
-
-
-async def _closed(transport: Transport) -> None:
-    """Wait for the end of a socket; a peer that does not read gets no more than that."""
-    try:
-        await asyncio.wait_for(transport.wait_closed(), CLOSE_SECONDS)
-    except TimeoutError:
-        transport.abort()
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
 
 
 def _payload_too_large(size: int) -> TooLarge:

@@ -145,6 +145,24 @@ async def test_a_call_waits_no_longer_for_a_connection_than_it_is_told_to(engine
     await task
 
 
+async def test_while_a_call_waits_the_pauses_between_attempts_are_short(
+    engine, wait_until, monkeypatch
+):
+    monkeypatch.setattr("iii_sdk.reconnection.HURRY_SECONDS", 0.05)
+    await engine.stop()
+    endpoint = WebSocketEndpoint(Address(engine.url))
+    connection = Connection(endpoint, worker_metadata("w"), backoff=Backoff(initial=600))
+    task = asyncio.create_task(connection.run())
+    await wait_until(lambda: connection.state is State.DISCONNECTED and connection.epoch == 1)
+    call = connection.request("echo::it", b"1", 60, patience=30)
+    await wait_until(lambda: connection.epoch > 2)
+    await engine.start()
+    with pytest.raises(BusError, match="function_not_found"):
+        await call
+    await connection.close()
+    await task
+
+
 async def test_the_queue_of_a_disconnected_client_is_bounded(engine, wait_until, caplog):
     async with connect(engine.url) as bus:
         await engine.stop()
@@ -301,7 +319,7 @@ async def test_an_application_ping_is_answered(engine, bus, wait_until):
 
 
 async def test_a_silent_engine_is_left(engine, bus, monkeypatch, wait_until):
-    monkeypatch.setattr("iii_sdk.connection.PING_SECONDS", 0.03)
+    monkeypatch.setattr("iii_sdk.reconnection.PING_SECONDS", 0.03)
     engine.cut()
     await wait_until(lambda: engine.connections == 2)
     (socket,) = engine.sockets

@@ -57,7 +57,7 @@ async def test_wire_case_90_every_end_of_the_socket_leads_to_a_new_one(engine, c
 async def test_wire_case_89_a_handler_that_blocks_its_loop(engine, monkeypatch):
     """The signs of life are asked for every 50 ms here: the handler blocks for 30 of them, as 90
     seconds are more than three of the usual 20."""
-    monkeypatch.setattr("iii_sdk.connection.PING_SECONDS", 0.05)
+    monkeypatch.setattr("iii_sdk.reconnection.PING_SECONDS", 0.05)
     iii = III(engine.url)
     went_on = threading.Event()
 
