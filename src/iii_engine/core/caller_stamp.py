@@ -11,37 +11,46 @@ from iii_engine.core.router import Call
 from iii_engine.core.sessions import Session
 from iii_sdk import protocol
 
-#: Frames up to this size are searched for a caller's name, in bytes; of larger ones the end is.
+#: Payloads below this size are searched for a caller's name, in bytes; of larger ones the end is.
 SEARCHED: Final = 4096
+_NAME: Final = b"_caller_worker_id"
 _NAMED_AT_END: Final = re.compile(rb',?\s*"_caller_worker_id"\s*:\s*"[^"\\]*"\s*\}\s*$')
+#: Where the engine puts the key is within the last so many bytes of a payload.
+_AT_END: Final = 128
 #: A letter or underscore that somebody took the trouble to escape; no usual writer does.
 _ESCAPED: Final = re.compile(rb"\\u00[567]")
+_BACKSLASH: Final = ord("\\")
 _OPEN: Final = ord("{")
 _QUOTE: Final = ord('"')
 
 
-def stamp_caller(call: Call, session: Session, frame: bytes) -> None:
+def stamp_caller(call: Call, session: Session) -> None:
     """Object payloads tell a worker who called: `_caller_worker_id`, whatever the client sent.
 
     The key goes last, and JSON readers keep the last of equal keys. Strict ones refuse equal keys,
     so a payload that has it is rewritten when it is small; in a large one, which would take long to
     search, the key is looked for where the engine puts it, for workers that pass on what they got.
     """
-    view = memoryview(call.data)
-    if not view or view[0] != _OPEN:
-        return
-    if len(frame) < SEARCHED:
-        if _may_name(frame):
-            call.data = without_caller(call.data, frame)
-            view = memoryview(call.data)
-    elif (named := _NAMED_AT_END.search(bytes(view[-128:]))) is not None:
-        tail = min(128, len(view)) - named.start()
-        call.data = b"".join((view[: len(view) - tail], b"}"))
-        view = memoryview(call.data)
-    if view[1] == _QUOTE or bytes(view[1:-1]).strip():
-        call.stamp = session.caller_suffix
+    if len(call.data) < SEARCHED:
+        text = bytes(call.data)
+        if text[0] != _OPEN:
+            return
+        if _may_name(text):
+            text = bytes(without_caller(text, text))
+        call.data = text[:-1]
+        bare = text[1] != _QUOTE and not text[1:-1].strip()
     else:
-        call.stamp = session.caller_suffix[1:]  # the object is empty: no comma
+        view = memoryview(call.data)
+        if view[0] != _OPEN:
+            return
+        end, stop = bytes(view[-_AT_END:]), len(view) - 1
+        if end.find(_NAME) >= 0 and (named := _NAMED_AT_END.search(end)) is not None:
+            stop += 1 + named.start() - len(end)
+        call.data = Raw(view[:stop])
+        bare = view[1] != _QUOTE and not bytes(view[1:stop]).strip()
+    call.ending = session.caller_ending
+    if bare:
+        call.ending = call.ending[1:]  # the object is empty: no comma
 
 
 def without_caller(data: Raw | bytes, frame: bytes) -> Raw | bytes:
@@ -56,4 +65,4 @@ def without_caller(data: Raw | bytes, frame: bytes) -> Raw | bytes:
 
 def _may_name(frame: bytes) -> bool:
     """Whether the key may be in it, in whatever spelling."""
-    return b"_caller_worker_id" in frame or _ESCAPED.search(frame) is not None
+    return frame.find(_NAME) >= 0 or (_BACKSLASH in frame and _ESCAPED.search(frame) is not None)

@@ -52,9 +52,9 @@ class SystemClock:
 class SystemIds:
     """Unguessable where it matters, cheap where it is not.
 
-    Access keys and tokens come from `secrets`. UUIDs, trace and span ids, several for every call,
-    are a counter spread over their last 60 or 64 bits by an odd factor (so they never repeat),
-    behind digits that are random for each engine.
+    Access keys and tokens come from `secrets`. UUIDs are a counter spread over their last 60 bits
+    by an odd factor (so they never repeat), behind digits that are random for each engine. Trace
+    and span ids, one for every call, are cut from random digits that are made for many at once.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -64,6 +64,8 @@ class SystemIds:
         self._count = self._bits(64)
         self._pool = ""  # hex digits from `secrets`, fetched for many tokens at once
         self._used = 0
+        self._digits = ""  # of span ids to come
+        self._taken = 0
 
     def uuid(self) -> str:
         self._count = count = self._count + 1
@@ -74,13 +76,26 @@ class SystemIds:
         return self._engine + self.span_id()
 
     def span_id(self) -> str:
-        self._count = count = self._count + 1
-        return "%016x" % ((count * GOLDEN & MASK) or 1)
+        start = self._taken
+        if start >= len(self._digits):
+            self._digits, start = self._new_digits(), 0
+        self._taken = end = start + 16
+        return self._digits[start:end]
 
     def traceparent(self) -> str:
-        self._count = count = self._count + 1
-        digits = "%016x" % ((count * GOLDEN & MASK) or 1)  # as in `span_id`
+        start = self._taken  # as in `span_id`, without a call more
+        if start >= len(self._digits):
+            self._digits, start = self._new_digits(), 0
+        self._taken = end = start + 16
+        digits = self._digits[start:end]
         return f"00-{self._engine}{digits}-{digits}-01"
+
+    def _new_digits(self) -> str:
+        """The digits of `POOLED` span ids, none of which is all zero."""
+        digits = ZERO
+        while ZERO in digits:
+            digits = f"{self._bits(64 * POOLED):0{16 * POOLED}x}"
+        return digits
 
     def secret(self) -> str:
         return secrets.token_urlsafe(24)
@@ -99,6 +114,10 @@ def _uuid(hex_digits: str) -> str:
         f"-a{hex_digits[17:20]}-{hex_digits[20:]}"
     )
 
+
+#: Span ids that are made at once.
+POOLED = 256
+ZERO = "0" * 16
 
 #: 2⁶⁴ divided by the golden ratio, made odd: multiplying by it permutes the 64-bit numbers.
 GOLDEN = 0x9E3779B97F4A7C15

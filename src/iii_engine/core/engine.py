@@ -16,26 +16,25 @@ from msgspec import Raw
 
 from iii_engine.core.access import Access, Rules
 from iii_engine.core.backlog import Backlog
-from iii_engine.core.caller_stamp import stamp_caller, without_caller
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.declarations import Declarations
 from iii_engine.core.guarded_triggers import drop_stranded
+from iii_engine.core.invocations import Invocations
 from iii_engine.core.malformed import answer_malformed, endless
 from iii_engine.core.meters import Meters
-from iii_engine.core.middleware import intercept, middleware_of
-from iii_engine.core.nesting import FRAME_BYTES, LEVELS, too_deep
+from iii_engine.core.nesting import FRAME_BYTES, SHALLOW_BYTES, too_deep
 from iii_engine.core.numerals import MAX_DIGITS, has_endless_integer
 from iii_engine.core.refusals import Refusals
 from iii_engine.core.registrations import Registering, Registrations
 from iii_engine.core.registry import Formats, LocalHandler, Registry
 from iii_engine.core.remote import RemoteFunctions
-from iii_engine.core.router import Call, OnAnswer, Router, result_frame
+from iii_engine.core.router import Call, OnAnswer, Router
 from iii_engine.core.sampling import Sampler
 from iii_engine.core.services import Services
-from iii_engine.core.sessions import MAX_OUTSTANDING, OUTSTANDING_LIMIT, Session, Status
+from iii_engine.core.sessions import Session, Status
 from iii_engine.core.timers import Timers
-from iii_engine.core.tracing import SpanRing, Tracing, trace_fields
+from iii_engine.core.tracing import SpanRing, Tracing
 from iii_engine.core.triggers import Triggers, TriggerType
 from iii_sdk import protocol
 from iii_sdk.protocol import (
@@ -57,12 +56,6 @@ Enqueue = Callable[[Call, EnqueueAction], None]
 #: The strict decoder; what it refuses goes through the tolerant one.
 _decode: Final = msgspec.json.Decoder(Message).decode
 
-#: Longer baggage is dropped (W3C Baggage asks for no more to be carried).
-MAX_BAGGAGE: Final = 8192
-
-#: How long the engine remembers a call that nobody waits for.
-VOID_NS: Final = 600 * 1_000_000_000
-
 _GONE: Final = Status.GONE
 
 
@@ -80,6 +73,7 @@ class Engine:
         self.registry.on_provider = self._provided
         self.tracing = Tracing(clock, ids, self.spans)
         self.router = Router(clock, ids, self.spans)
+        self.invocations = Invocations(self)
         self.triggers = Triggers(clock.monotonic_ns)
         self.services = Services(self.registry)
         self.remote = RemoteFunctions(self.registry, self.services)
@@ -183,7 +177,7 @@ class Engine:
         """Apply one message of a worker."""
         if session.status is _GONE:
             return
-        if LEVELS < len(frame) <= FRAME_BYTES and too_deep(frame):
+        if SHALLOW_BYTES < len(frame) <= FRAME_BYTES and too_deep(frame):
             self.refuse(session, protocol.unreadable(frame, "nested too deeply"), frame)
             return
         try:
@@ -200,7 +194,7 @@ class Engine:
         if type(message) is InvocationResult:
             self.router.answer(session, message)
         elif type(message) is InvokeFunction:
-            self.invoke(session, message, frame)
+            self.invocations.invoke(session, message, frame)
         elif session.registrations is not None and isinstance(message, Registering):
             session.registrations.submit(message, len(frame))
         else:
@@ -216,118 +210,11 @@ class Engine:
             log.warning("worker %s: malformed message (%r): %s", session.name, topic, malformed)
         answer_malformed(self.router, session, malformed)
 
-    # -- calls of workers ------------------------------------------------------------------------
-
-    def invoke(self, session: Session, message: InvokeFunction, frame: bytes) -> None:
-        """Start a call of a worker."""
-        function_id = message.function_id
-        action = message.action
-        call = Call(self.router, function_id, message.data)
-        call.caller = session
-        call.caller_id = session.id
-        if message.traceparent is not None and is_traceparent(message.traceparent):
-            call.caller_trace = message.traceparent
-        if message.baggage is not None and len(message.baggage) <= MAX_BAGGAGE:
-            call.baggage = message.baggage
-        if message.metadata is not NULL:
-            call.metadata = message.metadata
-        if action is None or isinstance(action, EnqueueAction):
-            call.caller_invocation = message.invocation_id or None
-        if call.caller_invocation is None:
-            call.deadline_ns = self.clock.monotonic_ns() + VOID_NS
-        if message.namespace is not None and self._misplaced(session, call, message.namespace):
-            return
-        if session.access is not None and self._took(session, session.access, call, message, frame):
-            return
-        if isinstance(action, EnqueueAction):
-            call.data = without_caller(message.data, frame)
-            self._enqueue(call, action)
-        else:
-            function = self.registry.get(function_id)
-            if function is None:
-                self._answer_at_once(call, self.missing(function_id))
-                return
-            if function.local is None:
-                stamp_caller(call, session, frame)
-            elif function.module is None:  # it leaves the bus, where nobody knows our workers
-                call.data = without_caller(message.data, frame)
-            if session.outstanding >= OUTSTANDING_LIMIT:
-                self._answer_at_once(call, _too_many(session))
-                return
-            if session.timeout_ms:
-                now = self.clock.monotonic_ns()
-                call.deadline_ns = now + session.timeout_ms * 1_000_000
-            self.router.dispatch(call, function, call.caller_invocation)
-            if session.outstanding >= MAX_OUTSTANDING:
-                session.asked()
-
-    def _took(
-        self, session: Session, access: Access, call: Call, message: InvokeFunction, frame: bytes
-    ) -> bool:
-        """Whether a call of a guarded session goes no further: held, refused, or intercepted."""
-        if session.registrations is not None and session.registrations.hold(message, frame):
-            return True
-        if (refusal := access.refusal(call.function_id)) is not None:
-            self._answer_at_once(call, refusal)
-            return True
-        middleware = middleware_of(self, session, access, call.function_id)
-        if middleware is None:
-            return False
-        call.data = without_caller(message.data, frame)
-        intercept(self, call, middleware, message.action, access)
-        session.asked()
-        return True
-
-    def _misplaced(self, session: Session, call: Call, namespace: str) -> bool:
-        """Whether a call names no namespace. Which one it names makes no difference here."""
-        if not namespace.strip():
-            self._answer_at_once(
-                call, ErrorBody("INVALID_NAMESPACE", "namespace: expected a name, not blank text")
-            )
-            return True
-        if namespace != "default" and "namespace" not in session.warned:
-            session.warned.add("namespace")
-            log.warning(
-                "worker %s calls in namespace %r: this engine has one for all",
-                session.name,
-                namespace,
-            )
-        return False
-
     def is_gatekeeper(self, function_id: str) -> bool:
         """Whether the access control of a listener depends on the function."""
         return any(function_id in rules.gatekeepers for rules in self.rules) or any(
             function_id in keepers for keepers in self.keepers.values()
         )
-
-    def _enqueue(self, call: Call, action: EnqueueAction) -> None:
-        if self.enqueue is None:
-            self._answer_at_once(call, ErrorBody("enqueue_error", "QueueModule not loaded"))
-        else:
-            self.router.accept(call)
-            self.router.counters.deferred += 1
-            self.enqueue(call, action)
-
-    def _answer_at_once(self, call: Call, error: ErrorBody) -> None:
-        """Refuse a call that never got a provider."""
-        session, wanted = call.caller, call.caller_invocation
-        self.router.counters.total += 1
-        self.router.counters.errors += 1
-        if session is None:
-            return
-        if wanted is None:
-            log.info(
-                "void call of %s by %s: %s",
-                call.function_id,
-                session.name,
-                error.message,
-                extra=trace_fields(call.caller_trace or ""),
-            )
-        else:
-            session.send(
-                result_frame(wanted, call.function_id, NULL, error, call.caller_trace, call.baggage)
-            )
-        self.router.refused(call, error)
 
     # -- calls of modules ------------------------------------------------------------------------
 
@@ -370,7 +257,7 @@ class Engine:
         """Find another provider for a call that its callee never got; `data` is what it carried."""
         self.router.take_back(call)
         call.data = data
-        call.stamp = b""  # `data` has it
+        call.ending = b"}"  # `data` says who called
         function = self.registry.get(call.function_id)
         if function is not None:
             self.router.dispatch(call, function, call.id)
@@ -445,11 +332,6 @@ class Engine:
     def _provided(self, function_id: str) -> None:
         if self.rules:
             drop_stranded(self, function_id)
-
-
-def _too_many(session: Session) -> ErrorBody:
-    text = f"{session.outstanding} calls of this worker are not answered yet"
-    return ErrorBody("worker_overloaded", text)
 
 
 def ignore_telemetry(frame: bytes) -> None:

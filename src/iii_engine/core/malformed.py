@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Raw
 
+from iii_engine.core.call_frames import result_frame
 from iii_engine.core.numerals import MAX_DIGITS
-from iii_engine.core.router import Router, result_frame
+from iii_engine.core.router import Router
 from iii_sdk import protocol
 from iii_sdk.protocol import (
     MAX_ID,

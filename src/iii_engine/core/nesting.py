@@ -13,6 +13,9 @@ from typing import Final
 #: Levels of arrays and objects, the envelope included.
 LEVELS: Final = 256
 
+#: No JSON text up to this size has more levels.
+SHALLOW_BYTES: Final = 2 * LEVELS
+
 #: Levels that are taken away cheaply, the innermost first: most texts have no more.
 _PEELED: Final = 8
 

@@ -165,7 +165,7 @@ class Registrations:
         waiting.overdue.cancel()
         self._releasing = True
         try:
-            self._engine.invoke(self._session, waiting.message, waiting.frame)
+            self._engine.invocations.invoke(self._session, waiting.message, waiting.frame)
         finally:
             self._releasing = False
 

@@ -71,6 +71,7 @@ class Function:
     `target` is the provider when there is but one to choose: the common case needs no choice.
     `local` answers the calls in process: for a function of a module (`module` names it), and while
     the newest provider is one that is invoked outside the bus.
+    `named` is what frames say of it.
     """
 
     __slots__ = (
@@ -78,6 +79,7 @@ class Function:
         "id_json",
         "local",
         "module",
+        "named",
         "providers",
         "tally",
         "target",
@@ -87,6 +89,7 @@ class Function:
     def __init__(self, id: str, tally: Tally) -> None:
         self.id = id
         self.id_json = json.encode(id)
+        self.named = f'"function_id":{self.id_json.decode()}'
         self.local: LocalHandler | None = None
         self.module: str | None = None
         self.providers: dict[Session | None, Provider] = {}

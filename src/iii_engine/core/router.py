@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-import msgspec
 from msgspec import Raw
 
+from iii_engine.core.call_frames import answer_frame, invocation_frame, too_large
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.deadlines import Deadlines
 from iii_engine.core.registry import Function
@@ -34,48 +34,65 @@ log = logging.getLogger("iii.router")
 #: Receives the result, or the error and then no result.
 OnAnswer: TypeAlias = Callable[[Raw, ErrorBody | None], None]
 
-_encode = msgspec.json.encode
-
 #: What a span keeps of an error code, in characters.
 MAX_CODE: Final = 256
 
 
 class Call:
-    """One call under way. In-process functions get it as their argument and answer through it.
+    """One call under way. In-process functions get it as their argument and answer through it."""
 
-    The defaults live on the class, so that a call only pays for what it uses.
-    """
-
-    id: str = ""
-    function: Function | None = None
-    caller: Session | None = None
-    caller_id: str | None = None
-    #: The id that the caller's answer must carry; None when nobody waits on a connection.
-    caller_invocation: str | None = None
-    #: The caller's traceparent; one that is not of the W3C form counts as none.
-    caller_trace: str | None = None
-    #: The engine's own span for this call, parent of whatever the call causes.
-    traceparent: str = ""
-    baggage: str | None = None
-    metadata: Raw = NULL
-    #: What a worker gets in place of the closing brace of an object: who called.
-    stamp: bytes = b""
-    on_answer: OnAnswer | None = None
-    callee: Session | None = None
-    callee_id: str | None = None
-    started_ns: int = 0
-    ended_ns: int = 0
-    deadline_ns: int = 0
-    error_code: str | None = None
-    #: Whether its trace is recorded.
-    recorded: bool = True
-    #: How many callees have not got it.
-    attempts: int = 0
+    __slots__ = (
+        "attempts",
+        "baggage",
+        "callee",
+        "callee_id",
+        "caller",
+        "caller_id",
+        "caller_invocation",
+        "caller_trace",
+        "data",
+        "deadline_ns",
+        "ended_ns",
+        "ending",
+        "error_code",
+        "function",
+        "function_id",
+        "id",
+        "metadata",
+        "on_answer",
+        "recorded",
+        "router",
+        "started_ns",
+        "traceparent",
+    )
 
     def __init__(self, router: Router, function_id: str, data: Raw | bytes) -> None:
         self.router = router
+        self.id = ""
         self.function_id = function_id  # as the caller wrote it
         self.data = data
+        self.function: Function | None = None
+        self.caller: Session | None = None
+        self.caller_id: str | None = None
+        #: The id that the caller's answer must carry; None when nobody waits on a connection.
+        self.caller_invocation: str | None = None
+        #: The caller's traceparent; one that is not of the W3C form counts as none.
+        self.caller_trace: str | None = None
+        #: The engine's own span for this call, parent of whatever the call causes.
+        self.traceparent = ""
+        self.baggage: str | None = None
+        self.metadata = NULL
+        #: What follows `data` in the callee's frame: the envelope's brace. Where the payload names
+        #: its caller, this begins with the name and the payload's own brace, and `data` ends before
+        #: them.
+        self.ending = b"}"
+        self.on_answer: OnAnswer | None = None
+        self.callee: Session | None = None
+        self.callee_id: str | None = None
+        self.started_ns = self.ended_ns = self.deadline_ns = 0
+        self.error_code: str | None = None
+        self.recorded = True  # whether its trace is
+        self.attempts = 0  # how many callees have not got it
 
     @property
     def answered(self) -> bool:
@@ -145,10 +162,15 @@ class Router:
     def dispatch(self, call: Call, function: Function, wanted_id: str | None) -> None:
         """Hand the call to whoever provides the function."""
         pending = self.pending
-        if wanted_id is not None and wanted_id not in pending and is_uuid(wanted_id):
+        if (
+            wanted_id is not None
+            and is_uuid(wanted_id)
+            and pending.setdefault(wanted_id, call) is call
+        ):
             call_id = wanted_id
         else:
             call_id = self._ids.uuid()
+            pending[call_id] = call
         call.id = call_id
         call.function = function
         if self.trace is not None:
@@ -159,7 +181,6 @@ class Router:
             traceparent = self._below(call, call.caller_trace)
         call.traceparent = traceparent
         call.started_ns = self._now()
-        pending[call_id] = call
         if call.caller_invocation is not None and call.caller is not None:
             call.caller.outstanding += 1
         if call.deadline_ns:
@@ -171,26 +192,18 @@ class Router:
         if callee is None:
             call.fail("function_not_found", f"Function {function.id} not found")
             return
-        id_json = function.id_json
-        if callee.access is not None:
-            id_json = callee.access.names.sent(function.id) or id_json
-        if call.baggage is None and call.metadata is NULL and call.stamp and traceparent:
+        if call.baggage is None and call.metadata is NULL and traceparent and callee.access is None:
             # What nearly every call between workers is: joined here, without another call.
-            frame = b"".join(
-                (
-                    f'{{"type":"invokefunction","invocation_id":"{call_id}",'
-                    f'"traceparent":"{traceparent}","function_id":'.encode(),
-                    id_json,
-                    b',"data":',
-                    memoryview(call.data)[:-1],
-                    call.stamp,
-                    b"}",
-                )
+            head = (
+                f'{{"type":"invokefunction","invocation_id":"{call_id}",'
+                f'"traceparent":"{traceparent}",{function.named},"data":'
             )
+            frame = b"".join((head.encode(), call.data, call.ending))
         else:
-            frame = _invocation_frame(call, id_json)
+            id_json = callee.access and callee.access.names.sent(function.id)
+            frame = invocation_frame(call, id_json or function.id_json)
         if len(frame) > callee.max_message:
-            call.fail("payload_too_large", _too_large(len(frame), callee))
+            call.fail("payload_too_large", too_large(len(frame), callee))
         elif callee.outbox_bytes > SLOW_BYTES and callee.overloaded:
             self.counters.overloaded += 1
             call.fail("worker_overloaded", f"Worker {callee.name} does not keep up with its calls")
@@ -290,58 +303,50 @@ class Router:
             self.counters.errors += 1
             if function is not None:
                 function.tally.errors += 1
-        caller = call.caller
-        if caller is not None:
-            if call.caller_invocation is not None:
-                caller.outstanding -= 1
-                if caller.paused:
-                    caller.consider()
-                self._send_result(call, caller, result, error)
-            elif error is not None:
-                log.info(
-                    "void call of %s failed: %s",
-                    call.function_id,
-                    error.code,
-                    extra=trace_fields(call.traceparent),
+        caller, wanted = call.caller, call.caller_invocation
+        if caller is None:
+            if call.on_answer is not None:
+                _tell(call, call.on_answer, result, error)
+        elif wanted is not None:
+            caller.outstanding -= 1
+            if caller.paused:
+                caller.consider()
+            if (
+                error is None
+                and wanted is call.id
+                and function is not None
+                and call.baggage is None
+                and call.traceparent
+            ):
+                # What nearly every answer is: nothing in its head needs escaping.
+                head = (
+                    f'{{"type":"invocationresult","invocation_id":"{wanted}",'
+                    f'"traceparent":"{call.traceparent}",{function.named}'
                 )
-        elif (on_answer := call.on_answer) is not None:
-            call.on_answer = None
-            try:
-                on_answer(result if isinstance(result, Raw) else Raw(result), error)
-            except Exception:  # it must not keep others from their answers
-                log.exception("what waited for %s failed", call.function_id)
+                if result == NULL:
+                    frame = b"%b}" % head.encode()
+                else:
+                    frame = b"".join((head.encode(), b',"result":', result, b"}"))
+            else:
+                frame = answer_frame(call, wanted, result, error)
+            if len(frame) > caller.max_message:
+                refusal = ErrorBody("payload_too_large", too_large(len(frame), caller))
+                frame = answer_frame(call, wanted, NULL, refusal)
+            caller.send(frame)
+        elif error is not None:
+            log.info(
+                "void call of %s failed: %s",
+                call.function_id,
+                error.code,
+                extra=trace_fields(call.traceparent),
+            )
         # The ring keeps the call as its span: its ids, times and context, not what it carried.
-        call.data, call.metadata, call.stamp = b"", NULL, b""
+        call.data, call.metadata = b"", NULL
         call.caller = call.callee = call.caller_invocation = None
         if call.baggage is not None and (function is None or function.local is None):
             call.baggage = None  # who answers in process may hand it on to what follows
         if call.recorded:
             self.record(call)
-
-    def _send_result(
-        self, call: Call, caller: Session, result: Raw | bytes, error: ErrorBody | None
-    ) -> None:
-        wanted = call.caller_invocation or ""
-        if wanted is call.id and error is None and call.baggage is None and call.traceparent:
-            # A UUID and no baggage: nothing in the head needs escaping.
-            head = (
-                f'{{"type":"invocationresult","invocation_id":"{wanted}","traceparent":'
-                f'"{call.traceparent}","function_id":'
-            ).encode()
-            id_json = call.function.id_json if call.function else b'""'
-            if result == NULL:
-                frame = b"".join((head, id_json, b"}"))
-            else:
-                frame = b"".join((head, id_json, b',"result":', result, b"}"))
-        else:
-            # What no function answered is not a span of its own to the caller.
-            trace = call.caller_trace if call.function is None else call.traceparent or None
-            frame = result_frame(wanted, call.function_id, result, error, trace, call.baggage)
-        if len(frame) > caller.max_message:
-            too_large = ErrorBody("payload_too_large", _too_large(len(frame), caller))
-            trace = call.traceparent or None
-            frame = result_frame(wanted, call.function_id, NULL, too_large, trace)
-        caller.send(frame)
 
     # -- ends without an answer ------------------------------------------------------------------
 
@@ -372,51 +377,10 @@ class Router:
                 self.finish(call, NULL, ErrorBody("timeout", message))
 
 
-def _invocation_frame(call: Call, id_json: bytes) -> bytes:
-    trace = f'"traceparent":"{call.traceparent}",' if call.traceparent else ""
-    parts: list[Raw | bytes | memoryview] = [
-        f'{{"type":"invokefunction","invocation_id":"{call.id}",{trace}"function_id":'.encode(),
-        id_json,
-    ]
-    if call.baggage is not None:
-        parts += (b',"baggage":', _encode(call.baggage))
-    if not is_null(call.metadata):
-        parts += (b',"metadata":', call.metadata)
-    if call.stamp:
-        parts += (b',"data":', memoryview(call.data)[:-1], call.stamp, b"}")
-    else:
-        parts += (b',"data":', call.data, b"}")
-    return b"".join(parts)
-
-
-def _too_large(size: int, receiver: Session) -> str:
-    return (
-        f"the message has {size} bytes and {receiver.name} accepts {receiver.max_message}; "
-        "send large data through a channel"
-    )
-
-
-def result_frame(
-    invocation_id: str,
-    function_id: str,
-    result: Raw | bytes,
-    error: ErrorBody | None = None,
-    traceparent: str | None = None,
-    baggage: str | None = None,
-) -> bytes:
-    """The bytes of an `invocationresult`; an absent or null result is left out."""
-    head = b'{"type":"invocationresult","invocation_id":%b,"function_id":%b' % (
-        _encode(invocation_id),
-        _encode(function_id),
-    )
-    parts: list[Raw | bytes] = [head]
-    if traceparent is not None:
-        parts.append(b',"traceparent":"%b"' % traceparent.encode())
-    if baggage is not None:
-        parts += (b',"baggage":', _encode(baggage))
-    if error is not None:
-        parts += (b',"error":', _encode(error))
-    elif result != NULL:
-        parts += (b',"result":', result)
-    parts.append(b"}")
-    return b"".join(parts)
+def _tell(call: Call, on_answer: OnAnswer, result: Raw | bytes, error: ErrorBody | None) -> None:
+    """Answer what called in the engine's own name."""
+    call.on_answer = None
+    try:
+        on_answer(result if isinstance(result, Raw) else Raw(result), error)
+    except Exception:  # it must not keep others from their answers
+        log.exception("what waited for %s failed", call.function_id)

@@ -59,7 +59,7 @@ class Session:
         "access",
         "active",
         "blocked",
-        "caller_suffix",
+        "caller_ending",
         "close_code",
         "close_reason",
         "connected_at_ns",
@@ -136,8 +136,8 @@ class Session:
         self.close_code = 0  # set by the core when the transport must close
         self.close_reason = ""
         self.warned: set[str] = set()
-        #: What makes an object payload name its caller, in place of the closing brace.
-        self.caller_suffix = f',"_caller_worker_id":"{id}"}}'.encode()
+        #: Ends the frame of a call whose payload names its caller, in place of two closing braces.
+        self.caller_ending = f',"_caller_worker_id":"{id}"}}}}'.encode()
 
     def send(self, frame: bytes) -> None:
         """Queue one whole message."""

@@ -26,13 +26,12 @@ class Assembler:
     Text is checked as it arrives, so that a wrong byte ends the message at once.
     """
 
-    __slots__ = ("_decoder", "_kind", "_limit", "_message", "idle")
+    __slots__ = ("_decoder", "_kind", "_limit", "_message")
 
     def __init__(self, max_message_bytes: int) -> None:
         self._limit = max_message_bytes
         self._message = bytearray()  # not a list: fragments may be as small as a byte
         self._kind = CONTINUATION  # TEXT or BINARY while a fragmented message is open
-        self.idle = True  # no fragmented message is open
         self._decoder: codecs.IncrementalDecoder | None = None
 
     @property
@@ -43,7 +42,6 @@ class Assembler:
     def drop(self) -> None:
         """Forget the message that is open."""
         self._message, self._kind, self._decoder = bytearray(), CONTINUATION, None
-        self.idle = True
 
     def feed(self, opcode: int, fin: bool, payload: bytes) -> tuple[int, bytes] | None:
         """Add a frame; returns `(TEXT or BINARY, message)` when it completes one."""
@@ -62,7 +60,7 @@ class Assembler:
         elif self._kind != CONTINUATION:
             raise Violation(1002, "new message inside a fragmented one")
         else:
-            self._kind, self.idle = opcode, False
+            self._kind = opcode
             if opcode == TEXT:
                 self._decoder = codecs.getincrementaldecoder("utf-8")()
         if len(self._message) + len(payload) > self._limit:

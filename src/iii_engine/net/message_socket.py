@@ -58,6 +58,7 @@ class MessageSocket(WSListener):
         self.on_ascii: Callable[[bytes], None] = partial(self.on_message, TEXT)
         self.quiet_sweeps = 0  # since the last frame from the peer; whoever sweeps counts
         self._assembler = Assembler(max_message_bytes)
+        self._between = True  # open, and no fragmented message is under way
         self._counted = False  # among the unfinished
         self._descriptor = -1
 
@@ -85,7 +86,7 @@ class MessageSocket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         self.quiet_sweeps = 0
         kind = frame.msg_type
-        if kind is _TEXT and frame.fin and self._assembler.idle and not self.ended:
+        if kind is _TEXT and frame.fin and self._between:
             # Nearly every frame: a whole message of ASCII text.
             payload = frame.get_payload_as_bytes()
             if payload.isascii() and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
@@ -105,6 +106,7 @@ class MessageSocket(WSListener):
             except Violation as violation:
                 self.close(violation.code, violation.reason)
                 return
+            self._between = message is not None
             if self._counted or message is None:
                 self._counted = message is None
                 unfinished.note(self, self._assembler.held)
@@ -161,7 +163,7 @@ class MessageSocket(WSListener):
 
     def _end(self) -> None:
         if not self.ended:
-            self.ended = True
+            self.ended, self._between = True, False
             if self._counted:
                 self._assembler.drop()
                 unfinished.note(self, 0)

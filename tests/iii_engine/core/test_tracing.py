@@ -4,6 +4,7 @@ import json
 
 from tests.support.bus import Bus, replying
 
+from iii_engine.core.router import Call
 from iii_engine.core.sampling import Rule, Sampler
 from iii_engine.core.spans import Span
 from iii_engine.core.tracing import SpanRing
@@ -165,8 +166,8 @@ def test_a_call_that_nobody_got_says_why() -> None:
     assert found.attribute("worker_id") == worker.id
     assert len(str(found.attribute("invocation_id"))) == 36
     (record,) = bus.engine.spans.after(None)
-    assert vars(record)["caller_invocation"] is None
-    assert vars(record)["data"] == b""
+    assert isinstance(record, Call)
+    assert (record.caller_invocation, record.data) == (None, b"")
 
 
 # -- what is recorded ----------------------------------------------------------------------------

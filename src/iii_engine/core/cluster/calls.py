@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from iii_engine.core.call_frames import result_frame
 from iii_engine.core.caller_stamp import without_caller
 from iii_engine.core.cluster.peer import CALL
 from iii_engine.core.engine import Engine
 from iii_engine.core.registry import Function
-from iii_engine.core.router import Call, result_frame
+from iii_engine.core.router import Call
 from iii_engine.core.sessions import OUTSTANDING_LIMIT, Session
 from iii_sdk import protocol
 from iii_sdk.protocol import NULL, ErrorBody, InvokeFunction
