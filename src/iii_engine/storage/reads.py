@@ -48,13 +48,14 @@ Value: TypeAlias = bytes | int | list[str] | list[tuple[str, bytes]] | None
 
 
 class Found(Struct, frozen=True):
-    """The answer to a read. `mark` is whatever its server knows the answer by later.
+    """The answer to a read. `mark`, or `keys`, is whatever its server knows the answer by later.
 
     With `refused` the server could not answer this one; only works that read it fail.
     """
 
     value: Value
     mark: tuple[int, ...] = ()
+    keys: tuple[bytes, ...] = ()
     refused: StoreError | None = None
 
 

@@ -19,6 +19,9 @@ ORDER: Final = "Iii-Order"
 #: Header of what is no value but says that it is gone.
 OPERATION: Final = "KV-Operation"
 
+#: Of an order: nanoseconds need 19 for two centuries more.
+MAX_DIGITS: Final = 20
+
 #: JetStream's codes for "the subject has another revision".
 WRONG_REVISION: Final = frozenset({10071, 10164})
 #: JetStream names that many subjects in one answer.
@@ -159,4 +162,5 @@ def _entry(subject: str, data: bytes, revision: int, headers: dict[str, Any] | N
     if OPERATION in headers:
         return Entry(subject, None, revision, 0)
     order = str(headers.get(ORDER, "0"))
-    return Entry(subject, data, revision, int(order) if order.isdecimal() else 0)
+    ours = order.isdecimal() and len(order) <= MAX_DIGITS
+    return Entry(subject, data, revision, int(order) if ours else 0)

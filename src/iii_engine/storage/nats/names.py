@@ -25,6 +25,11 @@ class Names:
         """All records of the space."""
         return f"{self._root}{token(space)}.*"
 
-    def record_of(self, subject: str) -> tuple[str, str]:
+    def record_of(self, subject: str) -> tuple[str, str] | None:
+        """None for a subject that no record has."""
         space, _, key = subject[len(self._root) :].partition(".")
-        return text_of(space), text_of(key)
+        try:
+            record = text_of(space), text_of(key)
+            return record if self.of_record(*record) == subject else None
+        except (UnicodeDecodeError, StoreError):
+            return None

@@ -7,8 +7,9 @@ over several keys in NATS 2.9, so works that need one are refused before anythin
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection
@@ -19,6 +20,8 @@ from iii_engine.storage.nats.bucket import Bucket, Entry
 from iii_engine.storage.nats.names import Names
 from iii_engine.storage.reads import Count, Found, Item, Page, Read, Spaces
 from iii_sdk.errors import BusError
+
+log = logging.getLogger("iii.storage")
 
 #: Requests that are under way at the same time, at most.
 IN_FLIGHT: Final = 64
@@ -49,6 +52,7 @@ class NatsRemote:
         self._replicas = replicas
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._latest_order = 0
+        self._left_out = False
         self.name = f"NATS at {masked(url)}"
 
     async def open(self) -> None:
@@ -93,16 +97,12 @@ class NatsRemote:
                     case Item(space, key):
                         return await self._item(self._names.of_record(space, key))
                     case Page():
-                        entries = await self._bucket.entries(self._names.of_space(read.space))
-                        return Found(self._page(entries, read))
+                        return Found(self._page(await self._entries(read.space), read))
                     case Count(space):
-                        entries = await self._bucket.entries(
-                            self._names.of_space(space), headers_only=True
-                        )
-                        return Found(len(entries))
+                        return Found(len(await self._entries(space, headers_only=True)))
                     case Spaces(prefix):
-                        subjects = await self._bucket.subjects()
-                        spaces = {self._names.record_of(subject)[0] for subject in subjects}
+                        records = map(self._record, await self._bucket.subjects())
+                        spaces = {record[0] for record in records if record is not None}
                         return Found(sorted(s for s in spaces if s.startswith(prefix)))
             except StoreError as error:
                 return Found(None, refused=error)
@@ -115,9 +115,25 @@ class NatsRemote:
             return Found(None, (entry.revision,))
         return Found(entry.value, (entry.revision, entry.order))
 
-    def _page(self, entries: Iterable[Entry], read: Page) -> list[tuple[str, bytes]]:
-        ordered = sorted(entries, key=lambda entry: (entry.order, entry.revision))
-        items = [(self._names.record_of(e.subject)[1], e.value or b"") for e in ordered]
+    async def _entries(self, space: str, *, headers_only: bool = False) -> list[tuple[str, Entry]]:
+        """The records of a space, with their keys."""
+        entries = await self._bucket.entries(self._names.of_space(space), headers_only=headers_only)
+        records = ((self._record(entry.subject), entry) for entry in entries)
+        return [(record[1], entry) for record, entry in records if record is not None]
+
+    def _record(self, subject: str) -> tuple[str, str] | None:
+        """None for what has a name that no record of ours has; said once."""
+        record = self._names.record_of(subject)
+        if record is None and not self._left_out:
+            self._left_out = True
+            log.warning(
+                "%s: %.200r is no name of ours; such names are left out", self.name, subject
+            )
+        return record
+
+    def _page(self, entries: list[tuple[str, Entry]], read: Page) -> list[tuple[str, bytes]]:
+        ordered = sorted(entries, key=lambda found: (found[1].order, found[1].revision))
+        items = [(key, entry.value or b"") for key, entry in ordered]
         found = [item for item in items if item[0].startswith(read.prefix)]
         return found[read.offset :][: read.limit]
 

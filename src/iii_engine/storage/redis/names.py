@@ -22,8 +22,16 @@ class Names:
     def order_of(self, space: str) -> bytes:
         return ORDER + self.hash_of(space)
 
-    def space_of(self, key: bytes) -> str:
-        return self._space + key.decode()[len(self._key) :]
+    def space_of(self, key: bytes) -> str | None:
+        """None for a key that no space has."""
+        try:
+            space = self._named_by(key.decode())
+        except UnicodeDecodeError:
+            return None
+        return space if self.hash_of(space) == key else None
+
+    def _named_by(self, key: str) -> str:
+        return self._space + key[len(self._key) :]
 
     def pattern(self, prefix: str) -> bytes:
         """What SCAN takes for the spaces that begin so."""
@@ -43,6 +51,6 @@ class PairNames(Names):
         named = first.replace(":", "%3A").replace("%2F", "/")
         return f"{self._key}{named}{':' if slash else ''}{second}".encode()
 
-    def space_of(self, key: bytes) -> str:
-        first, _, second = key.decode()[len(self._key) :].partition(":")
+    def _named_by(self, key: str) -> str:
+        first, _, second = key[len(self._key) :].partition(":")
         return f"{self._space}{first.replace('/', '%2F').replace('%3A', ':')}/{second}"

@@ -14,7 +14,7 @@ from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
 from iii_engine.storage.buffer import Write
-from iii_engine.storage.reads import Count, Found, Item, Page, Read, Spaces, Value
+from iii_engine.storage.reads import Count, Found, Item, Page, Read, Spaces
 from iii_engine.storage.redis import scripts
 from iii_engine.storage.redis.names import Names
 
@@ -35,6 +35,7 @@ class RedisRemote:
         self._url = url
         self._answer_seconds = answer_seconds
         self._names = names
+        self._left_out = False
         self.name = f"Redis at {masked(url)}"
 
     async def open(self) -> None:
@@ -78,24 +79,43 @@ class RedisRemote:
                         pipeline.hlen(self._names.hash_of(space))
             answers = iter(await pipeline.execute(raise_on_error=False) if len(pipeline) else ())
             return [
-                Found(await self._scan(read))
+                await self._scan(read)
                 if isinstance(read, Spaces)
                 else self._found(read, next(answers))
                 for read in reads
             ]
 
-    def _found(self, read: Read, answer: Any) -> Found:
+    def _found(self, read: Item | Page | Count, answer: Any) -> Found:
         if isinstance(answer, Exception):
-            return Found(None, refused=StoreError(f"{self.name}: {answer}"))
-        if isinstance(read, Page):
-            return Found([(key.decode(), value) for key, value in _pairs(answer)])
-        return Found(answer)
+            key = self._names.hash_of(read.space).decode()
+            return Found(None, refused=StoreError(f"{self.name}: {key}: {answer}"))
+        if not isinstance(read, Page):
+            return Found(answer)
+        flat, foreign = answer
+        if foreign is not None:
+            self._leave_out(foreign)
+        try:
+            return Found([(key.decode(), value) for key, value in _pairs(flat)])
+        except UnicodeDecodeError as error:  # its order is not ours
+            return Found(None, refused=StoreError(f"{self.name}: {error}"))
 
-    async def _scan(self, read: Spaces) -> list[str]:
+    async def _scan(self, read: Spaces) -> Found:
         """Redis may name a key twice, and those of other types are not ours."""
         pattern = self._names.pattern(read.prefix)
         keys = {key async for key in self._redis.scan_iter(pattern, count=1000, _type="hash")}
-        return sorted(map(self._names.space_of, keys))
+        spaces = []
+        for key in keys:
+            if (space := self._names.space_of(key)) is None:
+                self._leave_out(key)
+            else:
+                spaces.append(space)
+        return Found(sorted(spaces), keys=tuple(keys))
+
+    def _leave_out(self, name: bytes) -> None:
+        """What has a name that no record or space of ours has; said once."""
+        if not self._left_out:
+            self._left_out = True
+            log.warning("%s: %.200r is no name of ours; such names are left out", self.name, name)
 
     def _page(self, read: Page) -> tuple[bytes, bytes, bytes, int, int]:
         names, limit = self._names, -1 if read.limit is None else read.limit
@@ -111,7 +131,7 @@ class RedisRemote:
         engine, _, number = token.partition(":")
         arguments: list[Argument] = [f"iii:commit:{engine}", number, TOKEN_SECONDS]
         for read, found in reads.items():
-            arguments += self._check(read, found.value)
+            arguments += self._check(read, found)
         for write in writes:
             arguments += self._write(write)
         with told(self._url):
@@ -121,7 +141,8 @@ class RedisRemote:
                 done = await self._redis.eval(scripts.COMMIT, 1, *arguments)
         return bool(done == 1)
 
-    def _check(self, read: Read, value: Value) -> tuple[Argument, ...]:
+    def _check(self, read: Read, found: Found) -> tuple[Argument, ...]:
+        value = found.value
         match read:
             case Item(space, key):
                 digest = hashlib.sha1(value).hexdigest() if isinstance(value, bytes) else ""
@@ -132,8 +153,7 @@ class RedisRemote:
             case Count(space):
                 return "count", self._names.hash_of(space), cast("int", value)
             case Spaces(prefix):
-                hashes = [self._names.hash_of(space) for space in cast("list[str]", value)]
-                return "hashes", self._names.pattern(prefix), len(hashes), *hashes
+                return "hashes", self._names.pattern(prefix), len(found.keys), *found.keys
 
     def _write(self, write: Write) -> tuple[Argument, ...]:
         space, key, value = write

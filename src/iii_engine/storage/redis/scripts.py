@@ -7,7 +7,18 @@ whose fields are gone do not count.
 
 from __future__ import annotations
 
-_PAGE = """
+_PAGE = r"""
+-- UTF-8 and nothing else: characters of several bytes are taken out, and no such byte may be left.
+local function is_text(name)
+    if not string.find(name, '[\128-\255]') then return true end
+    for _, character in ipairs({
+        '[\194-\223][\128-\191]', '\224[\160-\191][\128-\191]', '\237[\128-\159][\128-\191]',
+        '[\225-\236\238\239][\128-\191][\128-\191]', '\240[\144-\191][\128-\191][\128-\191]',
+        '[\241-\243][\128-\191][\128-\191][\128-\191]', '\244[\128-\143][\128-\191][\128-\191]',
+    }) do name = string.gsub(name, character, ' ') end
+    return not string.find(name, '[\128-\255]')
+end
+
 local function chunked(command, key, names, found)
     for first = 1, #names, 1000 do
         local some = redis.call(command, key,
@@ -20,7 +31,7 @@ end
 local function names_of(hash, order)
     local fields = redis.call('HKEYS', hash)
     local known = redis.call('ZRANGE', order, 0, -1)
-    local there, names = {}, {}
+    local there, names, foreign = {}, {}, false
     for _, name in ipairs(fields) do there[name] = true end
     for _, name in ipairs(known) do
         if there[name] then
@@ -31,10 +42,12 @@ local function names_of(hash, order)
     if #names < #fields then
         table.sort(fields)
         for _, name in ipairs(fields) do
-            if there[name] then names[#names + 1] = name end
+            if there[name] then
+                if is_text(name) then names[#names + 1] = name else foreign = name end
+            end
         end
     end
-    return names
+    return names, foreign
 end
 
 local function slice(names, prefix, offset, limit)
@@ -68,21 +81,24 @@ local function page(hash, order, prefix, offset, limit)
             if whole then return pairs_ end
         end
     end
-    local names = slice(names_of(hash, order), prefix, offset, limit)
+    local names, foreign = names_of(hash, order)
+    names = slice(names, prefix, offset, limit)
     local values = chunked('HMGET', hash, names, {})
     local pairs_ = {}
     for i, name in ipairs(names) do
         pairs_[2 * i - 1], pairs_[2 * i] = name, values[i]
     end
-    return pairs_
+    return pairs_, foreign
 end
 """
 
-#: ARGV: hash, order, prefix, offset, limit (-1: none). Answers key, value, key, value…
+#: ARGV: hash, order, prefix, offset, limit (-1: none). Answers key, value, key, value… and, after
+#: these, a field whose name is no UTF-8: such fields are left out.
 PAGE = (
     _PAGE
     + """
-return page(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
+local pairs_, foreign = page(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
+return {pairs_, foreign}
 """
 )
 
@@ -92,6 +108,9 @@ return page(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
 #: Checks: `item` hash, field, digest (empty: no field); `page` hash, order, prefix, offset, limit,
 #: digest; `count` hash, number; `hashes` pattern, number, that many hashes.
 #: Writes: `put` hash, order, field, value; `delete` hash, order, field; `drop` hash, order.
+#:
+#: A script that fails in the middle is not undone, so all writes are looked at before the first one
+#: is made: whether the keys have the right types, and whether the server lets us write them.
 COMMIT = (
     _PAGE
     + """
@@ -140,6 +159,43 @@ function checks.hashes()
     return same
 end
 
+-- How many arguments each write has, and which commands it needs on its hash and on its order.
+local arguments = {put = 4, delete = 3, drop = 2}
+local needed = {
+    put = {{'HSET'}, {'ZADD', 'ZRANGE'}}, delete = {{'HDEL'}, {'ZREM'}}, drop = {{'DEL'}, {'DEL'}},
+}
+local types = {'hash', 'zset'}
+
+local function forbidden(command, key)
+    if not redis.acl_check_cmd then return false end -- Redis 6
+    if command == 'DEL' then return not redis.acl_check_cmd(command, key) end
+    return not redis.acl_check_cmd(command, key, '1', '1')
+end
+
+-- Why the writes that begin at this argument cannot all be made; nil when they can.
+local function refusal(from)
+    local seen = {}
+    while from <= #ARGV do
+        local write = ARGV[from]
+        for i = 1, 2 do
+            local key = ARGV[from + i]
+            if not seen[write .. key] then
+                seen[write .. key] = true
+                for _, command in ipairs(needed[write][i]) do
+                    if forbidden(command, key) then
+                        return 'NOPERM this user may not ' .. command .. ' ' .. key
+                    end
+                end
+                local found = redis.call('TYPE', key).ok
+                if found ~= 'none' and found ~= types[i] then
+                    return 'WRONGTYPE ' .. key .. ' is a ' .. found .. ', no ' .. types[i]
+                end
+            end
+        end
+        from = from + 1 + arguments[write]
+    end
+end
+
 local writes = {}
 
 function writes.put()
@@ -165,6 +221,8 @@ while checks[ARGV[at]] do
     if not checks[take()]() then return 0 end
 end
 if at > #ARGV then return 1 end
+local refused = refusal(at)
+if refused then return redis.error_reply(refused) end
 while at <= #ARGV do writes[take()]() end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
