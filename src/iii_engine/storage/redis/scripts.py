@@ -98,7 +98,7 @@ PAGE = (
     _PAGE
     + """
 local pairs_, foreign = page(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
-return {pairs_, foreign}
+return {pairs_, foreign or false}
 """
 )
 
