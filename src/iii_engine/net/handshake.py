@@ -16,9 +16,8 @@ from urllib.parse import parse_qs
 import httptools
 import picows
 from msgspec import Raw, Struct
-from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
-from iii_engine.net.message_socket import picows_log
+from iii_engine.net.reading import Reading
 
 log = logging.getLogger("iii.net")
 
@@ -116,22 +115,8 @@ class Arrival(asyncio.BufferedProtocol):
         if transport.is_closing():
             return
         self._leave()
-        protocol = WSProtocol(
-            None,
-            None,
-            False,
-            lambda request: self._doorman.open_socket(request, known),
-            picows_log,
-            True,
-            HEAD_SECONDS,
-            False,
-            20,
-            20,
-            picows.WSAutoPingStrategy.PING_WHEN_IDLE,
-            False,
-            self._max_frame,
-            None,
-            4096,
+        protocol = Reading(
+            lambda request: self._doorman.open_socket(request, known), HEAD_SECONDS, self._max_frame
         )
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

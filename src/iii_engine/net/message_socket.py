@@ -20,6 +20,7 @@ from iii_engine.net.assembly import (
     Violation,
     close_reply,
 )
+from iii_engine.net.reading import Reading, picows_log
 from iii_engine.net.unfinished import Unfinished
 
 #: How long a peer may take to answer a Close frame, in seconds.
@@ -35,10 +36,6 @@ OPCODES: Final = {
 }
 
 _TEXT: Final = WSMsgType.TEXT
-
-#: picows reports every connection at INFO; problems come at WARNING.
-picows_log = logging.getLogger("iii.picows")
-picows_log.setLevel(logging.WARNING)
 
 
 class MessageSocket(WSListener):
@@ -59,7 +56,8 @@ class MessageSocket(WSListener):
         self.quiet_sweeps = 0  # since the last frame from the peer; whoever sweeps counts
         self._assembler = Assembler(max_message_bytes)
         self._between = True  # open, and no fragmented message is under way
-        self._counted = False  # among the unfinished
+        self._counted = False  # fragments of a message, among the unfinished
+        self._waiting = 0  # bytes of a frame that is not whole
         self._descriptor = -1
 
     # -- for subclasses --------------------------------------------------------------------------
@@ -108,7 +106,7 @@ class MessageSocket(WSListener):
                 return
             self._between = message is not None
             if self._counted or message is None:
-                self._counted = message is None
+                self._counted, self._waiting = message is None, 0
                 unfinished.note(self, self._assembler.held)
             if message is not None:
                 self.on_message(*message)
@@ -145,6 +143,11 @@ class MessageSocket(WSListener):
             transport.send_close(WSCloseCode(close_reply(code.to_bytes(2, "big") if code else b"")))
         asyncio.get_running_loop().call_soon(self._end)
 
+    def on_waiting(self, size: int) -> None:
+        """So many bytes of a frame were read; 0 when it is whole, or there are next to none."""
+        self._waiting = size
+        unfinished.note(self, size + self._assembler.held)
+
     # -- closing ---------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str = "") -> None:
@@ -161,12 +164,21 @@ class MessageSocket(WSListener):
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.disconnect)
         self._end()
 
+    def send_away(self, code: int, reason: str) -> None:
+        """Close, and let go at once of all that was received."""
+        self.close(code, reason)
+        if self.transport is not None:
+            reading = self.transport.underlying_transport.get_protocol()
+            if isinstance(reading, Reading):
+                reading.abandon()
+
     def _end(self) -> None:
         if not self.ended:
             self.ended, self._between = True, False
             if self._counted:
+                self._counted = False
                 self._assembler.drop()
-                unfinished.note(self, 0)
+                unfinished.note(self, self._waiting)
             self.on_end()
 
 

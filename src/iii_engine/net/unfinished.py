@@ -7,14 +7,16 @@ from typing import Final, Protocol
 
 log = logging.getLogger("iii.net")
 
-#: Fragments that wait for the rest of their messages hold at most this much, in bytes.
+#: Fragments and frames that wait for the rest of their messages hold at most this much, in bytes.
 UNFINISHED_BYTES: Final = 256 * 1024 * 1024
 
 
 class Sender(Protocol):
     """A connection that a message comes on."""
 
-    def close(self, code: int, reason: str = "") -> None: ...
+    def send_away(self, code: int, reason: str) -> None:
+        """Close it, and free what it has sent."""
+        ...
 
 
 class Unfinished:
@@ -41,4 +43,4 @@ class Unfinished:
             self.total // (1024 * 1024),
         )
         self.total -= self._sizes.pop(largest)
-        largest.close(1013, "too much is being received")
+        largest.send_away(1013, "too much is being received")

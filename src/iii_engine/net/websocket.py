@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
+import aiofastnet
 import picows
 from picows import WSListener, WSTransport
 
@@ -24,8 +25,9 @@ from iii_engine.core.sessions import LARGE_MESSAGE, MIB, Session, Status
 from iii_engine.net.assembly import BINARY, is_utf8
 from iii_engine.net.door import GuardedSocket, arrival
 from iii_engine.net.flusher import Flusher, write_messages
-from iii_engine.net.message_socket import CLOSE_SECONDS, picows_log
+from iii_engine.net.message_socket import CLOSE_SECONDS, MessageSocket
 from iii_engine.net.origins import origin_allowed
+from iii_engine.net.reading import Reading
 from iii_sdk.protocol import unreadable
 
 log = logging.getLogger("iii.net")
@@ -46,7 +48,7 @@ ChannelFactory = Callable[
 ]
 
 #: Makes the end of a worker's connection, from the listener and who asked.
-WorkerFactory = Callable[["WorkerListener", Arrival], WSListener]
+WorkerFactory = Callable[["WorkerListener", Arrival], MessageSocket]
 
 
 @dataclass
@@ -252,15 +254,9 @@ class WorkerListener:
         self.port: int = self._servers[0].sockets[0].getsockname()[1]
 
     async def _serve(self, **where: Any) -> asyncio.Server:
-        return await picows.ws_create_server(
-            self._route,
-            **where,
-            websocket_handshake_timeout=self.limits.handshake_timeout_ms / 1000,
-            logger_name=picows_log,
-            enable_auto_pong=False,
-            max_frame_size=self.limits.max_frame,
-            read_buffer_init_size=4096,
-            backlog=2048,
+        seconds, max_frame = self.limits.handshake_timeout_ms / 1000, self.limits.max_frame
+        return await aiofastnet.create_server(
+            self._loop, lambda: Reading(self._route, seconds, max_frame), **where, backlog=2048
         )
 
     async def renew(self, limits: Limits) -> None:

@@ -19,7 +19,7 @@ class Sender:
     def __init__(self) -> None:
         self.closed: tuple[int, str] | None = None
 
-    def close(self, code: int, reason: str = "") -> None:
+    def send_away(self, code: int, reason: str) -> None:
         self.closed = (code, reason)
 
 
