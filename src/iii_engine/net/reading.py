@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from iii_engine.net.kept import Kept, release
 COUNTED_FROM: Final = 64 * 1024
 
 INITIAL_BUFFER: Final = 4096
+
+_NEVER: Final = sys.maxsize
 
 #: picows reports every connection at INFO; problems come at WARNING.
 picows_log = logging.getLogger("iii.picows")
@@ -41,7 +44,7 @@ _read: Final = WSProtocol.buffer_updated
 class Reading(WSProtocol):  # type: ignore[misc]
     """A connection of picows that tells its listener, a `MessageSocket`, how much is unfinished."""
 
-    __slots__ = ("_full", "_room", "_size", "_told", "_transport")
+    __slots__ = ("_enough", "_kept", "_room", "_size", "_told", "_transport")
 
     def __init__(self, answer: Answer, handshake_seconds: float, max_frame: int) -> None:
         super().__init__(
@@ -63,7 +66,8 @@ class Reading(WSProtocol):  # type: ignore[misc]
         )
         self._size: int = len(_look(self, -1))
         self._room = self._size  # of the buffer, not used
-        self._full = self._size  # the room that says: nothing waits, and nothing is to be told
+        self._enough = 0  # with this room there is nothing to tell
+        self._kept = False  # among those with a large buffer
         self._told = 0
 
     def connection_made(self, transport: Any) -> None:
@@ -73,7 +77,7 @@ class Reading(WSProtocol):  # type: ignore[misc]
     def buffer_updated(self, nbytes: int) -> None:
         _read(self, nbytes)
         room = len(_look(self, -1))
-        if room == self._full and nbytes < self._room:
+        if nbytes < self._room and self._enough <= room <= self._size:
             self._room = room
         else:
             self._changed(nbytes, room)
@@ -81,30 +85,31 @@ class Reading(WSProtocol):  # type: ignore[misc]
     def _changed(self, nbytes: int, room: int) -> None:
         if room > self._size or nbytes == self._room:
             self._size *= 2
+            self._kept = False
         self._room = room
         waiting = self._size - room
         if waiting < COUNTED_FROM:
             waiting = 0
-        self._full = -1 if waiting else self._size
-        if self._size >= COUNTED_FROM:
+        self._enough = _NEVER if waiting else self._size - COUNTED_FROM + 1
+        if not self._kept and self._size >= COUNTED_FROM:
+            self._kept = True
             kept.note(self, self._size)
         if waiting or self._told:
-            self._tell(waiting)
-
-    def _tell(self, waiting: int) -> None:
-        self._told = waiting
-        if self.listener is not None:
-            self.listener.on_waiting(waiting)
+            self._told = waiting
+            if self.listener is not None:
+                self.listener.on_waiting(waiting)
 
     def trim(self) -> None:
-        self._full = -1  # the next read needs memory again
+        self._kept, self._enough = False, _NEVER  # the next read needs memory again
         release(_look(self, -1))
 
     def connection_lost(self, error: Exception | None) -> None:
         super().connection_lost(error)
         kept.note(self, 0)
+        self._size = 0  # what picows still hands over of this read does not count
         if self._told:
-            self._tell(0)
+            self._told = 0
+            self.listener.on_waiting(0)
 
     def abandon(self) -> None:
         """Free what was read; what still comes is thrown away until the connection is closed."""
