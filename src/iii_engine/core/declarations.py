@@ -106,17 +106,7 @@ class Declarations:
             return
         if asked is not None:
             detach(asked)
-        self._engine.triggers.add(
-            Trigger(
-                message.id,
-                message.trigger_type,
-                message.function_id,
-                message.config,
-                message.metadata,
-                session,
-                asked=asked,
-            )
-        )
+        self._engine.triggers.add(Trigger.of(message, session, asked=asked))
 
     def _reattach(self, session: Session, message: protocol.Reattach) -> None:
         old = self._engine.sessions.get(message.previous_worker_id)

@@ -68,6 +68,19 @@ class Trigger:
         if self.owner is not None:
             self.claims.append(self.owner)
 
+    @classmethod
+    def of(
+        cls,
+        message: protocol.RegisterTrigger,
+        owner: Session | None,
+        *,
+        maker: Access | None = None,
+        asked: protocol.RegisterTrigger | None = None,
+    ) -> Trigger:
+        """What a message registers."""
+        id, kind, function_id = message.id, message.trigger_type, message.function_id
+        return cls(id, kind, function_id, message.config, message.metadata, owner, maker, asked)
+
     @property
     def access(self) -> Access | None:
         """The rights it goes by; None when it is trusted."""

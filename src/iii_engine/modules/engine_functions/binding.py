@@ -116,18 +116,7 @@ def _bind(
     if existing is not None and access is not None and not access.may_call(existing.function_id):
         call.fail("FORBIDDEN", f"function '{existing.function_id}' not allowed")
         return
-    refused = engine.triggers.add(
-        Trigger(
-            message.id,
-            message.trigger_type,
-            message.function_id,
-            message.config,
-            message.metadata,
-            None,
-            access,
-        ),
-        call.caller,
-    )
+    refused = engine.triggers.add(Trigger.of(message, None, maker=access), call.caller)
     if refused is None:
         call.reply(encode(Registered(message.id)))
     elif refused.code in ("registration_limit", "FORBIDDEN"):

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-from msgspec import Raw
-
 from iii_engine.core.engine import Engine
 from iii_engine.core.fanout import Condition, Event, Fanout
+from iii_engine.core.placed_triggers import read_config
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import schema
 from iii_engine.modules.pubsub.topics import Topics
 from iii_engine.net.broadcast import Message
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import is_null
 
 
 class SubscribeConfig(Condition, kw_only=True):
@@ -60,7 +57,7 @@ class Subscriptions:
             self.fanout.deliver(trigger, event)
 
     def _bind(self, trigger: Trigger) -> None:
-        config = read_config(trigger.config)
+        config = _config_of(trigger)
         self._topic_of[trigger] = config.topic
         self.topics.add(config.topic, trigger)
         if self.wanted is not None and len(self.topics.of(config.topic)) == 1:
@@ -76,12 +73,9 @@ class Subscriptions:
             self.fanout.remove(trigger)
 
 
-def read_config(config: Raw) -> SubscribeConfig:
+def _config_of(trigger: Trigger) -> SubscribeConfig:
     """Raises `BusError` that names the wrong field."""
-    try:
-        read = msgspec.json.decode(b"{}" if is_null(config) else config, type=SubscribeConfig)
-    except msgspec.DecodeError as error:
-        raise BusError(f"config of a subscribe trigger: {error}", code="invalid_config") from None
-    if not read.topic:
+    config = read_config(trigger.config, SubscribeConfig, "subscribe")
+    if not config.topic:
         raise BusError("config of a subscribe trigger: $.topic is empty", code="topic_not_set")
-    return read
+    return config

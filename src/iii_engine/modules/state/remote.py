@@ -32,7 +32,7 @@ class RemoteState(RemoteModule):
         super().__init__(engine, url)
         self._events = events
         self._places: dict[Place, str] = {}
-        events.on_place = self._on_place
+        events.places.on_place = self._on_place
 
     def _on_place(self, place: Place, wanted: bool) -> None:
         if wanted:

@@ -11,10 +11,10 @@ from msgspec import Raw, Struct
 from iii_engine.core import fanout
 from iii_engine.core.engine import Engine
 from iii_engine.core.fanout import Condition, Fanout
+from iii_engine.core.placed_triggers import read_config
 from iii_engine.core.stream_subscriber import Subscription
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import schema
-from iii_engine.modules.stream.triggers import read_config
 from iii_sdk.protocol import ErrorBody
 
 #: How long those who are asked about a subscription may take.
@@ -62,7 +62,7 @@ class Visits:
         )
 
     def bind(self, trigger: Trigger) -> None:
-        self.wanted[trigger] = read_config(trigger.config, VisitConfig)
+        self.wanted[trigger] = read_config(trigger.config, VisitConfig, "stream")
 
     def unbind(self, trigger: Trigger) -> None:
         self.wanted.pop(trigger, None)

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Raw
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.fanout import Condition, Event, Fanout
+from iii_engine.core.placed_triggers import read_config
 from iii_engine.core.sessions import Session
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import schema
 from iii_engine.modules.observability.logs.record import LogRecord
 from iii_engine.modules.observability.logs.severity import level_of, number_of
-from iii_sdk.errors import BusError
-from iii_sdk.protocol import is_null
 
 TYPE: Final = "log"
 
@@ -97,18 +95,10 @@ class LogTriggers:
         return record.attributes.get("trigger_type") == TYPE
 
     def _bind(self, trigger: Trigger) -> None:
-        config = read_config(trigger.config)
+        config = read_config(trigger.config, LogConfig, "log")
         self._configs[trigger] = config
         self._fanout.add(trigger, config.function_id)
 
     def _unbind(self, trigger: Trigger) -> None:
         if self._configs.pop(trigger, None) is not None:
             self._fanout.remove(trigger)
-
-
-def read_config(config: Raw) -> LogConfig:
-    """Raises `BusError` that names the wrong field."""
-    try:
-        return msgspec.json.decode(b"{}" if is_null(config) else config, type=LogConfig)
-    except msgspec.DecodeError as error:
-        raise BusError(f"config of a log trigger: {error}", code="invalid_config") from None
