@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -26,6 +26,11 @@ class Locks(Protocol):
     """The locks of one module. A job key is the same on all engines, an owner is one engine."""
 
     ttl_ms: int
+
+    @property
+    def problem(self) -> str | None:
+        """Why they could not be kept when that was tried last; None when they could."""
+        ...
 
     def acquire(
         self, job: str, instant_ns: int, done: Callable[[bool], None], *, remember: bool = False
@@ -66,7 +71,9 @@ class Lock(Struct):
 
 
 class StoreLocks:
-    """Locks in the store of this engine."""
+    """Locks in the store of this engine, whose health is told elsewhere."""
+
+    problem: Final = None
 
     def __init__(
         self, store: LocalStore, clock: Clock, owner: str, index: str, ttl_ms: int

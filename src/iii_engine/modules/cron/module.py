@@ -49,6 +49,9 @@ class CronModule(Module[CronOptions]):
             )
         )
 
+    def status(self) -> str:
+        return (self.locks and self.locks.problem) or super().status()
+
     async def quiesce(self) -> None:
         self._close_jobs()
 

@@ -7,7 +7,7 @@ import logging
 from iii_engine.modules.adapters import NatsConfig
 from iii_engine.modules.cron.server_locks import ServerLocks
 from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection
-from iii_engine.storage.nats.bucket import Bucket
+from iii_engine.storage.nats.bucket import Bucket, Entry
 from iii_engine.storage.nats.names import Names
 
 log = logging.getLogger("iii.cron")
@@ -75,7 +75,7 @@ class NatsLocks(ServerLocks):
         subject = self._run_names.of_record("run", job)
         while True:
             entry = await self._runs.get(subject)
-            known = None if entry is None or not entry.value else int(entry.value)
+            known = _instant(entry)
             if known is not None and known >= oldest_ms:
                 return known
             if await self._put(subject, job, now_ms, 0 if entry is None else entry.revision):
@@ -84,10 +84,11 @@ class NatsLocks(ServerLocks):
     async def _remembered(self, job: str, instant_ms: int) -> None:
         subject = self._run_names.of_record("run", job)
         while True:
-            known = await self._runs.get(subject)
-            if known is not None and known.value and int(known.value) >= instant_ms:
+            entry = await self._runs.get(subject)
+            known = _instant(entry)
+            if known is not None and known >= instant_ms:
                 return
-            revision = 0 if known is None else known.revision
+            revision = 0 if entry is None else entry.revision
             if await self._put(subject, job, instant_ms, revision):
                 return
 
@@ -95,3 +96,9 @@ class NatsLocks(ServerLocks):
         """Whether it was still this revision."""
         token = f"{self._owner}:{job}:{instant_ms}:{revision}"
         return await self._runs.put(subject, b"%d" % instant_ms, revision, 0, token)
+
+
+def _instant(entry: Entry | None) -> int | None:
+    """In milliseconds; one that no engine wrote is none."""
+    value = b"" if entry is None or entry.value is None else entry.value
+    return int(value) if value.isdigit() and len(value) <= 15 else None

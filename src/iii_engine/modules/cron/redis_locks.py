@@ -7,17 +7,31 @@ from typing import Any, Final
 from iii_engine.modules.cron.server_locks import ServerLocks
 from iii_engine.net.redis_client import open_redis, told
 
+#: An instant that no engine wrote is none.
+_LATEST: Final = """
+local function latest(key)
+    local known = redis.call('GET', key)
+    if not known or #known > 15 or not string.match(known, '^%d+$') then return nil end
+    return known
+end
+"""
+
 #: KEYS: the lock, the job's latest run. ARGV: token, milliseconds, instant or empty.
-TAKE: Final = """
+TAKE: Final = (
+    _LATEST
+    + """
+local known = ARGV[3] ~= '' and latest(KEYS[2]) -- it may fail: so before anything is written
 if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then
     if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 end
 if ARGV[3] ~= '' then
-    local known = tonumber(redis.call('GET', KEYS[2]))
-    if not known or known < tonumber(ARGV[3]) then redis.call('SET', KEYS[2], ARGV[3]) end
+    if not known or tonumber(known) < tonumber(ARGV[3]) then
+        redis.call('SET', KEYS[2], ARGV[3])
+    end
 end
 return 1
 """
+)
 
 #: KEYS: the lock. ARGV: token, milliseconds.
 PROLONG: Final = """
@@ -27,13 +41,15 @@ return 1
 """
 
 #: KEYS: the job's latest run. ARGV: now, the oldest instant that counts.
-SINCE: Final = """
-local known = redis.call('GET', KEYS[1])
-local instant = tonumber(known)
-if instant and instant >= tonumber(ARGV[2]) then return known end
+SINCE: Final = (
+    _LATEST
+    + """
+local known = latest(KEYS[1])
+if known and tonumber(known) >= tonumber(ARGV[2]) then return known end
 redis.call('SET', KEYS[1], ARGV[1])
 return ARGV[1]
 """
+)
 
 
 class RedisLocks(ServerLocks):

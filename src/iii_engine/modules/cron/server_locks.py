@@ -28,8 +28,10 @@ class ServerLocks(ABC):
         self.ttl_ms = ttl_ms
         self._owner = owner
         self._numbers = count(1)
-        #: With what this engine took its latest lock of each job.
-        self._tokens: dict[str, str] = {}
+        #: Why the server could not be used when it was asked last; None when it could.
+        self.problem: str | None = None
+        #: With what this engine took each lock, and when it was sure of it last, the oldest first.
+        self._held: dict[str, tuple[str, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @abstractmethod
@@ -50,17 +52,27 @@ class ServerLocks(ABC):
 
         def taken(got: bool | None) -> None:
             if got:
-                self._tokens[job] = token
+                self._hold(key, token)
             done(bool(got))
 
         self._do(lambda: self._take(key, token, job, remembered), taken)
 
     def renew(self, job: str, instant_ns: int) -> None:
         """See `Locks.renew`."""
-        token = self._tokens.get(job)
-        if token is not None:
-            key = key_of(job, instant_ns)
+        key = key_of(job, instant_ns)
+        if key in self._held:
+            token, _ = self._held.pop(key)
+            self._hold(key, token)
             self._do(lambda: self._prolong(key, token), _ignore)
+
+    def _hold(self, key: str, token: str) -> None:
+        """Know this lock, and forget those whose time is over."""
+        now = asyncio.get_running_loop().time()
+        for old, (_, since) in list(self._held.items()):
+            if since + self.ttl_ms / 1000 > now:
+                break
+            del self._held[old]
+        self._held[key] = token, now
 
     def since(
         self, job: str, now_ns: int, oldest_ns: int, done: Callable[[int | None], None]
@@ -74,9 +86,36 @@ class ServerLocks(ABC):
         self._do(lambda: self._since(job, now, oldest), found)
 
     def _do(self, ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]) -> None:
-        task = asyncio.get_running_loop().create_task(_patiently(ask, done))
+        task = asyncio.get_running_loop().create_task(self._patiently(ask, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _patiently(
+        self, ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]
+    ) -> None:
+        """Ask until there is an answer; None when there is none in time, or no sense in it."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + PATIENCE
+        answer: T | None = None
+        while True:
+            try:
+                answer = await ask()
+                self.problem = None
+            except ServerLost as error:
+                self.problem = str(error)
+                if loop.time() < end:
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                log.error("the locks of cron jobs cannot be reached: %s", error)
+            except StoreError as error:
+                log.error("the locks of cron jobs cannot be kept: %s", error)
+            except Exception:
+                log.exception("the locks of cron jobs cannot be understood")
+            break
+        try:
+            done(answer)
+        except Exception:
+            log.exception("a cron job failed")
 
     @abstractmethod
     async def _take(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:
@@ -89,28 +128,6 @@ class ServerLocks(ABC):
     @abstractmethod
     async def _since(self, job: str, now_ms: int, oldest_ms: int) -> int:
         """See `Locks.since`, in milliseconds."""
-
-
-async def _patiently(ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]) -> None:
-    """Ask until there is an answer; None when there is none in time."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + PATIENCE
-    answer: T | None = None
-    while True:
-        try:
-            answer = await ask()
-        except ServerLost as error:
-            if loop.time() < end:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            log.error("the locks of cron jobs cannot be reached: %s", error)
-        except StoreError as error:
-            log.error("the locks of cron jobs cannot be kept: %s", error)
-        break
-    try:
-        done(answer)
-    except Exception:
-        log.exception("a cron job failed")
 
 
 def _ignore(_: object) -> None:

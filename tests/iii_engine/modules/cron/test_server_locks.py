@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
+import nats
 import pytest
+from redis.asyncio import Redis
 from tests.support.adapters import adapter
 from tests.support.desk import Desk, running
-from tests.support.servers import Server
+from tests.support.servers import RedisServer, Server
 from tests.support.waiting import until
 
 from iii_engine.modules.adapters import NatsConfig
@@ -188,3 +190,117 @@ async def test_two_engines_share_the_ticks_of_an_interval(
             await until(lambda number=number: len(runs(desks)) >= number)  # type: ignore[misc]
             await until(lambda: not any(running_tasks(desk) for desk in desks))
     assert len(runs(desks)) == 4
+
+
+async def test_what_others_wrote_as_the_latest_run_does_not_count(
+    make: Make, server: Server
+) -> None:
+    mine = await make("me")
+    assert await take(mine, "job", 1, remember=True)
+    for second, text in enumerate((b"no number", b"1.5", b"9" * 30, b"\xff"), 2):
+        await write_latest(server, text)
+        assert await since(mine, second) == second
+        await write_latest(server, text)
+        assert await take(mine, "job", second, remember=True)
+        assert await since(mine, 99) == second
+
+
+async def write_latest(server: Server, text: bytes) -> None:
+    """As another program at the server."""
+    if server.url.startswith("redis"):
+        async with Redis.from_url(server.url) as client:
+            await client.set("cron_run:job", text)
+        return
+    client = await nats.connect(server.url)
+    bucket = await client.jetstream().key_value("iii_cron_runs")
+    await bucket.put("run.job", text)
+    await client.close()
+
+
+async def test_a_latest_run_of_another_type_is_said_and_takes_no_lock(
+    redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    locks = RedisLocks(redis_server.url, "me", 30_000)
+    await locks.open()
+    async with Redis.from_url(redis_server.url) as client:
+        await client.lpush("cron_run:job", "x")
+        assert not await take(locks, "job", 1, remember=True)
+        assert "WRONGTYPE" in caplog.text
+        await client.delete("cron_run:job")
+    assert await take(locks, "job", 1, remember=True)
+    await locks.close()
+
+
+async def test_whatever_goes_wrong_the_job_is_told(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*arguments: object) -> None:
+        raise KeyError("odd")
+
+    mine = await make("me")
+    for method in ("_take", "_since", "_prolong"):
+        monkeypatch.setattr(mine, method, fail)
+    assert not await take(mine, "job", 1)
+    assert await since(mine, 1) is None
+    assert caplog.text.count("KeyError: 'odd'") == 2
+
+
+async def test_locks_whose_time_is_over_are_forgotten(make: Make) -> None:
+    mine = await make("me", 200)
+    for number in range(20):
+        assert await take(mine, f"job{number}", 1)
+
+    async def forgotten() -> bool:
+        mine.renew("job3", SECOND)
+        assert await take(mine, f"more{next(numbers)}", 1)
+        return not any(key.startswith("job1") for key in mine._held)
+
+    numbers = iter(range(1000))
+    await until(forgotten)
+    assert [key for key in mine._held if key.startswith("job")] == ["job3:1000"]
+
+
+async def test_no_lock_is_lost_when_the_server_is_killed(make: Make, server: Server) -> None:
+    mine, other = await make("me"), await make("other")
+    taken: list[int] = []
+
+    async def ticking() -> None:
+        for second in range(1, 200):
+            if await take(mine, "job", second, remember=True):
+                taken.append(second)
+
+    task = asyncio.create_task(ticking())
+    for goal in (20, 60):
+        await until(lambda goal=goal: len(taken) > goal)  # type: ignore[misc]
+        await asyncio.to_thread(server.kill)
+        await asyncio.to_thread(server.start)
+    await task
+    assert taken == list(range(1, 200))
+    assert not any([await take(other, "job", second) for second in taken])
+    assert await since(other, 999) == 199
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_lost_server_of_locks_is_said_by_the_module(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_locks, "PATIENCE", 0.1)
+    options = {"adapter": adapter(kind, request)}
+    server: Server = request.getfixturevalue(f"{kind}_server")
+    async with running(CronModule, options, trigger_type="cron") as desk:
+        desk.handler("job")
+        desk.bind("t", "job", {"expression": "* * * * * *"})
+        await asyncio.to_thread(server.stop)
+
+        def said() -> bool:
+            desk.advance(1)
+            return "cannot be reached" in desk.module.status()
+
+        await until(said)
+        await asyncio.to_thread(server.start)
+
+        def well() -> bool:
+            desk.advance(1)
+            return bool(desk.module.status() == "running")
+
+        await until(well)
