@@ -17,7 +17,7 @@ from iii_engine.config import Config
 from iii_engine.config_errors import ConfigError
 from iii_engine.config_plan import Plan, make_plan
 from iii_engine.config_source import ConfigSource
-from iii_engine.config_storage import make_store, moves_store, store_directory
+from iii_engine.config_storage import leave_notes, make_store, moves_store, store_directory
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
 from iii_engine.module_set import ModuleSet, StartError
@@ -63,8 +63,11 @@ class App:
         self.host = Host(self.engine, self.store, loop, self.modules)
         self._set = ModuleSet(self.host)
         _warn(self._plan)
+        if self._directory is not None:
+            log.info("the store of all modules is in %s", self._directory)
         try:
             await self.store.open()
+            leave_notes(self._directory, self._plan.entries)
         except (StoreError, OSError) as error:
             raise StartError(f"failed to open the store: {error}") from error
         self._ticker = Ticker(self.engine, loop)
@@ -78,8 +81,7 @@ class App:
     def prepare(self, config: Config) -> Plan:
         """Check another config for this running app. Raises `ConfigError`; changes nothing."""
         plan = make_plan(config)
-        running = [planned.entry for planned in self._plan.modules]
-        if moves_store(self._directory, running, config.entries):
+        if moves_store(self._directory, self._plan.entries, config.entries):
             raise ConfigError(
                 "store_method and file_path cannot change while the engine runs: "
                 "the data would stay behind. Restart the engine to move its store."
@@ -89,6 +91,7 @@ class App:
     async def apply(self, plan: Plan) -> list[str]:
         """Run what was prepared; returns the problems of the modules that could not follow."""
         _warn(plan, self._plan)
+        leave_notes(self._directory, plan.entries)
         self._plan = plan
         return await self._set.apply(plan.modules)
 

@@ -41,6 +41,11 @@ class Plan:
     modules: list[Planned] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def entries(self) -> list[Entry]:
+        """What the modules were made of."""
+        return [planned.entry for planned in self.modules]
+
 
 def make_plan(config: Config) -> Plan:
     """Check every entry against its module. Raises `ConfigError`.
