@@ -62,15 +62,15 @@ class SystemIds:
         self._engine = f"{self._bits(64):016x}"
         self._head = f"{self._bits(32):08x}-{self._bits(16):04x}-4{self._bits(12):03x}-a"
         self._count = self._bits(64)
-        self._pool = ""  # hex digits from `secrets`, fetched for many tokens at once
+        self._pool = ""  # secret UUIDs, made many at once
         self._used = 0
         self._digits = ""  # of span ids to come
         self._taken = 0
 
     def uuid(self) -> str:
         self._count = count = self._count + 1
-        tail = count * GOLDEN
-        return f"{self._head}{tail >> 48 & 0xFFF:03x}-{tail & 0xFFFFFFFFFFFF:012x}"
+        digits = "%015x" % (count * GOLDEN & _UUID_MASK)
+        return f"{self._head}{digits[:3]}-{digits[3:]}"
 
     def trace_id(self) -> str:
         return self._engine + self.span_id()
@@ -103,16 +103,22 @@ class SystemIds:
     def secret_uuid(self) -> str:
         start = self._used
         if start >= len(self._pool):
-            self._pool, start = secrets.token_hex(16 * 128), 0
-        self._used = start + 32
-        return _uuid(self._pool[start : start + 32])
+            self._pool, start = _secret_uuids(256), 0
+        self._used = start + 36
+        return self._pool[start : start + 36]
 
 
-def _uuid(hex_digits: str) -> str:
-    return (
-        f"{hex_digits[:8]}-{hex_digits[8:12]}-4{hex_digits[13:16]}"
-        f"-a{hex_digits[17:20]}-{hex_digits[20:]}"
-    )
+def _secret_uuids(count: int) -> str:
+    """Random UUIDs of version 4, one after another. All get a digit at a time, which costs a sixth
+    of putting each together."""
+    digits = secrets.token_hex(16 * count).encode()
+    text = bytearray(b"-" * (36 * count))
+    places = [place for place in range(36) if place not in (8, 13, 18, 23)]
+    for digit, place in enumerate(places):
+        text[place::36] = digits[digit::32]
+    text[14::36] = b"4" * count
+    text[19::36] = b"a" * count
+    return text.decode()
 
 
 #: Span ids that are made at once.
@@ -122,6 +128,7 @@ ZERO = "0" * 16
 #: 2⁶⁴ divided by the golden ratio, made odd: multiplying by it permutes the 64-bit numbers.
 GOLDEN = 0x9E3779B97F4A7C15
 MASK = (1 << 64) - 1
+_UUID_MASK = (1 << 60) - 1
 
 
 class SeededIds(SystemIds):

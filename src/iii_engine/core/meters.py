@@ -86,10 +86,11 @@ class Counter(Instrument):
 
     def add(self, *values: str, amount: float = 1) -> None:
         totals = self._totals
-        if values not in totals:
+        total = totals.get(values)
+        if total is None:
             values = _series(self, values, len(totals))
-            totals.setdefault(values, 0)
-        totals[values] += amount
+            total = totals.get(values, 0)
+        totals[values] = total + amount
 
     def points(self) -> Iterator[Point]:
         yield from self._totals.items()

@@ -117,7 +117,10 @@ class OwnSpan:
         self.kind: SpanKind = kind
         self.parent = parent
         self.attributes = attributes
-        self.traceparent, self.recorded = tracing.context(parent, name, trace_id=trace_id)
+        if parent is None and tracing.plain and not trace_id:
+            self.traceparent, self.recorded = tracing.new_trace(), True
+        else:
+            self.traceparent, self.recorded = tracing.context(parent, name, trace_id=trace_id)
         self.started_ns = tracing.now_ns()
         self.ended_ns = 0
         self.error: str | None = None

@@ -7,6 +7,8 @@ from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Raw
+
 if TYPE_CHECKING:
     from iii_engine.net.http_protocol import HttpProtocol
 
@@ -51,6 +53,10 @@ class _Body(Enum):
     DISCARD = 3
 
 
+# Names of their own, because looking a member up costs more than all else that is done with it.
+_WAITING, _COLLECT, _STREAM, _DISCARD = _Body
+
+
 class Exchange:
     """A request (`method`, `target`, `headers`, body) and the way back.
 
@@ -83,7 +89,7 @@ class Exchange:
     on_growth: Callable[[int], None] | None = None
 
     # The defaults live on the class, so that a request only pays for what it uses.
-    _mode: _Body = _Body.WAITING
+    _mode: _Body = _WAITING
     _parts: list[bytes] | None = None
     _size: int = 0
     _limit: int = 0
@@ -121,7 +127,7 @@ class Exchange:
         self, limit: int, done: Callable[[bytes], None], too_large: Callable[[], None]
     ) -> None:
         """Call `done(body)` once the body is there, or `too_large()` when it exceeds `limit`."""
-        self._mode = _Body.COLLECT
+        self._mode = _COLLECT
         self._limit, self._collected, self._too_large = limit, done, too_large
         if self.content_length > limit:
             self._give_up()
@@ -131,7 +137,7 @@ class Exchange:
 
     def stream(self, reader: BodyReader) -> None:
         """Hand the body to `reader` as it comes; `pause_body` and `resume_body` control it."""
-        self._mode = _Body.STREAM
+        self._mode = _STREAM
         self._reader = reader
         self._ask_for_body()
         self.pump()
@@ -151,7 +157,7 @@ class Exchange:
 
     def feed(self, data: bytes) -> None:
         """A piece of the body arrived (called by the protocol, which calls `pump` afterwards)."""
-        if self._mode is not _Body.DISCARD:
+        if self._mode is not _DISCARD:
             if self._parts is None:
                 self._parts = []
             self._parts.append(data)
@@ -160,7 +166,7 @@ class Exchange:
     def pump(self) -> None:
         """Pass on what has arrived."""
         mode = self._mode
-        if mode is _Body.COLLECT:
+        if mode is _COLLECT:
             if self._size > self._limit:
                 self._give_up()
             elif self.complete and (done := self._collected) is not None:
@@ -169,7 +175,7 @@ class Exchange:
                 done(parts[0] if len(parts) == 1 else b"".join(parts))
             elif self.on_growth is not None:
                 self.on_growth(self._size)
-        elif mode is _Body.STREAM:
+        elif mode is _STREAM:
             parts, self._parts = self._parts or (), None
             reader = self._reader
             if reader is None:
@@ -179,7 +185,7 @@ class Exchange:
             if self.complete:
                 self._reader = None
                 reader.on_body_end()
-        elif mode is _Body.WAITING and self._size > READ_AHEAD:
+        elif mode is _WAITING and self._size > READ_AHEAD:
             self._protocol.pause_reading()
 
     def _give_up(self) -> None:
@@ -189,29 +195,30 @@ class Exchange:
             too_large()
 
     def _discard(self) -> None:
-        self._mode = _Body.DISCARD
+        self._mode = _DISCARD
         self._parts = self._reader = None
 
     # -- answer ----------------------------------------------------------------------------------
 
-    def respond(self, status: int, head: bytes, body: bytes | memoryview) -> None:
+    def respond(self, status: int, head: bytes, body: bytes | Raw) -> None:
         """Send the whole answer. `head` is complete header lines without those of framing."""
         if self.closed or self.begun:
             return
         self.status = status
+        protocol = self._protocol
+        size = len(body)
+        length = b"content-length: %d\r\n" % size
         if status in _WITHOUT_BODY:
-            length, body = b"", b""
-        else:
-            length = b"content-length: %d\r\n" % len(body)
+            length, body, size = b"", b"", 0
+        elif self.method == "HEAD":
+            body, size = b"", 0
         first = _STATUS_LINES.get(status) or _unnamed(status)
-        parts = (first, self._protocol.date_line(), head, length, self._connection(), b"\r\n")
-        if self.method == "HEAD":
-            body = b""
-        if len(body) <= JOIN_BELOW:
-            self._protocol.write(b"".join((*parts, body)))
+        parts = (first, protocol.date_line(), head, length, self._connection(), b"\r\n")
+        if size <= JOIN_BELOW:
+            protocol.write(b"".join((*parts, body)))
         else:
-            self._protocol.write(b"".join(parts))
-            self._protocol.write(body)
+            protocol.write(b"".join(parts))
+            protocol.write(memoryview(body))
         self._finish()
 
     def begin(self, status: int, head: bytes) -> None:
@@ -269,7 +276,8 @@ class Exchange:
     def _finish(self) -> None:
         self.closed = True
         self.on_close = self.on_writable = self.on_growth = None
-        self._discard()
+        if not self.complete:
+            self._discard()
         self._protocol.finished(self)
 
     def lost(self) -> None:

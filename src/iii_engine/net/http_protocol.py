@@ -150,7 +150,8 @@ class HttpProtocol(asyncio.Protocol):
                     self._read(b"")
                     if exchange.closed:
                         continue  # what followed broke its body
-                self.resume_reading()
+                if not self._reading:
+                    self.resume_reading()
                 if exchange.refusal is not None:
                     self._answer_refusal(exchange, *exchange.refusal)
                 else:
@@ -183,7 +184,8 @@ class HttpProtocol(asyncio.Protocol):
                 self._expect_within(self._limits.head_seconds, "head")
             else:
                 self._expect_within(self._limits.idle_seconds, "idle")
-            self.resume_reading()
+            if not self._reading:
+                self.resume_reading()
 
     # -- refusing and closing --------------------------------------------------------------------
 

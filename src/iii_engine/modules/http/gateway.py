@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Raw
@@ -12,39 +11,23 @@ from msgspec import Raw
 from iii_engine.core.engine import Engine
 from iii_engine.modules.http import failure, pipeline
 from iii_engine.modules.http.admission import Admission
+from iii_engine.modules.http.client import Client
 from iii_engine.modules.http.cors import Cors
 from iii_engine.modules.http.late_body import LateBodies
 from iii_engine.modules.http.openapi import document
 from iii_engine.modules.http.options import HttpOptions
-from iii_engine.modules.http.payload import Head, read_head
 from iii_engine.modules.http.request import Request
 from iii_engine.modules.http.result import JSON_TYPE
 from iii_engine.modules.http.routes import Route, RouteConfig, Routes
+from iii_engine.modules.http.span import RequestFacts, error_of
 from iii_engine.modules.http.vanished import Vanished
 from iii_engine.net.http_exchange import Exchange
 from iii_sdk.protocol import ErrorBody
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
 
 log = logging.getLogger("iii.http")
 
 HEALTH_PATH = "/_iii/health"
 OPENAPI_PATH = "/_iii/openapi.json"
-
-
-class _Client:
-    """Remembered between the requests of one connection, which mostly send equal headers."""
-
-    __slots__ = ("fields", "head", "headers", "options")
-
-    def __init__(
-        self, headers: list[tuple[bytes, bytes]], options: HttpOptions, head: Head, fields: bytes
-    ) -> None:
-        self.headers = headers
-        self.options = options  # under which they were read
-        self.head = head
-        self.fields = fields
 
 
 class Gateway:
@@ -77,10 +60,6 @@ class Gateway:
         self.routes = self.routes.copy(ignore_trailing_slash=ignore_slash)
         self.vanished.use(ignore_trailing_slash=ignore_slash)
         self.middleware = _middleware(options)
-        name = options.request_id_header.lower()
-        self._request_id_header = name
-        self._request_id_line = f"{name}: ".encode()
-        self.request_id_json = f'"{name}":"%b"}}'.encode()
         self._cors = Cors(options.cors)
         self.admission.resize(options.concurrency_request_limit)
 
@@ -126,7 +105,7 @@ class Gateway:
 
     def _admit(self, request: Request) -> None:
         if not self.admission.ask(request):
-            request.exchange.on_close = request.withdraw
+            request.wait()
 
     def _health(self, exchange: Exchange) -> None:
         def on_answer(result: Raw, error: ErrorBody | None) -> None:
@@ -139,15 +118,13 @@ class Gateway:
 
     def answer(self, exchange: Exchange, status: int, body: bytes, head: bytes = b"") -> None:
         """Answer JSON for a request that has no route."""
-        read, _ = self.client_of(exchange)
-        common = self.common_head(read.request_id or self.new_id(), read, frozenset())
+        client = self.client_of(exchange)
+        common = client.answer_lines(client.head.request_id or self.new_id(), frozenset())
         exchange.respond(status, JSON_TYPE + head + common, body)
 
     def run_pipeline(self, request: Request) -> None:
-        self._spawn(request, pipeline.run(request))
-
-    def _spawn(self, request: Request, work: Coroutine[None, None, None]) -> None:
-        task: asyncio.Task[None] = self.loop.create_task(work)
+        """Ask middleware and conditions, which takes a task."""
+        task = self.loop.create_task(pipeline.run(request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -157,58 +134,37 @@ class Gateway:
             task.cancel()
 
     def record(self, request: Request) -> None:
-        """A request has its answer, or nobody waits for one. Only the first time counts."""
+        """A request has its answer, or nobody waits for one."""
+        exchange, client = request.exchange, request.client
+        head, status = client.head, exchange.status
         span = request.span
-        if span.ended_ns == 0:
-            exchange, head = request.exchange, request.head
-            span.finish(exchange, head, self.scheme_of(head))
-            if exchange.status:
-                self._count(request.route.label, f"{exchange.status}")
+        if span.recorded:
+            span.attributes = RequestFacts(
+                exchange.method,
+                request.route,
+                exchange.target,
+                client.scheme,
+                head.host or "",
+                head.user_agent or "",
+                exchange.content_type,
+                exchange.content_length,
+                status,
+            )
+        span.end(error_of(status))
+        if status:
+            self._count(request.route.label, f"{status}")
 
     # -- what requests share ---------------------------------------------------------------------
 
-    def client_of(self, exchange: Exchange) -> tuple[Head, bytes]:
-        """The headers as read, and the payload fields that describe the client."""
+    def client_of(self, exchange: Exchange) -> Client:
+        """Who asks. The requests of one connection mostly have equal headers."""
         connection = exchange.connection
         known = connection.memory
-        if (
-            isinstance(known, _Client)
-            and known.headers == exchange.headers
-            and known.options is self.options
-        ):
-            return known.head, known.fields
-        head = read_head(exchange.headers, self._request_id_header)
-        fields = self._client_fields(exchange.peer, head)
-        connection.memory = _Client(exchange.headers, self.options, head, fields)
-        return head, fields
-
-    def _client_fields(self, peer: str, head: Head) -> bytes:
-        client = peer
-        if self.options.trust_proxy and head.forwarded_for:
-            client = head.forwarded_for.partition(",")[0].strip()
-        encode = msgspec.json.encode
-        return b',"client_ip":%b,"remote_addr":%b,"scheme":%b,"headers":' % (
-            encode(client),
-            encode(peer),
-            encode(self.scheme_of(head)),
-        )
-
-    def scheme_of(self, head: Head) -> str:
-        """What the client uses, as far as its proxy says so and is trusted."""
-        if self.options.trust_proxy and head.forwarded_proto:
-            return head.forwarded_proto.partition(",")[0].strip()
-        return "http"
-
-    def common_head(self, request_id: str, head: Head, names: frozenset[str]) -> bytes:
-        """Header lines that every answer has, unless the handler set them."""
-        cors = self._cors.lines(head.origin)
-        if not names:
-            return b"%b%b\r\n%b" % (self._request_id_line, request_id.encode(), cors)
-        if "access-control-allow-origin" in names:
-            cors = b""
-        if self._request_id_header in names:
-            return cors
-        return b"%b%b\r\n%b" % (self._request_id_line, request_id.encode(), cors)
+        if isinstance(known, Client) and known.known_by(exchange.headers, self.options):
+            return known
+        client = Client(exchange.headers, exchange.peer, self.options, self._cors)
+        connection.memory = client
+        return client
 
 
 def _path_of(target: str) -> str:

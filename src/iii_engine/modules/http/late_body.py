@@ -6,6 +6,7 @@ nobody waiting. What such bodies may take, in time and memory, is bounded here.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from iii_engine.modules.http import failure
@@ -45,9 +46,10 @@ class LateBodies:
 class LateBody:
     """One body, from when its request gave its place away until it has one again."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, then: Callable[[bytes], None]) -> None:
         self.size = 0
         self._request = request
+        self._then = then  # gets the body when the request has a place again
         self._body = b""
         gateway = request.gateway
         self._bodies = gateway.late_bodies
@@ -73,7 +75,7 @@ class LateBody:
         """The request has a place again."""
         body = self._body
         self.forget()
-        self._request.resume(body)
+        self._then(body)
 
     def forget(self) -> None:
         """It is of no use any more, or in work."""

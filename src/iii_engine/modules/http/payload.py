@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Raw, Struct
 
 from iii_engine.core.nesting import too_deep
+from iii_engine.modules.http.routes import METHODS, Route
 from iii_sdk.protocol import NULL, ChannelRef, is_traceparent
-
-if TYPE_CHECKING:
-    from iii_engine.modules.http.routes import Route
 
 _encode = msgspec.json.encode
 _check_json = msgspec.json.Decoder(Raw).decode
@@ -103,14 +101,14 @@ def _usable_id(value: str | None) -> str | None:
 
 
 class Query(Struct, gc=False):
-    """A query string read as JSON objects: last value per key, and all values per key."""
+    """A query string read as JSON: `last` value per key, and the `fields` of a payload about it,
+    with the name of the one that comes next."""
 
-    text: str
     last: bytes
-    all: bytes
+    fields: bytes
 
 
-NO_QUERY = Query("", EMPTY, EMPTY)
+NO_QUERY = Query(EMPTY, b'"query_params":{},"query_params_multi":{},"query_string":"","raw_path":')
 
 
 def read_query(text: str) -> Query:
@@ -122,7 +120,20 @@ def read_query(text: str) -> Query:
     for key, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS):
         last[key] = value
         every.setdefault(key, []).append(value)
-    return Query(text, _encode(last), _encode(every))
+    known = _encode(last)
+    return Query(
+        known,
+        b'"query_params":%b,"query_params_multi":%b,"query_string":%b,"raw_path":'
+        % (known, _encode(every), _encode(text)),
+    )
+
+
+def method_field(method: str) -> bytes:
+    """The field of a payload about the method of the request."""
+    return _METHOD_FIELDS.get(method) or f',"method":"{method}",'.encode()
+
+
+_METHOD_FIELDS = {method: f',"method":"{method}",'.encode() for method in METHODS}
 
 
 def read_params(route: Route, values: list[str]) -> bytes:
@@ -168,11 +179,3 @@ def raw_fields(body: bytes, is_json: bool) -> bytes:
     if is_json:
         return b',"raw_body":' + _encode(body.decode("utf-8", "replace"))
     return b',"raw_body_base64":"%b"' % b64encode(body)
-
-
-def channel_fields(request_id: str, read_key: str, response_id: str, write_key: str) -> bytes:
-    return (
-        f',"request_body":{{"channel_id":"{request_id}","access_key":"{read_key}",'
-        f'"direction":"read"}},"response":{{"channel_id":"{response_id}",'
-        f'"access_key":"{write_key}","direction":"write"}}}}'
-    ).encode()

@@ -34,7 +34,7 @@ async def run(request: Request) -> None:
     for function_id in route.middleware:
         if not await _pass_middleware(request, function_id):
             return
-    request.dispatch(True)
+    request.dispatch()
 
 
 async def _read_body(request: Request) -> bool:
@@ -56,7 +56,7 @@ async def _ask(request: Request, function_id: str, payload: bytes) -> tuple[Raw,
         on_answer,
         timeout_ms=request.gateway.options.default_timeout,
         traceparent=request.span.traceparent,
-        baggage=request.head.baggage,
+        baggage=request.client.head.baggage,
     )
     return await answer
 
@@ -98,7 +98,7 @@ def _middleware_input(request: Request) -> bytes:
             b',"query_params":',
             request.query.last,
             b',"headers":',
-            request.headers_json(),
+            request.client.headers_json(request.id),
             b',"method":"%b","path":%b},"context":'
             % (request.exchange.method.encode(), msgspec.json.encode(request.route.path)),
             request.context,
@@ -108,7 +108,7 @@ def _middleware_input(request: Request) -> bytes:
 
 
 async def _meets_condition(request: Request, function_id: str) -> bool:
-    result, error = await _ask(request, function_id, request.payload() + b"}")
+    result, error = await _ask(request, function_id, request.payload(b"}"))
     if request.exchange.closed:
         request.release()
         return False

@@ -1,4 +1,4 @@
-"""One request on its way: body, call of the handler, answer.
+"""One request on its way: a place among others, the call of the handler, the answer.
 
 The common case makes no task: body, answer and disconnect arrive as calls of methods here. Only
 middleware and conditions run as a coroutine (`pipeline.py`).
@@ -14,31 +14,24 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw
 
-from iii_engine.core.channel import Channel
 from iii_engine.core.router import Call
+from iii_engine.core.tracing import OwnSpan
 from iii_engine.modules.http import failure
 from iii_engine.modules.http.flat import flat_payload
-from iii_engine.modules.http.late_body import LateBody
+from iii_engine.modules.http.handler_channels import HandlerChannels
 from iii_engine.modules.http.payload import (
     EMPTY,
     NO_QUERY,
     Query,
-    channel_fields,
-    is_json_type,
+    method_field,
     raw_fields,
-    read_json,
     read_params,
     read_query,
 )
-from iii_engine.modules.http.result import (
-    JSON_TYPE,
-    Answer,
-    InvalidStatus,
-    read_result,
-)
+from iii_engine.modules.http.request_body import RequestBody
+from iii_engine.modules.http.result import JSON_TYPE, Answer, InvalidStatus, read_result
 from iii_engine.modules.http.routes import Route
-from iii_engine.modules.http.span import RequestSpan
-from iii_engine.modules.http.streaming import BodyFeed, ResponseStream
+from iii_engine.modules.http.streaming import ResponseStream
 from iii_engine.net.http_exchange import Exchange
 from iii_sdk.protocol import NULL, ErrorBody
 
@@ -64,7 +57,11 @@ LATE_WRITER_SECONDS = 0.25
 class Request:
     """A matched request. `id` names it to the client; its channels have ids derived from it."""
 
+    # The defaults live on the class, so that a request only pays for what it uses.
+
+    #: Of a body that was read whole: what it is as JSON, and the fields with its exact bytes.
     body: Raw = NULL
+    raw: bytes = b""
     #: What middleware contributed, as JSON.
     context: bytes = EMPTY
     params: bytes = EMPTY
@@ -74,17 +71,11 @@ class Request:
     #: The call of the handler has ended.
     call_answered: bool = False
 
-    # The defaults live on the class, so that a request only pays for what it uses.
-    _slot: bool = False  # it counts against the concurrency limit
-    _raw: bytes = b""
-    _then: Callable[[bool], None] | None = None
+    _waited: bool = False  # for its place
+    _placed: bool = False  # it counts against the concurrency limit
+    _offered: HandlerChannels | None = None
+    _reading: RequestBody | None = None
     _timer: TimerHandle | None = None
-    _late: LateBody | None = None
-    _body_id: str = ""
-    _write_key: str = ""
-    _read_key: str = ""
-    _body_channel: Channel | None = None
-    _stream: ResponseStream | None = None
     _call: Call | None = None
 
     def __init__(
@@ -95,24 +86,28 @@ class Request:
         self.route = route
         self.path = path
         self.started = gateway.time()
-        self.head, self.client = gateway.client_of(exchange)
-        self.span = RequestSpan(gateway.tracing, route, exchange.method, self.head.traceparent)
+        self.client = client = gateway.client_of(exchange)
+        name = route.span_name
+        if exchange.method != route.method:
+            name = f"{exchange.method} {route.label}".rstrip()
+        self.span = OwnSpan(gateway.tracing, name, "server", client.head.traceparent)
         self.channel_id = channel_id = gateway.new_id()
-        self.id = self.head.request_id or channel_id
+        self.id = client.head.request_id or channel_id
         if values:
             self.params = read_params(route, values)
 
+    # -- a place among the concurrent requests ---------------------------------------------------
+
+    def wait(self) -> None:
+        """There is none; `start` will be called."""
+        self._waited = True
+        self.exchange.on_close = self._withdraw
+
     def start(self) -> None:
-        """A place among the concurrent requests is free."""
-        self._slot = True
+        """There is one."""
+        self._placed = True
         exchange = self.exchange
-        if exchange.closed:
-            self.release()
-            self.gateway.record(self)
-            return
-        if self.gateway.time() - self.started >= self.gateway.options.default_timeout / 1000:
-            # It waited too long for its place; a handler could only work for nobody.
-            self.refuse(504, failure.body_of("Gateway Timeout"))
+        if self._waited and not self._is_wanted():
             return
         if "?" in exchange.target:
             try:
@@ -121,20 +116,39 @@ class Request:
                 self.refuse(400, failure.body_of("Too many query fields"))
                 return
         exchange.on_close = self._client_gone
-        if self.route.plain and not self.gateway.middleware:
-            self.read_body(self.dispatch)
-        else:
+        if self.gateway.middleware or not self.route.plain:
             self.gateway.run_pipeline(self)
+        else:
+            self.read_body(self._go_on)
 
-    def withdraw(self) -> None:
+    def _is_wanted(self) -> bool:
+        """Whether a handler that starts only now would work for somebody."""
+        if self.exchange.closed:
+            self.release()
+            self._record()
+            return False
+        if self.gateway.time() - self.started >= self.gateway.options.default_timeout / 1000:
+            self.refuse(504, failure.body_of("Gateway Timeout"))
+            return False
+        return True
+
+    def _withdraw(self) -> None:
         """The client has gone before there was a place."""
         self.gateway.admission.withdraw(self)
-        self.gateway.record(self)
+        self._record()
+
+    def resume(self) -> bool:
+        """It gave its place away and has one again; False when nobody waits for it."""
+        self._placed = True
+        if self.exchange.closed:
+            self.release()
+            return False
+        return True
 
     def release(self) -> None:
         """Give the place to the next request, once."""
-        if self._slot:
-            self._slot = False
+        if self._placed:
+            self._placed = False
             self.gateway.admission.free()
 
     def remaining_ms(self) -> int:
@@ -142,212 +156,97 @@ class Request:
         passed = int((self.gateway.time() - self.started) * 1000)
         return max(1, self.gateway.options.default_timeout - passed)
 
-    # -- body ------------------------------------------------------------------------------------
+    # -- calling the handler ---------------------------------------------------------------------
 
     def read_body(self, then: Callable[[bool], None]) -> None:
         """Call `then(True)` when the handler may be called, `then(False)` when nobody waits."""
-        exchange = self.exchange
-        if not exchange.has_body:
-            if self.route.raw_body:
-                self._raw = raw_fields(b"", True)
-            then(True)
+        if self.exchange.has_body:
+            self._reading = RequestBody(self, then)
+            self._reading.read()
             return
-        self._then = then
-        if is_json_type(exchange.content_type) or self.route.raw_body or self.route.flat:
-            exchange.collect(self.gateway.options.body_limit, self._collected, self._too_large)
-            if self._then is not None and not exchange.complete:
-                self._late = LateBody(self)
-        else:
-            self._make_channel_ids()
-            self._body_channel = channel = self.gateway.channels.open(
-                self._body_id, "", self._read_key
-            )
-            exchange.stream(BodyFeed(exchange, channel))
-            self._go_on(True)
+        if self.route.raw_body:
+            self.raw = raw_fields(b"", True)
+        then(True)
 
     def _go_on(self, ready: bool) -> None:
-        then, self._then = self._then, None
-        if then is not None:
-            then(ready)
-
-    def _collected(self, body: bytes) -> None:
-        if self._late is not None:
-            self._late.complete(body)
+        if ready:
+            self.dispatch()
         else:
-            self._use(body)
+            self.done()
 
-    def resume(self, body: bytes) -> None:
-        """The body was late; it is there, and there is a place again."""
-        self._slot = True
-        if self.exchange.closed:
-            self.release()
-        else:
-            self._use(body)
-
-    def _use(self, body: bytes) -> None:
-        is_json = is_json_type(self.exchange.content_type)
-        if is_json:
-            try:
-                self.body = read_json(body)
-            except ValueError:
-                error_id = self.gateway.error_id()
-                self.refuse(400, failure.body_of("Invalid JSON body", error_id=error_id))
-                return
-        elif not self.route.flat:
-            self._make_channel_ids()
-            channel = self.gateway.channels.open(self._body_id, "", self._read_key)
-            self._body_channel = channel
-            feed = BodyFeed(self.exchange, channel)
-            feed.on_body(body)
-            feed.on_body_end()
-        if self.route.raw_body:
-            self._raw = raw_fields(body, is_json)
-        self._go_on(True)
-
-    def _too_large(self) -> None:
-        self.refuse(413, failure.body_of("Payload Too Large"))
-
-    # -- calling the handler ---------------------------------------------------------------------
-
-    def payload(self) -> bytes:
-        """The request as the condition sees it, without its closing brace."""
-        query = self.query
-        method = self.exchange.method
-        if not query.text:
-            middle = (
-                f',"method":"{method}","query_params":{{}},"query_params_multi":{{}},'
-                f'"query_string":"","raw_path":'
-            ).encode()
-        else:
-            middle = b"".join(
-                (
-                    f',"method":"{method}","query_params":'.encode(),
-                    query.last,
-                    b',"query_params_multi":',
-                    query.all,
-                    b',"query_string":',
-                    _encode(query.text),
-                    b',"raw_path":',
-                )
-            )
-        return b"".join(
-            (
-                self.route.prefix,
-                self.params,
-                middle,
-                _encode(self.path),
-                self.client,
-                self.headers_json(),
-                b',"context":',
-                self.context,
-                b',"body":',
-                self.body,
-                self._raw,
-            )
-        )
-
-    def headers_json(self) -> bytes:
-        """The headers as the handler sees them, with the request id."""
-        head = self.head
-        if head.request_id is not None:
-            return head.json + b"}"
-        comma = b"," if len(head.json) > 1 else b""
-        return head.json + comma + self.gateway.request_id_json % self.id.encode()
-
-    def dispatch(self, ready: bool) -> None:
+    def dispatch(self) -> None:
         """Call the handler."""
-        if not ready or self.exchange.closed:
-            self._done()
+        if self.exchange.closed:
+            self.done()
             return
-        route, gateway = self.route, self.gateway
-        if route.flat:
+        if self.route.flat:
             try:
-                payload = flat_payload(
-                    self.query.last,
-                    self.body,
-                    self.params,
-                    method=self.exchange.method,
-                    path=self.path,
-                    headers=self.headers_json(),
-                )
+                payload = self._flat_payload()
             except msgspec.DecodeError:
                 self.refuse(400, failure.body_of("Invalid JSON body"))
                 return
         else:
-            self._make_channel_ids()
-            claims = gateway.channels
-            claims.claim(self.channel_id, self)
-            if self._body_channel is None:
-                claims.claim(self._body_id, self)
-            payload = self.payload() + channel_fields(
-                self._body_id, self._read_key, self.channel_id, self._write_key
-            )
-        head = self.head
+            payload = self.payload(self.channels.offer())
         self.dispatched = True
-        self._call = gateway.engine.call(
-            route.function_id,
+        self._call = self.gateway.engine.call(
+            self.route.function_id,
             payload,
             self._answered,
             timeout_ms=self.remaining_ms(),
             traceparent=self.span.traceparent,
-            baggage=head.baggage,
+            baggage=self.client.head.baggage,
+        )
+
+    def payload(self, end: bytes) -> bytes:
+        """What a handler gets. The condition gets it too, without the channels of the end."""
+        client = self.client
+        return b"".join(
+            (
+                self.route.prefix,
+                self.params,
+                method_field(self.exchange.method),
+                self.query.fields,
+                _encode(self.path),
+                client.fields,
+                client.end_of_headers(self.id),
+                b',"context":',
+                self.context,
+                b',"body":',
+                self.body,
+                self.raw,
+                end,
+            )
+        )
+
+    def _flat_payload(self) -> bytes:
+        return flat_payload(
+            self.query.last,
+            self.body,
+            self.params,
+            method=self.exchange.method,
+            path=self.path,
+            headers=self.client.headers_json(self.id),
         )
 
     # -- channels --------------------------------------------------------------------------------
 
-    def _make_channel_ids(self) -> None:
-        if self._body_id:
-            return
-        response = self.channel_id
-        self._body_id = f"{response[:19]}b{response[20:]}"
-        keys = self.gateway.engine.ids.secret_uuid
-        self._read_key, self._write_key = keys(), keys()
+    @property
+    def channels(self) -> HandlerChannels:
+        """What the handler may read the body from and write its answer to."""
+        if self._offered is None:
+            self._offered = HandlerChannels(self)
+        return self._offered
 
-    def open_channel(self, channel_id: str) -> Channel:
-        """A handler connects to one of the two channels (called by the channel table)."""
-        channels = self.gateway.channels
-        if channel_id == self._body_id:
-            self._body_channel = channel = channels.open(channel_id, "", self._read_key)
-            channel.finish()
-            return channel
-        channel = channels.open(channel_id, self._write_key, "")
-        self._stream = ResponseStream(
-            self.exchange,
-            channel,
-            self._common_head,
-            on_begin=self.release,
-            on_end=self._done,
-            on_lost=self._stream_lost,
-        )
+    def stream_connected(self, stream: ResponseStream) -> None:
+        """The handler is about to write its answer."""
         if self.call_answered:
-            self._await_stream(self._stream)
-        return channel
+            self._await_stream(stream)
 
-    # -- answer ----------------------------------------------------------------------------------
-
-    def _answered(self, result: Raw, error: ErrorBody | None) -> None:
-        self.call_answered = True
-        stream = self._stream
-        if self.exchange.closed:
-            self._done()
-        elif stream is not None and stream.begun:
-            if error is not None and error.code != "timeout":
-                self._failed_midway(stream, error)
-        elif error is not None:
-            self._fail(error)
-        elif stream is not None and result == NULL and stream.channel.has_writer:
-            if stream.failed:
-                self._fail(STOPPED)
-            elif stream.ended:
-                stream.respond()
-            else:
-                self._await_stream(stream)
-        elif result == NULL and stream is None and self._may_connect_late():
-            self._timer = self.gateway.loop.call_later(
-                LATE_WRITER_SECONDS, self.send_result, result
-            )
-        else:
-            self.send_result(result)
+    def stream_lost(self) -> None:
+        """The handler's end of the channel broke before the first byte. The end of its call
+        decides; after that only this is left to tell."""
+        if self.call_answered:
+            self._fail(STOPPED)
 
     def _await_stream(self, stream: ResponseStream) -> None:
         """The function has ended; the client waits for what it streams."""
@@ -356,9 +255,49 @@ class Request:
         delay = self.remaining_ms() / 1000
         self._timer = self.gateway.loop.call_later(delay, self._stream_timeout, stream)
 
+    def _stream_timeout(self, stream: ResponseStream) -> None:
+        if not stream.begun:
+            self.refuse(504, failure.body_of("Gateway Timeout"))
+
+    # -- answer ----------------------------------------------------------------------------------
+
+    def _answered(self, result: Raw, error: ErrorBody | None) -> None:
+        self.call_answered = True
+        stream = None if self._offered is None else self._offered.stream
+        if self.exchange.closed:
+            self.done()
+        elif stream is not None:
+            self._answered_beside(stream, result, error)
+        elif error is not None:
+            self._fail(error)
+        elif result == NULL and self._may_connect_late():
+            self._timer = self.gateway.loop.call_later(
+                LATE_WRITER_SECONDS, self.send_result, result
+            )
+        else:
+            self.send_result(result)
+
+    def _answered_beside(
+        self, stream: ResponseStream, result: Raw, error: ErrorBody | None
+    ) -> None:
+        """The function ended, and its writer is connected or was."""
+        if stream.begun:
+            if error is not None and error.code != "timeout":
+                self._failed_midway(stream, error)
+        elif error is not None:
+            self._fail(error)
+        elif result != NULL or not stream.channel.has_writer:
+            self.send_result(result)
+        elif stream.failed:
+            self._fail(STOPPED)
+        elif stream.ended:
+            stream.respond()
+        else:
+            self._await_stream(stream)
+
     def _may_connect_late(self) -> bool:
         """Python clients connect their writer before they return; others do so meanwhile."""
-        callee = self._call.callee if self._call is not None and self._body_id else None
+        callee = self._call.callee if self._call is not None and self._offered else None
         return callee is not None and callee.metadata.runtime != "python"
 
     def send_result(self, result: Raw) -> None:
@@ -375,25 +314,28 @@ class Request:
             )
             body = failure.body_of("invalid_status", error_id=error_id)
             answer = self._error(500, body)
-        self.send(answer)
-
-    def send(self, answer: Answer) -> None:
-        head = answer.head + self._common_head(answer.names)
-        self.exchange.respond(answer.status, head, memoryview(answer.body))
-        self._done()
+        self._send(answer)
 
     def refuse(self, status: int, body: bytes, head: bytes = b"") -> None:
         """Answer without the handler."""
-        self.send(self._error(status, body, head))
-        self._go_on(False)
+        reading = self._reading
+        self._send(self._error(status, body, head))
+        if reading is not None:
+            reading.give_up()
 
     def _error(self, status: int, body: bytes, head: bytes = b"") -> Answer:
         """An error of ours, in the form that the route wants."""
         form = self.route.error_format
         return Answer(status, JSON_TYPE + head, failure.formed(body, status, form))
 
-    def _common_head(self, names: frozenset[str]) -> bytes:
-        return self.gateway.common_head(self.id, self.head, names)
+    def _send(self, answer: Answer) -> None:
+        head = answer.head + self.client.answer_lines(self.id, answer.names)
+        self.exchange.respond(answer.status, head, answer.body)
+        self.done()
+
+    def answer_lines(self, names: frozenset[str]) -> bytes:
+        """Header lines that every answer has, unless `names` has them."""
+        return self.client.answer_lines(self.id, names)
 
     def _fail(self, error: ErrorBody) -> None:
         if error.code == "timeout":
@@ -401,7 +343,7 @@ class Request:
             return
         if error.code in GONE_FOR_NOW:
             body = self.logged(self.route.function_id, error)
-            self.send(self._error(503, body, failure.RETRY_SOON))
+            self._send(self._error(503, body, failure.RETRY_SOON))
             return
         status = failure.flat_status(error.code) if self.route.flat else 500
         if status < 500:
@@ -410,6 +352,7 @@ class Request:
             self.refuse(status, self.logged(self.route.function_id, error))
 
     def logged(self, function_id: str, error: ErrorBody) -> bytes:
+        """Log that a function failed; returns the body for the client."""
         return failure.logged(self.exchange, function_id, error, self.gateway.error_id())
 
     def _failed_midway(self, stream: ResponseStream, error: ErrorBody) -> None:
@@ -418,49 +361,38 @@ class Request:
         stream.failed = True
         self._timer = self.gateway.loop.call_later(FAILED_STREAM_SECONDS, self.exchange.abort)
 
-    def _stream_lost(self) -> None:
-        """The handler's end of the channel broke before the first byte. The end of its call
-        decides; after that only this is left to tell."""
-        if self.call_answered:
-            self._fail(STOPPED)
-
-    def _stream_timeout(self, stream: ResponseStream) -> None:
-        if not stream.begun:
-            self.refuse(504, failure.body_of("Gateway Timeout"))
-
     # -- end -------------------------------------------------------------------------------------
 
     def _client_gone(self) -> None:
         """The handler goes on, its result is dropped; what it streams to or from is closed."""
-        if self._body_channel is not None:
-            self._body_channel.close()
-        if self._stream is not None:
-            self._stream.ended = True
-            self._stream.channel.close()
+        if self._offered is not None:
+            self._offered.cut()
+        reading = self._reading
+        self._record()
         self._forget()
-        self.gateway.record(self)
         if self.dispatched and not self.call_answered:
             return  # the place is free when the handler is done
         self.release()
-        self._go_on(False)
+        if reading is not None:
+            reading.give_up()
 
-    def _done(self) -> None:
+    def done(self) -> None:
+        """It has its answer, or needs none."""
         self.release()
-        self.gateway.record(self)
+        self._record()
+        if self._offered is not None:
+            self._offered.finish()
         self._forget()
-        if self._body_channel is not None:
-            self._body_channel.finish()
-        stream = self._stream
-        if stream is not None and not stream.ended:
-            stream.ended = True
-            stream.channel.close()
 
     def _forget(self) -> None:
+        """Its parts know it: without that, each request would be left to the garbage collector."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._late is not None:
-            self._late.forget()
-        if self._body_id:
-            self.gateway.channels.drop(self.channel_id)
-            self.gateway.channels.drop(self._body_id)
+        if self._reading is not None:
+            self._reading.forget()
+        self._reading = self._offered = None
+
+    def _record(self) -> None:
+        if self.span.ended_ns == 0:
+            self.gateway.record(self)

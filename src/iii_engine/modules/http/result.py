@@ -59,15 +59,18 @@ _SPACE = b" \t\r\n"
 
 def read_result(result: Raw) -> Answer:
     """The answer a result stands for. Raises `InvalidStatus`."""
-    view = memoryview(result)
-    first = view[0] if view else 0
-    if first != 0x7B:
-        if first in _SPACE:
-            return read_result(Raw(bytes(view).strip(_SPACE)))
-        return _NO_CONTENT if result == NULL else Answer(200, JSON_TYPE, result)
     try:
         envelope = _read(result)
     except msgspec.DecodeError:
+        if result == NULL:
+            return _NO_CONTENT
+        text = memoryview(result)
+        if not text:
+            return Answer(200, JSON_TYPE, result)
+        if text[0] in _SPACE:
+            return read_result(Raw(bytes(text).strip(_SPACE)))
+        if text[0] != 0x7B:
+            return Answer(200, JSON_TYPE, result)
         envelope = _read_tolerantly(result)
     body = envelope.body
     status_code = envelope.status_code or envelope.statusCode
@@ -96,12 +99,14 @@ def _read_tolerantly(result: Raw) -> Envelope:
 
 def _status(raw: Raw) -> int:
     text = bytes(raw)
-    if text == b"null":
-        return 200
-    # 1xx are never the last word: a client would wait for another answer.
-    if len(text) == 3 and text.isdigit() and 200 <= int(text) <= 599:
-        return int(text)
-    raise InvalidStatus(text[:80].decode("utf-8", "replace"))
+    status = _STATUSES.get(text)
+    if status is None:
+        raise InvalidStatus(text[:80].decode("utf-8", "replace"))
+    return status
+
+
+#: 1xx are never the last word: a client would wait for another answer.
+_STATUSES = {b"null": 200} | {b"%d" % status: status for status in range(200, 600)}
 
 
 def as_text(body: Raw) -> Raw | bytes:

@@ -45,6 +45,7 @@ class Route:
         "function_id",
         "id",
         "label",
+        "match",
         "method",
         "middleware",
         "names",
@@ -53,6 +54,7 @@ class Route:
         "prefix",
         "raw_body",
         "segments",
+        "span_name",
     )
 
     def __init__(
@@ -66,6 +68,7 @@ class Route:
         self.method = config.http_method.upper()
         #: What it is called in traces and metrics; a route of one request has no name there.
         self.label = "" if literal else self.path
+        self.span_name = f"{self.method} {self.label}".rstrip()
         self.condition = config.condition_function_id or config._condition_path
         self.middleware = config.middleware_function_ids or []
         self.raw_body = bool(config.raw_body)
@@ -74,6 +77,8 @@ class Route:
         self.segments, self.names = ((), ()) if literal else parse_path(self.path)
         #: Neither condition nor middleware: nothing happens between the body and the handler.
         self.plain = not self.condition and not self.middleware
+        #: What the look-up of a path without parameters finds.
+        self.match = Match(self, [], [])
         registered = msgspec.json.encode(config.api_path)
         self.prefix = (
             b'{"trigger":{"type":"http","path":%b,"method":"%b"},"path":%b,"path_params":'
@@ -244,7 +249,7 @@ class Routes:
             path = path[:-1]
         node = self._fixed.get(path)
         if node is not None and (route := node.route(method)) is not None:
-            return Match(route, [], [])
+            return route.match
         segments = path[1:].split("/")
         if "%" in path:
             segments = [unquote(segment) for segment in segments]
