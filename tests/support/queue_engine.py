@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 from msgspec import Raw
@@ -18,6 +18,15 @@ from iii_engine.core.triggers import Trigger
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody
 
+#: The adapter of each server.
+KINDS: Final = {NatsServer: "nats", RedisServer: "redis", RabbitServer: "rabbitmq"}
+
+
+def adapter_of(kind: str, url: str, **config: Any) -> dict[str, Any]:
+    """The option `adapter` of a queue module with the server at this address."""
+    option = "amqp_url" if kind == "rabbitmq" else f"{kind}_url"
+    return {"name": kind, "config": {option: url, **config}}
+
 
 class Shared(RunningEngine):
     """An engine whose queues are on a server, or in its own store where there is none.
@@ -26,15 +35,12 @@ class Shared(RunningEngine):
     """
 
     def __init__(self, server: Server | None, prefix: str = "iii", **queues: Any) -> None:
-        config: dict[str, Any] = {"backoff_ms": 50}
-        name = "builtin"
-        if isinstance(server, RabbitServer):
-            name = "rabbitmq"
-            config |= {"amqp_url": server.url, "prefix": prefix}
-        elif server is not None:
-            name = {NatsServer: "nats", RedisServer: "redis"}[type(server)]
-            config |= {f"{name}_url": server.url, "lease_ms": 600}
-        adapter = {"name": name, "config": config}
+        adapter: dict[str, Any] = {"name": "builtin", "config": {}}
+        if server is not None:
+            kind = KINDS[type(server)]
+            own = {"prefix": prefix} if kind == "rabbitmq" else {"lease_ms": 600}
+            adapter = adapter_of(kind, server.url, **own)
+        adapter["config"]["backoff_ms"] = 50
         super().__init__({"iii-queue": {"adapter": adapter, "queue_configs": queues}})
 
     @property

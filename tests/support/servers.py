@@ -193,7 +193,12 @@ class RedisServer(Server):
 
 
 class NatsServer(Server):
-    """NATS with JetStream, stored in its folder."""
+    """NATS with JetStream, stored in its folder. `login` is a user and a password, if it wants one.
+
+    Another `login` counts from the next start.
+    """
+
+    login: tuple[str, str] | None = None
 
     @property
     def url(self) -> str:
@@ -201,12 +206,14 @@ class NatsServer(Server):
 
     def _command(self) -> list[str]:
         store = str(self.folder / "jetstream")
-        return ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", store]
+        login = ["--user", self.login[0], "--pass", self.login[1]] if self.login else []
+        return ["nats-server", "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", store, *login]
 
     def _answers(self, connection: socket.socket) -> bool:
         info = connection.recv(4096)
         connection.sendall(b'CONNECT {"verbose":false}\r\nPING\r\n')
-        return b'"jetstream":true' in info and b"PONG" in connection.recv(64)
+        answer = connection.recv(64)
+        return b'"jetstream":true' in info and (b"PONG" in answer or b"Authorization" in answer)
 
 
 class RabbitServer(Server):

@@ -4,9 +4,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.support.queue_desk import QueueDesk, queue_desk
+from tests.support.servers import Server
 
 
 @pytest.fixture
 async def desk() -> AsyncIterator[QueueDesk]:
     async with queue_desk() as desk:
         yield desk
+
+
+@pytest.fixture(params=["nats", "redis", "rabbitmq"])
+def server(request: pytest.FixtureRequest) -> Server:
+    """Where several engines keep their queues, running."""
+    server: Server = request.getfixturevalue(f"{request.param}_server")
+    return server

@@ -6,16 +6,12 @@ import asyncio
 import json
 from typing import Any
 
-import msgspec
 import pytest
-from tests.support.queue_engine import Shared, holds, knows, running, shared
-from tests.support.raw_worker import RawWorker
+from tests.support.queue_engine import holds, running, shared
 from tests.support.servers import NatsServer
 from tests.support.waiting import until
 
 from iii_engine.core.router import Call
-from iii_engine.module_set import StartError
-from iii_engine.modules.queue import QueueModule
 from iii_sdk.errors import BusError
 
 
@@ -52,44 +48,6 @@ async def test_jobs_of_a_group_run_in_order_on_any_number_of_engines(
         for group in "ab":
             order = [job["n"] for job in heard if job["group"] == group]
             assert order == [0, 1, 2, 3, 3, 4, 5, 6, 7]
-
-
-async def test_a_topic_reaches_the_functions_of_all_engines(nats_server: NatsServer) -> None:
-    async with shared(nats_server, 2) as (one, two), RawWorker(two.url) as worker:
-        await one.ask("iii::durable::publish", {"topic": "t", "data": "early"})
-        await worker.register("x")
-        await worker.register_trigger("durable:subscriber", "x", {"topic": "t"})
-        call = await worker.invoked("x")
-        assert call["data"] == "early"
-        await worker.answer(call)
-        await until(lambda: knows(one, "t"))
-        await one.ask("iii::durable::publish", {"topic": "t", "data": "later"})
-        call = await worker.invoked("x")
-        assert call["data"] == "later"
-        await worker.answer(call)
-        await until(lambda: holds(one, "t", (0, 0)))
-
-
-async def test_jobs_are_shared_and_none_is_lost_when_nats_restarts(
-    nats_server: NatsServer,
-) -> None:
-    async with shared(nats_server, 2) as (one, two):
-        first, second = one.function("work"), two.function("work")
-        for n in range(50):
-            await one.enqueue("default", "work", n)
-        await asyncio.to_thread(nats_server.kill)
-        with pytest.raises(BusError, match="NATS"):
-            await one.enqueue("default", "work", "lost")
-        await asyncio.to_thread(nats_server.start)
-        stored: list[int] = []
-        while len(stored) < 50:
-            try:
-                await two.enqueue("default", "work", 50 + len(stored))
-                stored.append(len(stored))
-            except BusError:
-                await asyncio.sleep(0.05)
-        await until(lambda: set(range(100)) <= {*first, *second})
-        await until(lambda: holds(one, "default", (0, 0)))
 
 
 async def test_jobs_under_way_end_well_when_nats_was_away_for_longer_than_a_lease(
@@ -129,23 +87,3 @@ async def test_jobs_of_an_engine_that_is_gone_run_on_another(nats_server: NatsSe
         dead.app.modules["iii-queue"].queues.close()  # type: ignore[attr-defined]
         await until(lambda: heard == ["x"])
         await until(lambda: holds(alive, "default", (0, 0)))
-
-
-@pytest.mark.parametrize("option", ["key_concurrency", "key_rate_limit"])
-def test_limits_of_groups_are_refused(option: str) -> None:
-    config = {"adapter": {"name": "nats"}, "queue_configs": {"q": {option: 1}}}
-    with pytest.raises(BusError, match=rf"\$.queue_configs.q.{option}: not possible"):
-        QueueModule.check(msgspec.convert(config, QueueModule.Options))
-
-
-async def test_limits_of_keys_are_refused(nats_server: NatsServer) -> None:
-    async with shared(nats_server) as (engine,):
-        refused = engine.bind("t", "work", {"keyConcurrency": 1})
-        assert refused is not None
-        assert refused.code == "unsupported_by_adapter"
-
-
-async def test_without_nats_the_engine_does_not_start(nats_server: NatsServer) -> None:
-    await asyncio.to_thread(nats_server.stop)
-    with pytest.raises(StartError, match="NATS at"):
-        await Shared(nats_server).start()

@@ -19,7 +19,6 @@ from tests.support.servers import RabbitServer
 from tests.support.waiting import until
 
 from iii_engine.core.router import Call
-from iii_engine.module_set import StartError
 from iii_engine.modules.queue import QueueModule
 from iii_sdk.errors import BusError
 
@@ -162,22 +161,6 @@ async def test_an_ordered_queue_goes_to_another_engine(rabbitmq_server: RabbitSe
         await until(lambda: holds(alive, "q", (0, 0)))
 
 
-async def test_a_topic_reaches_the_functions_of_all_engines(rabbitmq_server: RabbitServer) -> None:
-    async with shared(rabbitmq_server, 2) as (one, two), RawWorker(two.url) as worker:
-        await one.ask("iii::durable::publish", {"topic": "t", "data": "early"})
-        await worker.register("x")
-        await worker.register_trigger("durable:subscriber", "x", {"topic": "t"})
-        call = await worker.invoked("x")
-        assert call["data"] == "early"
-        await worker.answer(call)
-        await until(lambda: knows(two, "t"))
-        await one.ask("iii::durable::publish", {"topic": "t", "data": "later"})
-        call = await worker.invoked("x")
-        assert call["data"] == "later"
-        await worker.answer(call)
-        await until(lambda: holds(two, "t", (0, 0)))
-
-
 async def test_what_waits_for_a_removed_subscription_is_dead(
     rabbitmq_server: RabbitServer,
 ) -> None:
@@ -215,42 +198,6 @@ async def test_dead_jobs_are_not_more_than_were_asked_for(rabbitmq_server: Rabbi
         assert [dead["payload"] for dead in await engine.dead("q")] == [3, 2]
 
 
-async def test_nothing_acknowledged_is_lost_when_rabbitmq_restarts(
-    rabbitmq_server: RabbitServer,
-) -> None:
-    async with shared(rabbitmq_server, 2) as (one, two):
-        first, second = one.function("work"), two.function("work")
-        topic = one.function("listen")
-        assert one.bind("t", "listen", {}) is None
-        await until(lambda: knows(one, "t"))
-        late: list[Call] = []
-        one.core.add_function("slow", late.append, module="test")
-        two.core.add_function("slow", late.append, module="test")
-        await one.enqueue("default", "slow", "slow")
-        await until(lambda: len(late) == 1)
-        for n in range(50):
-            await one.enqueue("default", "work", n, delay_ms=20 * n)
-        await asyncio.to_thread(rabbitmq_server.kill)
-        with pytest.raises(BusError, match="RabbitMQ at amqp://guest:") as refused:
-            await one.enqueue("default", "work", "lost")
-        assert "guest:guest" not in str(refused.value)
-        late[0].reply()
-        await asyncio.to_thread(rabbitmq_server.start)
-        stored = 0
-        while stored < 20:
-            try:
-                await two.enqueue("default", "work", 50 + stored)
-                await one.ask("iii::durable::publish", {"topic": "t", "data": stored})
-                stored += 1
-            except BusError:
-                await asyncio.sleep(0.05)
-        await until(lambda: set(range(70)) <= {*first, *second}, timeout=20)
-        await until(lambda: set(range(20)) <= set(topic), timeout=20)
-        for call in late[1:]:
-            call.reply()  # the server had given it to the other engine
-        await until(lambda: holds(one, "default", (0, 0)), timeout=20)
-
-
 async def test_other_settings_count_while_jobs_run(rabbitmq_server: RabbitServer) -> None:
     async with shared(rabbitmq_server, q={"concurrency": 1}) as (engine,):
         calls: list[Call] = []
@@ -280,23 +227,3 @@ async def test_a_queue_name_that_amqp_cannot_have_is_refused(
         refused = engine.bind("__fn_queue::q", "work", {})
         assert refused is not None
         assert refused.code == "bad_queue_name"
-
-
-@pytest.mark.parametrize("option", ["key_concurrency", "key_rate_limit"])
-def test_limits_of_groups_are_refused(option: str) -> None:
-    config = {"adapter": {"name": "rabbitmq"}, "queue_configs": {"q": {option: 1}}}
-    with pytest.raises(BusError, match=rf"\$.queue_configs.q.{option}: not possible"):
-        QueueModule.check(msgspec.convert(config, QueueModule.Options))
-
-
-async def test_limits_of_keys_are_refused(rabbitmq_server: RabbitServer) -> None:
-    async with shared(rabbitmq_server) as (engine,):
-        refused = engine.bind("t", "work", {"keyConcurrency": 1})
-        assert refused is not None
-        assert refused.code == "unsupported_by_adapter"
-
-
-async def test_without_rabbitmq_the_engine_does_not_start(rabbitmq_server: RabbitServer) -> None:
-    await asyncio.to_thread(rabbitmq_server.stop)
-    with pytest.raises(StartError, match=r"RabbitMQ at amqp://guest:\*\*\*@"):
-        await Shared(rabbitmq_server).start()

@@ -10,17 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 import redis
-from tests.support.engine import EngineProcess, RunningEngine
+from tests.support.engine import EngineProcess
 from tests.support.queue_engine import Shared, holds, knows, running, shared
 from tests.support.raw_worker import RawWorker
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import until
 
-from iii_engine import extras
 from iii_engine.core.router import Call
-from iii_engine.module_set import StartError
 from iii_engine.modules.queue import QueueModule
-from iii_engine.modules.queue.redis import asking
 from iii_engine.modules.queue.redis.broker import RedisBroker
 from iii_sdk import Worker, connect
 from iii_sdk.errors import BusError
@@ -65,13 +62,6 @@ async def test_the_keys_are_those_of_the_contract(redis_server: RedisServer) -> 
             assert client.zcard(f"{base}:delayed") == 1
             assert client.hlen(f"{base}:jobs") == 3
             assert client.llen("iii:queue:a%3Ab:::waiting") == 1
-
-
-@pytest.mark.parametrize("option", ["key_rate_limit"])
-def test_rates_of_groups_are_refused(option: str) -> None:
-    config = {"adapter": {"name": "redis"}, "queue_configs": {"q": {option: 1}}}
-    with pytest.raises(BusError, match=rf"\$.queue_configs.q.{option}: not possible"):
-        QueueModule.check(msgspec.convert(config, QueueModule.Options))
 
 
 async def test_what_a_list_cannot_do_is_refused(redis_server: RedisServer) -> None:
@@ -188,24 +178,6 @@ async def test_other_limits_free_what_waited_for_the_old_ones(redis_server: Redi
         assert keys(redis_server) == {"iii:queue:__fn_queue::q:token"}
 
 
-async def test_a_topic_reaches_the_functions_of_all_engines(redis_server: RedisServer) -> None:
-    async with shared(redis_server, 2) as (one, two), RawWorker(two.url) as worker:
-        await one.ask("iii::durable::publish", {"topic": "t", "data": "early"})
-        await one.ask("iii::durable::publish", {"topic": "t", "data": "too", "delay_ms": 100})
-        await worker.register("x")
-        await worker.register_trigger("durable:subscriber", "x", {"topic": "t"})
-        for expected in ("early", "too"):
-            call = await worker.invoked("x")
-            assert call["data"] == expected
-            await worker.answer(call)
-        await until(lambda: knows(one, "t"))
-        await one.ask("iii::durable::publish", {"topic": "t", "data": "later"})
-        call = await worker.invoked("x")
-        assert call["data"] == "later"
-        await worker.answer(call)
-        await until(lambda: holds(one, "t", (0, 0)))
-
-
 async def test_a_subscription_ends_with_the_last_engine_that_has_it(
     redis_server: RedisServer,
 ) -> None:
@@ -224,28 +196,6 @@ async def test_a_subscription_ends_with_the_last_engine_that_has_it(
         await until(lambda: not broker_of(one).bindings())
 
 
-async def test_jobs_are_shared_and_none_is_lost_when_redis_restarts(
-    redis_server: RedisServer,
-) -> None:
-    async with shared(redis_server, 2) as (one, two):
-        first, second = one.function("work"), two.function("work")
-        for n in range(50):
-            await one.enqueue("default", "work", n)
-        await asyncio.to_thread(redis_server.kill)
-        with pytest.raises(BusError, match="Redis at"):
-            await one.enqueue("default", "work", "lost")
-        await asyncio.to_thread(redis_server.start)
-        stored: list[int] = []
-        while len(stored) < 50:
-            try:
-                await two.enqueue("default", "work", 50 + len(stored))
-                stored.append(len(stored))
-            except BusError:
-                await asyncio.sleep(0.05)
-        await until(lambda: set(range(100)) <= {*first, *second})
-        await until(lambda: holds(one, "default", (0, 0)))
-
-
 async def test_what_ends_while_redis_is_away_is_stored_when_it_is_back(
     redis_server: RedisServer,
 ) -> None:
@@ -260,20 +210,6 @@ async def test_what_ends_while_redis_is_away_is_stored_when_it_is_back(
         await asyncio.to_thread(redis_server.start)
         await until(lambda: holds(engine, "q", (0, 1)))
         assert len(calls) == 2
-
-
-async def test_a_redis_that_hangs_is_told_of_in_time(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.3)
-    async with shared(redis_server) as (engine,):
-        heard = engine.function("work")
-        redis_server.pause()
-        with pytest.raises(BusError, match="cannot be reached"):
-            await asyncio.wait_for(engine.enqueue("default", "work", 1), 5)
-        redis_server.resume()
-        await engine.enqueue("default", "work", 2)
-        await until(lambda: 2 in heard)
 
 
 async def test_jobs_of_an_engine_that_is_gone_run_on_another(redis_server: RedisServer) -> None:
@@ -353,26 +289,6 @@ async def test_many_dead_jobs_are_redriven_in_pieces(redis_server: RedisServer) 
         assert answer["redriven"] == count
         await until(lambda: holds(engine, "q", (0, 0)))
         assert len(heard) == 2 * count
-
-
-async def test_without_redis_the_engine_does_not_start_and_tells_no_password(
-    redis_server: RedisServer,
-) -> None:
-    await asyncio.to_thread(redis_server.stop)
-    url = f"redis://me:secret@127.0.0.1:{redis_server.port}"
-    adapter = {"name": "redis", "config": {"redis_url": url}}
-    engine = RunningEngine({"iii-queue": {"adapter": adapter}})
-    with pytest.raises(StartError, match=r"Redis at redis://me:\*\*\*@") as refused:
-        await engine.start()
-    assert "secret" not in str(refused.value)
-
-
-async def test_without_the_extra_the_engine_says_what_to_install(
-    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(extras, "find_spec", lambda package: None)
-    with pytest.raises(StartError, match=r"agentos\[redis\]"):
-        await Shared(redis_server).start()
 
 
 @pytest.mark.promise(

@@ -18,7 +18,7 @@ from iii_engine.modules.queue.job import (
     encode_job,
 )
 from iii_engine.modules.queue.settings import Settings
-from iii_engine.net.nats_client import NatsConnection, token
+from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection, token
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -61,7 +61,7 @@ class JetQueue:
 
     @property
     def js(self) -> JetStreamContext:
-        return self._connection.client.jetstream()
+        return self._connection.client.jetstream(timeout=ANSWER_SECONDS)
 
     async def ensure(self) -> None:
         """Create its streams if they are not there."""
