@@ -11,6 +11,7 @@ import sys
 import time
 
 from tests.simulation.disk_scenario import DiskScenario
+from tests.simulation.queue_book import Fate
 from tests.simulation.queue_scenario import QueueScenario
 from tests.simulation.scenario import Scenario
 from tests.simulation.world import Violation
@@ -25,7 +26,7 @@ def main(runs: int, first: int) -> int:
         try:
             outcome = Scenario(seed).run()
             changes += DiskScenario(seed).run().acknowledged
-            jobs += len(QueueScenario(seed).run().acknowledged)
+            jobs += QueueScenario(seed).run().count(Fate.STORED)
         except Violation as problem:
             print(problem, file=sys.stderr)
             return 1

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from tests.simulation.disk_scenario import DiskScenario
+from tests.simulation.queue_book import Fate
 from tests.simulation.queue_scenario import QueueScenario
 from tests.simulation.scenario import Scenario
 
@@ -53,8 +54,13 @@ def test_what_the_disk_acknowledged_is_kept_and_what_it_refused_never_shows() ->
 def test_queues_lose_nothing_that_was_acknowledged_and_keep_the_order_of_groups() -> None:
     outcomes = [QueueScenario(seed).run() for seed in seeds(0, 60)]
     if len(outcomes) == 60:
-        assert min(sum(o.crashes for o in outcomes), sum(len(o.refused) for o in outcomes)) > 100
-        assert sum(len(o.handled) for o in outcomes) > 1000
+        refused = sum(o.count(Fate.REFUSED) for o in outcomes)
+        assert min(sum(o.crashes for o in outcomes), refused) > 100
+        assert sum(o.handled for o in outcomes) > 1000
+        steps = [o.operator for o in outcomes]
+        assert sum(o.count(Fate.DUPLICATE) for o in outcomes) > 50
+        assert min(sum(o.cancelled for o in steps), sum(o.paused for o in steps)) > 50
+        assert sum(o.redriven for o in steps) > 20
 
 
 def test_a_seed_replays_in_another_process() -> None:

@@ -26,9 +26,9 @@ class Keys:
         self._time = 0
         self._count = 0
 
-    def follow(self, key: str) -> None:
-        """There is this key already: new ones are greater, also after a restart."""
-        self._time = max(self._time, time_of(key) + 1)
+    def follow(self, time_ms: int) -> None:
+        """There are keys of this time already: new ones are greater, also after a restart."""
+        self._time = max(self._time, time_ms + 1)
 
     def make(self, now_ms: int, ahead_ms: int = 0) -> str:
         """The next key; `ahead_ms` moves it before those of that many milliseconds, or behind."""

@@ -27,8 +27,8 @@ def test_keys_follow_those_of_an_earlier_engine() -> None:
     earlier = Keys(SeededIds(1))
     last = [earlier.make(5000) for _ in range(3)][-1]
     keys = Keys(SeededIds(2))
-    keys.follow(last)
-    keys.follow(Keys(SeededIds(3)).make(10))
+    keys.follow(time_of(last))
+    keys.follow(10)
     assert keys.make(4000) > last
 
 

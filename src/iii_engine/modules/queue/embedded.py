@@ -213,11 +213,13 @@ class EmbeddedBroker(Broker):
         self, kept: KeptQueue, key: str, job_id: str, then: Sequence[Callable[[], None]] = ()
     ) -> None:
         """Delete a job that has ended."""
+        kept.ending.add(key)
 
         def change(transaction: Transaction) -> None:
             kept.shelf.remove(transaction, key, job_id)
 
         def removed() -> None:
+            kept.ending.discard(key)
             kept.line.forget(key)
             for each in then:
                 each()
@@ -256,6 +258,7 @@ class EmbeddedBroker(Broker):
                     each()
             elif cancels:
                 self._remove(kept, key, job.id, cancels)
+                kept.wake()  # those behind it in its group
             elif ordered:
                 entry.due_ms, entry.record = again.due_ms, again.record
                 kept.hold(entry)
@@ -283,6 +286,8 @@ class EmbeddedBroker(Broker):
 
         def change(transaction: Transaction) -> None:
             key = kept.shelf.place(transaction, message_id)
+            if key in kept.ending:  # it ran until now, and must not run again after a restart
+                kept.shelf.remove(transaction, key, message_id)
             if key is None or not kept.waits(key):
                 return
             record = transaction.get(kept.shelf.space_of(key), key) or b""
@@ -363,8 +368,7 @@ class EmbeddedBroker(Broker):
             kept = self._queues[name] = KeptQueue(
                 name, Shelf(base), settings, self.store, self._clock, self._timers
             )
-            if (last := kept.last_key()) is not None:
-                self._keys.follow(last)
+            self._keys.follow(kept.last_ms())
         return kept
 
     def _held(self, lease: Lease) -> tuple[KeptQueue, Entry]:

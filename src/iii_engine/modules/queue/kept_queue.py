@@ -10,10 +10,10 @@ import msgspec
 
 from iii_engine.core.clock import Clock
 from iii_engine.core.queue_entry import Entry, State
-from iii_engine.core.queue_keys import due_of
+from iii_engine.core.queue_keys import due_of, time_of
 from iii_engine.core.queue_line import Line
 from iii_engine.core.timers import Timer, Timers
-from iii_engine.modules.queue.job import Job, QueueName, Stats, decode_job
+from iii_engine.modules.queue.job import Job, QueueName, Stats, decode_job, read_job
 from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
@@ -21,6 +21,9 @@ from iii_engine.storage.base import LocalStore, Transaction
 
 #: Larger records are read again when their job runs.
 SMALL: Final = 4096
+
+#: Jobs that are looked at for the time of the newest one.
+LAST: Final = 100
 
 #: Seconds between two looks at the clock while delayed jobs wait.
 LOOK_SECONDS: Final = 60.0
@@ -59,6 +62,8 @@ class KeptQueue:
         #: Jobs that are being stored for their next attempt, by the place they leave: the id, and
         #: who wants them cancelled.
         self.moving: dict[str, tuple[str, list[Callable[[], None]]]] = {}
+        #: Places of jobs that have ended, and are about to be deleted.
+        self.ending: set[str] = set()
         self._count()
 
     def _count(self) -> None:
@@ -68,10 +73,12 @@ class KeptQueue:
         )
         self.line.restore(jobs, delayed)
 
-    def last_key(self) -> str | None:
-        """The greatest key of the jobs that are not delayed."""
-        found = self._store.page(self.shelf.jobs, limit=1, descending=True)
-        return found[0][0] if found else None
+    def last_ms(self) -> int:
+        """The time in the keys of the newest jobs, or 0; priorities move a key off that time."""
+        found = self._store.page(self.shelf.jobs, limit=LAST, size=BYTES, descending=True)
+        jobs = ((key, read_job(key, record)) for key, record in found)
+        times = (job.created_at if job.priority else time_of(key) for key, job in jobs)
+        return max(times, default=0)
 
     # -- who takes -------------------------------------------------------------------------------
 

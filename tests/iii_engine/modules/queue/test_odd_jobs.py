@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from tests.support.queue_desk import QueueDesk, queue_desk
 
+from iii_engine.core.clock import VirtualClock
 from iii_engine.core.router import Call
 from iii_engine.core.timers import SWEEP_ABOVE, Timers
 from iii_engine.modules.queue.job import Lease, QueueName, decode_dead, decode_job
@@ -362,3 +363,17 @@ async def test_only_some_large_jobs_are_read_at_once(monkeypatch: pytest.MonkeyP
         desk.handler("f")
         await desk.advance(60)
         assert sorted(first for first, _ in desk.payloads("f")) == list(range(60))
+
+
+async def test_a_job_of_low_priority_holds_nobody_up_after_a_restart() -> None:
+    clock, store = VirtualClock(), MemoryStore()
+    options = {"queue_configs": {"q": {"concurrency": 1}}}
+    async with queue_desk(options, clock=clock, store=store) as desk:
+        desk.ask("iii::queue::pause", {"queue": "q"})
+        desk.enqueue("q", "f", "low", priority=-5)
+    async with queue_desk(options, clock=clock, store=store) as desk:
+        desk.enqueue("q", "f", "usual")
+        desk.handler("f")
+        desk.ask("iii::queue::resume", {"queue": "q"})
+        await desk.settle()
+        assert desk.payloads("f") == ["usual", "low"]
