@@ -23,7 +23,7 @@ from iii_engine.core.guarded_triggers import drop_stranded
 from iii_engine.core.invocations import Invocations
 from iii_engine.core.malformed import answer_malformed, endless
 from iii_engine.core.meters import Meters
-from iii_engine.core.nesting import FRAME_BYTES, SHALLOW_BYTES, too_deep
+from iii_engine.core.nesting import SHALLOW_BYTES, read_within
 from iii_engine.core.numerals import MAX_DIGITS, has_endless_integer
 from iii_engine.core.refusals import Refusals
 from iii_engine.core.registrations import Registering, Registrations
@@ -177,17 +177,18 @@ class Engine:
         """Apply one message of a worker."""
         if session.status is _GONE:
             return
-        if SHALLOW_BYTES < len(frame) <= FRAME_BYTES and too_deep(frame):
-            self.refuse(session, protocol.unreadable(frame, "nested too deeply"), frame)
-            return
         try:
-            message = _decode(frame)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            short = len(frame) <= SHALLOW_BYTES
+            message = _decode(frame) if short else read_within(_decode, frame)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             try:
-                message = protocol.decode(frame)
+                message = read_within(protocol.decode, frame)
             except MalformedMessage as malformed:
                 self.refuse(session, malformed, frame)
                 return
+        except RecursionError:
+            self.refuse(session, protocol.unreadable(frame, "nested too deeply"), frame)
+            return
         if len(frame) > MAX_DIGITS and has_endless_integer(frame):
             self.refuse(session, endless(message), frame)
             return

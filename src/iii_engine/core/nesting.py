@@ -7,8 +7,10 @@ that limit, and the same everywhere.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from itertools import accumulate
-from typing import Final
+from typing import Final, TypeVar
 
 #: Levels of arrays and objects, the envelope included.
 LEVELS: Final = 256
@@ -24,9 +26,32 @@ _SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _STEPS: Final = {ord("["): 1, ord("]"): -1}
 
 
-#: Longer frames are not looked at: it would cost more than carrying them. Whoever reads one fails
-#: with an error of its own where it is too deep.
-FRAME_BYTES: Final = 16 * 1024
+#: In longer texts the reader itself counts: to look at them first would cost more than to carry
+#: them. It counts the functions that it was called from as well, so its bound is larger.
+_COUNTED_BYTES: Final = 16 * 1024
+_READER_LEVELS: Final = 400
+
+#: Later versions of Python bound their own functions alone in this way.
+_READERS_COUNT: Final = sys.version_info < (3, 12)
+
+T = TypeVar("T")
+
+
+def read_within(read: Callable[[bytes], T], text: bytes) -> T:
+    """What `read` makes of a JSON text. Raises `RecursionError` when it is nested too deeply.
+
+    `LEVELS` are never too deep, in a short text one more is, and `_READER_LEVELS` are in any.
+    """
+    if len(text) <= _COUNTED_BYTES or not _READERS_COUNT:
+        if len(text) > SHALLOW_BYTES and too_deep(text):
+            raise RecursionError("nested too deeply")
+        return read(text)
+    usual = sys.getrecursionlimit()
+    sys.setrecursionlimit(_READER_LEVELS)
+    try:
+        return read(text)
+    finally:
+        sys.setrecursionlimit(usual)
 
 
 def too_deep(text: bytes) -> bool:

@@ -21,12 +21,12 @@ _OTHER: Final = b"-"
 _MARKS: Final = bytes(ord("0" if chr(n).isdecimal() and n < 128 else _OTHER) for n in range(256))
 
 #: What may stand before and after an integer; other neighbours are those of fractions and text.
-_BEFORE: Final = frozenset(b"[:,- \t\r\n")
-_AFTER: Final = frozenset(b",]} \t\r\n")
+_BEFORE: Final = frozenset((b"", *(bytes((mark,)) for mark in b"[:,- \t\r\n")))
+_AFTER: Final = frozenset((b"", *(bytes((mark,)) for mark in b",]} \t\r\n")))
 
 
 def has_endless_integer(frame: bytes) -> bool:
-    """Whether a JSON object holds an integer of more than `MAX_DIGITS` digits.
+    """Whether a JSON text holds an integer of more than `MAX_DIGITS` digits.
 
     Nearly every frame is known by a hundredth of its bytes; none takes more than linear time.
     """
@@ -34,11 +34,11 @@ def has_endless_integer(frame: bytes) -> bool:
         return False
     marks = frame.translate(_MARKS)
     start, quotes, counted = marks.find(_TOO_LONG), 0, 0
-    while start > 0:
+    while start >= 0:
         end = marks.find(_OTHER, start)
         if end < 0:
-            return False  # not an object
-        if frame[start - 1] in _BEFORE and frame[end] in _AFTER:
+            end = len(frame)
+        if frame[start - 1 : start] in _BEFORE and frame[end : end + 1] in _AFTER:
             quotes += _quotes(frame[counted:start])
             counted = start
             if quotes % 2 == 0:

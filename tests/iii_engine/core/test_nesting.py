@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
+import msgspec
 import pytest
 
-from iii_engine.core.nesting import LEVELS, too_deep
+from iii_engine.core import nesting as nesting_module
+from iii_engine.core.nesting import LEVELS, read_within, too_deep
 
 
 def nested(levels: int, opening: str = "[", closing: str = "]") -> bytes:
@@ -41,3 +44,23 @@ def test_brackets_in_strings_and_beside_each_other_do_not_count() -> None:
 @pytest.mark.parametrize("text", [b"[" * 1000, b"]" * 300 + b"[" * 300, b'"' + b"[" * 1000])
 def test_a_text_need_not_be_valid(text: bytes) -> None:
     assert too_deep(text) is (text == b"[" * 1000)
+
+
+PADDED = b'{"filler":"%b","deep":%%b}' % (b"x" * 100_000)
+
+
+@pytest.mark.parametrize("readers_count", [True, False])
+@pytest.mark.parametrize("text", [b'{"deep":%b}', PADDED])
+def test_a_reader_is_stopped_before_it_is_too_deep(
+    text: bytes, readers_count: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nesting_module, "_READERS_COUNT", readers_count)
+    usual = sys.getrecursionlimit()
+    for read in (msgspec.json.Decoder(msgspec.Raw).decode, json.loads):
+        assert read_within(read, text % nested(LEVELS - 1))
+        for levels in (401, 980, 50_000):
+            with pytest.raises(RecursionError):
+                read_within(read, text % nested(levels))
+        with pytest.raises(ValueError):
+            read_within(read, text)
+    assert sys.getrecursionlimit() == usual

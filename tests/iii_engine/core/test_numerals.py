@@ -46,9 +46,12 @@ def test_shorter_ones_fractions_and_text_are_not(data: str) -> None:
     assert not has_endless_integer(f'{{"data":{data}}}'.encode())
 
 
-def test_what_is_no_object_is_none() -> None:
-    assert not has_endless_integer(LONG.encode())
-    assert not has_endless_integer(f"[{LONG}".encode())
+@pytest.mark.parametrize("text", [LONG, f"-{LONG}", f"[{LONG}", f" {LONG} ", f"[{LONG}]"])
+def test_a_text_need_not_be_an_object(text: str) -> None:
+    assert has_endless_integer(text.encode())
+    assert not has_endless_integer(f'"{LONG}"'.encode())
+    assert not has_endless_integer(f"{LONG}.0".encode())
+    assert not has_endless_integer(FITS.encode())
 
 
 VALUES = st.recursive(

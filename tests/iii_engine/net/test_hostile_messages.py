@@ -161,12 +161,13 @@ def test_texts_made_to_break_a_parser(engine: ThreadedEngine, healthy: Pair, tex
     assert healthy.works()
 
 
+@pytest.mark.parametrize("filler", [0, 20_000])
 @pytest.mark.parametrize("leaf", ["", "NaN"])
 @pytest.mark.parametrize("depth", [100, 400, 800, 5_000])
 def test_deep_data_is_carried_or_refused(
-    engine: ThreadedEngine, healthy: Pair, depth: int, leaf: str
+    engine: ThreadedEngine, healthy: Pair, depth: int, leaf: str, filler: int
 ) -> None:
-    """A module may meet what the envelope does not look into."""
+    """A module may meet what the envelope does not look into, and so may every client."""
     deep = "[" * depth + leaf + "]" * depth
     functions = ("state::set", "state::get", "state::update", "engine::functions::list", "no::such")
     with Peer(engine.port) as peer:
@@ -174,11 +175,12 @@ def test_deep_data_is_carried_or_refused(
             ops = f'"ops":[{{"type":"set","path":"p","value":{deep}}}]'
             peer.tell(
                 f'{{"type":"invokefunction","invocation_id":"{number}","function_id":"{function}",'
+                f'"filler":"{"x" * filler}",'
                 f'"data":{{"scope":"deep","key":"k{depth}","value":{deep},{ops}}}}}'
             )
             answer = peer.message()
             assert answer["invocation_id"] == str(number)
-            if depth == 5_000:
+            if depth > 256:
                 assert answer["error"]["code"] == "invalid_message"
     assert healthy.works()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,12 +9,11 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_engine.core.nesting import too_deep
+from iii_engine.core.foreign_json import foreign_json
 from iii_engine.modules.http.routes import METHODS, Route
 from iii_sdk.protocol import NULL, ChannelRef, is_traceparent
 
 _encode = msgspec.json.encode
-_check_json = msgspec.json.Decoder(Raw).decode
 
 #: Fields of a query string beyond this number are refused.
 MAX_QUERY_FIELDS = 1000
@@ -151,27 +149,7 @@ def read_json(body: bytes) -> Raw:
     """The body as JSON, checked but not decoded; nothing is null. Raises `ValueError`."""
     if not body or body.isspace():
         return NULL
-    if not body.isascii():
-        body.decode()
-    if too_deep(body):
-        raise ValueError("nested too deeply")
-    try:
-        return _check_json(body)
-    except msgspec.DecodeError:
-        # Lone surrogates are JSON, which the strict reader does not know.
-        if b"\\u" not in body:
-            raise
-        try:
-            json.loads(body, parse_constant=_refuse_constant)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-        return Raw(body.strip())
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    return foreign_json(body)
 
 
 def raw_fields(body: bytes, is_json: bool) -> bytes:

@@ -7,7 +7,7 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_engine.core.nesting import too_deep
+from iii_engine.core.foreign_json import foreign_json
 from iii_engine.net.client.incoming import Response
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL
@@ -29,13 +29,13 @@ def result(response: Response) -> Raw:
     body = response.body.strip()
     if not body:
         return NULL
-    if too_deep(body):
-        raise BusError("the response body is nested too deeply", code="invalid_response")
     try:
-        msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return foreign_json(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise BusError("the response body is not JSON", code="invalid_response") from None
-    return Raw(body)
+    except ValueError as error:
+        text = f"the response body cannot be carried: {error}"
+        raise BusError(text, code="invalid_response") from None
 
 
 def _failure(response: Response) -> BusError:

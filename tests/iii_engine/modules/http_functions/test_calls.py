@@ -113,10 +113,15 @@ async def test_wire_case_81_results(worker: RawWorker, answer: bytes, result: An
         (
             answering(b"[" * 100_000),
             "invalid_response",
-            "the response body is nested too deeply",
+            "the response body cannot be carried: nested too deeply",
+        ),
+        (
+            answering(b'{"n":%b}' % (b"1" * 4301)),
+            "invalid_response",
+            "the response body cannot be carried: an integer has more than 4300 digits",
         ),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 async def test_wire_case_81_failures(
     worker: RawWorker, answer: bytes, code: str, message: str

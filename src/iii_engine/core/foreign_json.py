@@ -1,0 +1,45 @@
+"""JSON texts that others made, and that are to be carried as they are."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from iii_engine.core.nesting import read_within
+from iii_engine.core.numerals import MAX_DIGITS, has_endless_integer
+
+_check: Final = msgspec.json.Decoder(Raw).decode
+
+
+def foreign_json(text: bytes) -> Raw:
+    """The text, checked but not decoded, if it is JSON that every reader takes.
+
+    Raises `ValueError`, which says why not.
+    """
+    if not text.isascii():
+        text.decode()
+    try:
+        checked = read_within(_check_either, text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if has_endless_integer(text):
+        raise ValueError(f"an integer has more than {MAX_DIGITS} digits")
+    return checked
+
+
+def _check_either(text: bytes) -> Raw:
+    try:
+        return _check(text)
+    except msgspec.DecodeError:
+        # Lone surrogates are JSON, which the strict reader does not know.
+        if b"\\u" not in text:
+            raise
+        json.loads(text, parse_constant=_refuse_constant, parse_int=len)
+        return Raw(text.strip())
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
