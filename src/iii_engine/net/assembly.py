@@ -103,22 +103,25 @@ MAX_FRAME: Final = 16 * 1024 * 1024
 FRAGMENT: Final = 1024 * 1024
 
 
-#: Headers of unmasked text frames, by the length of the payload: below SHORT from a table, below
-#: MEDIUM by `medium_header(MEDIUM_HEADER, size)`.
-SHORT: Final = 126
-MEDIUM: Final = 65536
-SHORT_HEADERS: Final = [bytes((0x81, size)) for size in range(SHORT)]
-MEDIUM_HEADER: Final = 0x817E
-medium_header: Final = struct.Struct("!HH").pack
+#: Payloads from this size on need more than a byte for their length, and from `LONG` on eight.
+MEDIUM: Final = 126
+LONG: Final = 65536
+_medium_header: Final = struct.Struct("!HH").pack
+
+#: The header of an unmasked text frame by the length of its payload, for lengths below `TABLED`.
+TABLED: Final = 1024
+HEADERS: Final = tuple(
+    bytes((0x81, size)) if size < MEDIUM else _medium_header(0x817E, size) for size in range(TABLED)
+)
 
 
 def text_frames(message: bytes) -> tuple[bytes, ...]:
     """Header and payload of an unmasked text message, ready to be written one after another."""
     size = len(message)
-    if size < SHORT:
-        return (SHORT_HEADERS[size], message)
-    if size < MEDIUM:
-        return (medium_header(MEDIUM_HEADER, size), message)
+    if size < TABLED:
+        return (HEADERS[size], message)
+    if size < LONG:
+        return (_medium_header(0x817E, size), message)
     if size <= MAX_FRAME:
         return (b"\x81\x7f" + size.to_bytes(8, "big"), message)
     return tuple(_fragments(message))

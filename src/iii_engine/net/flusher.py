@@ -7,17 +7,11 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from iii_engine.core.backlog import Backlog
-from iii_engine.net.assembly import (
-    MEDIUM,
-    MEDIUM_HEADER,
-    SHORT,
-    SHORT_HEADERS,
-    medium_header,
-    text_frames,
-)
+from iii_engine.net.assembly import HEADERS, TABLED, text_frames
 
-#: Larger messages are written for themselves, which saves copying them once more, in bytes.
-JOIN_BELOW: Final = 256 * 1024
+#: Larger messages are written for themselves, in bytes: that saves copying them once more, and the
+#: peer begins to read while the rest is on its way.
+JOIN_BELOW: Final = 16 * 1024
 
 
 class Peer(Protocol):
@@ -56,11 +50,8 @@ def write_messages(
     joined: list[bytes] = []
     for message in messages:
         size = len(message)
-        if size < SHORT:
-            joined.append(SHORT_HEADERS[size])
-            joined.append(message)
-        elif size < MEDIUM and size <= join_below:
-            joined.append(medium_header(MEDIUM_HEADER, size))
+        if size < TABLED and size <= join_below:
+            joined.append(HEADERS[size])
             joined.append(message)
         elif size <= join_below:
             joined += text_frames(message)
