@@ -97,14 +97,15 @@ class App:
 
     async def stop(self, grace: float = GRACE_SECONDS) -> None:
         """Take no new work, give calls under way `grace` seconds, stop modules, close the store."""
-        for module in self.modules.values():
-            await module.quiesce()
-        await self._drain(grace)
-        await self._set.stop_all()
-        if self._ticker is not None:
-            self._ticker.stop()
-            self._ticker = None
-        await self.store.close()
+        try:
+            await self._set.quiesce()
+            await self._drain(grace)
+            await self._set.stop_all()
+        finally:
+            if self._ticker is not None:
+                self._ticker.stop()
+                self._ticker = None
+            await self.store.close()
 
     async def _drain(self, grace: float) -> None:
         loop = asyncio.get_running_loop()

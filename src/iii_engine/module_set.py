@@ -40,8 +40,10 @@ class ModuleSet:
         module = planned.module(name, planned.options, self._host)
         try:
             await module.start()
-        except REFUSALS as error:
+        except BaseException as error:
             await _stop(module)
+            if not isinstance(error, Exception):
+                raise
             reason = reason_of(error, planned)
             raise StartError(f"failed to initialize worker '{name}': {reason}") from error
         self._modules[name] = module
@@ -55,6 +57,14 @@ class ModuleSet:
         """The newest first."""
         for name in reversed(list(self._modules)):
             await self.stop(name)
+
+    async def quiesce(self) -> None:
+        """The engine is about to stop. What fails in one module keeps no other from it."""
+        for name, module in list(self._modules.items()):
+            try:
+                await module.quiesce()
+            except Exception:
+                log.exception("module %s still accepts work", name)
 
     async def apply(self, wanted: Sequence[Planned]) -> list[str]:
         """Change, remove and add modules, in this order; returns what was not possible.
@@ -70,14 +80,14 @@ class ModuleSet:
         for planned in different:
             try:
                 problems += await self._change(planned)
-            except REFUSALS:
+            except Exception:  # noqa: BLE001  (it is tried again below)
                 refused.append(planned)
         for name in reversed([name for name in self._modules if name not in names]):
             await self._remove(name)
         for planned in refused:
             try:
                 problems += await self._change(planned)
-            except REFUSALS as error:
+            except Exception as error:  # noqa: BLE001  (`reason_of` logs what was not expected)
                 reason = reason_of(error, planned)
                 problems.append(f"failed to change worker '{planned.entry.name}': {reason}")
         for planned in added:
@@ -92,7 +102,7 @@ class ModuleSet:
     async def _change(self, planned: Planned) -> list[str]:
         """Change a module in place, or else start it again.
 
-        Raises one of `REFUSALS` when it goes on as it was.
+        Raises when it goes on as it was.
         """
         name = planned.entry.name
         module = self._modules[name]
@@ -112,7 +122,10 @@ class ModuleSet:
         return problems
 
     async def _remove(self, name: str) -> None:
-        await self._modules[name].drain(DRAIN_SECONDS)
+        try:
+            await self._modules[name].drain(DRAIN_SECONDS)
+        except Exception:
+            log.exception("module %s did not let its work end", name)
         await self.stop(name)
         log.info("module %s stopped", name)
 
@@ -141,12 +154,17 @@ async def _stop(module: Module[Any]) -> None:
         await module.stop()
     except Exception:
         log.exception("module %s did not stop cleanly", module.name)
+    finally:
+        module.withdraw_all()
 
 
 def reason_of(error: Exception, planned: Planned) -> str:
-    """What was refused; of a listener, with its address."""
+    """What was refused; of a listener, with its address. What nobody expected is logged."""
     if isinstance(error, BusError):
         return error.message
+    if not isinstance(error, REFUSALS):
+        log.error("worker '%s' failed", planned.entry.name, exc_info=error)
+        return f"{type(error).__name__}: {error}"
     host = getattr(planned.options, "host", None)
     port = getattr(planned.options, "port", None)
     if not isinstance(error, OSError) or host is None or port is None:

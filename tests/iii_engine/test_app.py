@@ -145,6 +145,26 @@ async def test_stop_does_not_wait_longer_than_its_grace(
     await engine.start()
 
 
+async def test_a_module_that_cannot_stop_keeps_nothing_else_from_stopping(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def cannot(*arguments: object) -> None:
+        raise KeyError("odd")
+
+    started = app()
+    await started.start()
+    address = started.address
+    monkeypatch.setattr(type(started.modules["iii-engine-functions"]), "quiesce", cannot)
+    monkeypatch.setattr(type(started.modules["iii-engine-functions"]), "stop", cannot)
+    await started.stop(grace=0)
+    assert "KeyError: 'odd'" in caplog.text
+    assert started.modules == {}
+    assert list(started.engine.registry) == []
+    with pytest.raises(OSError):
+        async with RawWorker("ws://{}:{}".format(*address)):
+            pass
+
+
 async def test_restart_keeps_the_ports(engine: RunningEngine) -> None:
     urls = engine.url, engine.http_url
     await engine.restart()

@@ -182,3 +182,81 @@ async def test_all_stop_in_the_reverse_order_of_the_file(modules: ModuleSet) -> 
 async def test_a_start_that_fails_says_which_module_and_why(modules: ModuleSet) -> None:
     with pytest.raises(StartError, match="failed to initialize worker 'x': it does not work"):
         await modules.start(plan(x={"fails": True})[0])
+
+
+async def test_a_start_that_fails_as_nobody_expected_leaves_nothing_behind(
+    modules: ModuleSet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start: Callable[[Recorder], Any] = Recorder.start
+
+    async def cannot(self: Recorder) -> None:
+        await start(self)
+        raise KeyError("odd")
+
+    async def nor_stop(self: Recorder) -> None:
+        raise RuntimeError("nor that")
+
+    before = offered(modules)
+    monkeypatch.setattr(Recorder, "start", cannot)
+    monkeypatch.setattr(Recorder, "stop", nor_stop)
+    with pytest.raises(StartError, match="failed to initialize worker 'x': KeyError: 'odd'"):
+        await modules.start(plan(x={})[0])
+    assert offered(modules) == before
+    assert modules._host.types.keys() == {("recorder", f"{m}::t") for m in "abc"}
+    assert "worker 'x' failed" in caplog.text
+    assert await modules.apply(plan(a={}, b={}, c={}, x={})) == [
+        "failed to initialize worker 'x': KeyError: 'odd'"
+    ]
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing_behind(
+    modules: ModuleSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start: Callable[[Recorder], Any] = Recorder.start
+
+    async def hangs(self: Recorder) -> None:
+        await start(self)
+        await asyncio.Event().wait()
+
+    before = offered(modules)
+    monkeypatch.setattr(Recorder, "start", hangs)
+    starting = asyncio.create_task(modules.start(plan(x={})[0]))
+    await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert offered(modules) == before
+
+
+async def test_a_change_that_fails_as_nobody_expected_keeps_no_other_from_changing(
+    modules: ModuleSet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    change: Callable[[Recorder, Options], Any] = Recorder.reconfigure
+
+    async def odd(self: Recorder, options: Options) -> bool:
+        if self.name == "a":
+            raise KeyError("odd")
+        return bool(await change(self, options))
+
+    monkeypatch.setattr(Recorder, "reconfigure", odd)
+    problems = await modules.apply(plan(a={"size": 1}, b={"size": 1}, c={}))
+    assert problems == ["failed to change worker 'a': KeyError: 'odd'"]
+    assert Recorder.events == ["change b 1"]
+    assert running(modules) == ["a", "b", "c"]
+
+
+async def test_an_end_that_fails_in_one_module_comes_to_all_others(
+    modules: ModuleSet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def cannot(self: Recorder, *arguments: object) -> None:
+        self.events.append(f"tried {self.name}")
+        raise KeyError("odd")
+
+    for method in ("quiesce", "drain", "stop"):
+        monkeypatch.setattr(Recorder, method, cannot)
+    await modules.quiesce()
+    assert Recorder.events == ["tried a", "tried b", "tried c"]
+    assert await modules.apply(plan(a={})) == []
+    await modules.stop_all()
+    assert running(modules) == []
+    assert offered(modules) == set()

@@ -123,6 +123,10 @@ class Module(ABC, Generic[Opts]):
 
     async def stop(self) -> None:
         """Unregister everything; subclasses close what they opened, then call this."""
+        self.withdraw_all()
+
+    def withdraw_all(self) -> None:
+        """Unregister everything, if that was not done yet."""
         for function_id in self._functions:
             self.engine.remove_function(function_id)
             self.host.steps.pop(function_id, None)

@@ -50,20 +50,30 @@ def _walk(root: str, states: frozenset[_State], stopped: Callable[[], bool]) -> 
     while waiting and not stopped():
         folder, states = waiting.pop()
         states = _with_empty_globstars(states)
-        try:
-            entries = os.scandir(folder)
-        except OSError:
-            continue
-        with entries:
-            for entry in entries:
-                after = _after(states, entry.name)
-                if not after:
-                    continue
-                # A linked directory is not followed: links may form circles.
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append((entry.path, after))
-                elif any(index == len(pattern.segments) for pattern, index in after):
-                    yield entry.path
+        for entry in _entries(folder):
+            after = _after(states, entry.name)
+            if not after:
+                continue
+            if _is_folder(entry):
+                waiting.append((entry.path, after))
+            elif any(index == len(pattern.segments) for pattern, index in after):
+                yield entry.path
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """A linked directory is not followed: links may form circles."""
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
 
 
 def _with_empty_globstars(states: Iterable[_State]) -> frozenset[_State]:

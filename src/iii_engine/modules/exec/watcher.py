@@ -32,7 +32,9 @@ class Watcher:
         self._patterns = patterns
         self._changed = changed
         self._stopping = asyncio.Event()
+        #: Looks that came to an end.
         self.looks = 0
+        self._blind = False  # the latest look failed
         #: Seconds until the next look that the cost of the last one asks for.
         self.pause = 0.0
         self._task = asyncio.get_running_loop().create_task(self._follow())
@@ -45,18 +47,35 @@ class Watcher:
         known = await self._look()
         while not await self._stopped_within(LOOK_SECONDS):
             now = await self._look()
-            if now == known:
+            if now is None:
+                continue
+            if known is None or now == known:
+                known = now
                 continue
             first = known
             while now != known and not await self._stopped_within(SETTLE_SECONDS):
-                known, now = now, await self._look()
+                latest = await self._look()
+                known, now = now, now if latest is None else latest
             if not self._stopping.is_set():
                 log.info("%s changed", _described(first, known))
-                self._changed()
+                self._tell()
 
-    async def _look(self) -> Snapshot:
-        """In a thread: walking a large tree takes a while."""
-        files, seconds = await asyncio.to_thread(self._timed)
+    def _tell(self) -> None:
+        try:
+            self._changed()
+        except Exception:
+            log.exception("what follows a change of files failed")
+
+    async def _look(self) -> Snapshot | None:
+        """In a thread: walking a large tree takes a while. None when it failed."""
+        try:
+            files, seconds = await asyncio.to_thread(self._timed)
+        except Exception:
+            if not self._blind:
+                log.exception("the watched files cannot be looked at; this is tried again")
+            self._blind = True
+            return None
+        self._blind = False
         self.pause = seconds / MAX_SHARE
         self.looks += 1
         return files
