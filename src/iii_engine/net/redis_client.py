@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,8 @@ from iii_engine.storage.base import ServerLost, StoreError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+
+log = logging.getLogger("iii.redis")
 
 #: Seconds without an answer after which a connection is given up.
 ANSWER_SECONDS: Final = 5.0
@@ -51,6 +54,23 @@ async def open_redis(url: str, answer_seconds: float | None = ANSWER_SECONDS) ->
         await client.aclose()
         raise
     return client
+
+
+async def warn_of_loss(client: Redis, url: str, what: str) -> None:
+    """Log when the server does not keep what it acknowledges; some may not be asked."""
+    try:
+        with told(url):
+            kept = (await client.info("persistence")).get("aof_enabled")
+    except StoreError as error:
+        log.debug("%s", error)
+        return
+    if not kept:
+        log.warning(
+            "Redis at %s has no append-only file: %s are lost when it ends (appendonly yes, "
+            "appendfsync always keep them)",
+            masked(url),
+            what,
+        )
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from iii_engine.modules.cron.server_locks import ServerLocks
-from iii_engine.net.redis_client import open_redis, told
+from iii_engine.net.redis_client import open_redis, told, warn_of_loss
 
 #: An instant that no engine wrote is none.
 _LATEST: Final = """
@@ -61,6 +61,7 @@ class RedisLocks(ServerLocks):
 
     async def open(self) -> None:
         self._redis = await open_redis(self._url)
+        await warn_of_loss(self._redis, self._url, "locks of cron jobs")
 
     async def close(self) -> None:
         await super().close()

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
-from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told
+from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told, warn_of_loss
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
 from iii_engine.storage.buffer import Write
@@ -40,22 +40,7 @@ class RedisRemote:
 
     async def open(self) -> None:
         self._redis = await open_redis(self._url, self._answer_seconds)
-        await self._warn_of_loss()
-
-    async def _warn_of_loss(self) -> None:
-        """Say when the server does not keep what it acknowledges; some may not be asked."""
-        try:
-            with told(self._url):
-                kept = (await self._redis.info("persistence")).get("aof_enabled")
-        except StoreError as error:
-            log.debug("%s", error)
-            return
-        if not kept:
-            log.warning(
-                "%s has no append-only file: records are lost when it ends (appendonly yes, "
-                "appendfsync always keep them)",
-                self.name,
-            )
+        await warn_of_loss(self._redis, self._url, "records")
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 from iii_engine.core.timers import Timers
 from iii_engine.modules.queue.broker import Done
 from iii_engine.modules.queue.redis.scripts import Script
-from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told
+from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told, warn_of_loss
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import ServerLost, StoreError
 from iii_engine.storage.pump import Pump
@@ -60,7 +60,7 @@ class Asking:
     async def open(self) -> None:
         """Raises `MissingExtra`, and `StoreError` that names the server."""
         self._redis: Redis = await open_redis(self._url, ANSWER_SECONDS)
-        await self._warn_of_loss()
+        await warn_of_loss(self._redis, self._url, "jobs")
         with told(self._url):
             await self._tell_scripts()
 
@@ -177,21 +177,6 @@ class Asking:
         for script in Script.known:
             pipeline.execute_command("SCRIPT LOAD", script.text)
         await pipeline.execute()
-
-    async def _warn_of_loss(self) -> None:
-        """Say when the server does not keep what it acknowledges; some may not be asked."""
-        try:
-            with told(self._url):
-                kept = (await self._redis.info("persistence")).get("aof_enabled")
-        except StoreError as error:
-            log.debug("%s", error)
-            return
-        if not kept:
-            log.warning(
-                "%s has no append-only file: jobs are lost when it ends (appendonly yes, "
-                "appendfsync always keep them)",
-                self.name,
-            )
 
 
 def _tell(question: Question, answer: Any, error: StoreError | None) -> None:
