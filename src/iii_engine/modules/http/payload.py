@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -48,8 +48,8 @@ class HttpCall(Struct):
     scheme: str
     request_body: ChannelRef
     response: ChannelRef
-    raw_body: str | None = None
-    raw_body_base64: str | None = None
+    raw_body: str | None = None  # JSON exactly as received; with `raw_body: true` in the config
+    raw_body_base64: str | None = None  # likewise, the bytes of what is not JSON or is compressed
 
 
 class Head(Struct, gc=False):
@@ -150,6 +150,18 @@ def read_json(body: bytes) -> Raw:
     if not body or body.isspace():
         return NULL
     return foreign_json(body)
+
+
+#: What a payload names the exact bytes of a body.
+RAW_FIELDS: Final = ("raw_body", "raw_body_base64")
+
+
+def is_encoded(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether the bytes of a body are not those of its content type: compressed, mostly."""
+    return any(
+        name == b"content-encoding" and value.strip().lower() not in (b"", b"identity")
+        for name, value in headers
+    )
 
 
 def raw_fields(body: bytes, is_json: bool) -> bytes:

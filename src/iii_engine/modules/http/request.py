@@ -223,6 +223,7 @@ class Request:
             self.query.last,
             self.body,
             self.params,
+            self.raw,
             method=self.exchange.method,
             path=self.path,
             headers=self.client.headers_json(self.id),

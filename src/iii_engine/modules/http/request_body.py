@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iii_engine.modules.http import failure
 from iii_engine.modules.http.late_body import LateBody
-from iii_engine.modules.http.payload import is_json_type, raw_fields, read_json
+from iii_engine.modules.http.payload import is_encoded, is_json_type, raw_fields, read_json
 
 if TYPE_CHECKING:
     from iii_engine.modules.http.request import Request
@@ -26,6 +26,8 @@ class RequestBody:
         self._then: Callable[[bool], None] | None = then
         self._late: LateBody | None = None
         self._is_json = is_json_type(request.exchange.content_type)
+        if request.route.raw_body and is_encoded(request.exchange.headers):
+            self._is_json = False  # the handler asks for these bytes, and for no others
 
     def read(self) -> None:
         request = self._request

@@ -24,13 +24,21 @@ METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS")
 class RouteConfig(Struct):
     """`config` of an `http` trigger."""
 
+    #: `/users/:id`, `/users/{id}`, and `*rest` as the last segment.
     api_path: str
     http_method: str = "GET"
+    #: Says whether the request goes on to the function.
     condition_function_id: str | None = None
+    #: Asked in this order, after the condition.
     middleware_function_ids: list[str] | None = None
+    #: Adds the body's exact bytes to the payload, as signatures are computed over them: JSON as
+    #: the text `raw_body`, everything else (also compressed JSON) as `raw_body_base64`.
     raw_body: bool | None = None
+    #: `flat` merges query, body and path parameters into one object.
     input: Literal["request", "flat"] | None = None
+    #: Of error answers.
     error_format: ErrorFormat | None = None
+    #: Older name of `condition_function_id`.
     _condition_path: str | None = None
 
 

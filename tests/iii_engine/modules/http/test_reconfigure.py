@@ -116,6 +116,81 @@ async def test_a_request_under_way_is_answered_after_a_change(site: Any) -> None
     assert (await client.answer())[2] == b"7"
 
 
+POST = b"POST /a HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 8\r\n\r\n"
+
+
+async def half_a_body(site: Any) -> KeepAlive:
+    """A connection whose request lacks the second half of its body, `:1}`."""
+    client = await KeepAlive.to(site)
+    client.writer.write(POST + b'{"ab')
+    connections = site.module.listener.connections
+    await until(lambda: any(it._current and it._current._size == 4 for it in connections))
+    return client
+
+
+async def test_a_body_under_way_is_read_to_its_end_after_a_change(site: Any) -> None:
+    site.function("h", lambda payload: payload["body"])
+    site.route("/a", "h", "POST")
+    client = await half_a_body(site)
+    await reconfigure(
+        site,
+        cors={"allowed_origins": ["http://b"]},
+        body_limit=8,
+        default_timeout=20_000,
+        concurrency_request_limit=1,
+    )
+    client.writer.write(b'":1}')
+    assert (await client.answer())[::2] == (200, b'{"ab":1}')
+    # The connection goes on, under the new limits.
+    client.ask("/a", method="POST", body="[1,2,3,4]")
+    assert (await client.answer())[0] == 413
+
+
+async def test_a_body_under_way_is_read_to_its_end_after_a_move(site: Any) -> None:
+    site.function("h", lambda payload: payload["body"])
+    site.route("/a", "h", "POST")
+    client = await half_a_body(site)
+    old = site.port
+    await reconfigure(site, port=free_port())
+    assert refused(old)
+    client.writer.write(b'":1}')
+    assert (await client.answer())[::2] == (200, b'{"ab":1}')
+    assert await asyncio.wait_for(client.reader.read(), 5) == b""
+
+
+@pytest.mark.parametrize("moved", [False, True])
+async def test_an_answer_that_streams_goes_on_to_its_end(site: Any, moved: bool) -> None:
+    calls = site.slow("h")
+    site.route("/a", "h")
+    client = await KeepAlive.to(site)
+    client.ask("/a")
+    ref = msgspec.json.decode((await calls.get()).data)["response"]
+    channel = site.engine.channels.find(ref["channel_id"], ref["access_key"], "write")
+    assert channel.attach_writer(Writer())
+    channel.write(False, b"one")
+    assert (await client.answer())[0] == 200
+    assert await client.reader.readexactly(8) == b"3\r\none\r\n"
+    await reconfigure(site, body_limit=8, **({"port": free_port()} if moved else {}))
+    channel.write(False, b"more")
+    assert await client.reader.readexactly(9) == b"4\r\nmore\r\n"
+    channel.finish()
+    assert await client.reader.readexactly(5) == b"0\r\n\r\n"
+    if moved:
+        assert await asyncio.wait_for(client.reader.read(), 5) == b""
+    else:
+        assert (await client.get("/none"))[0] == 404
+
+
+class Writer:
+    """The handler's end of the channel."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def end(self, code: int) -> None: ...
+
+
 async def test_default_timeout_changes(site: Any) -> None:
     site.slow("h")
     site.route("/a", "h")

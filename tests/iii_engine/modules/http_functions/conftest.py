@@ -32,6 +32,14 @@ async def strict() -> AsyncIterator[RunningEngine]:
 
 
 @pytest.fixture
+async def default() -> AsyncIterator[RunningEngine]:
+    running = RunningEngine({"iii-http-functions": {}})
+    await running.start()
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
 async def worker(relaxed: RunningEngine) -> AsyncIterator[RawWorker]:
     async with RawWorker(relaxed.url) as raw:
         yield raw

@@ -283,7 +283,24 @@ async def test_stopping_the_engine_ends_calls_under_way() -> None:
 # -- registration --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "localhost.",
+        "2130706433",
+        "127.1",
+        "0177.0.0.1",
+        "0x7f.0.0.1",
+        "0x7f000001",
+        "0",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::7f00:1]",
+    ],
+)
 async def test_wire_case_82_and_modules_case_122_private_addresses_are_never_connected_to(
     strict: RunningEngine, host: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -302,6 +319,35 @@ async def test_wire_case_82_and_modules_case_122_private_addresses_are_never_con
     assert "'ext::f'" in record.getMessage()
     assert "Private IP blocked" in record.getMessage()
     assert "hidden" not in caplog.text
+
+
+async def test_modules_case_122_https_is_required(
+    default: RunningEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = ("url_validation_failed", "HTTPS is required")
+    async with Endpoint(always(answering(b"1"))) as endpoint, RawWorker(default.url) as worker:
+        await worker.send("registerfunction", id="ext::f", invocation={"url": endpoint.url})
+        assert await failure(worker, "ext::f") == expected
+        assert "ext::f" not in default.core.registry
+        assert endpoint.connections == 0
+    assert "HTTPS is required (url_validation_failed)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("https://user:hidden@example.com/", "Invalid URL"),
+        ("https://127.0.0.1/?token=hidden", "Private IP blocked"),
+        ("https://hidden@127.0.0.1/", "Invalid URL"),
+    ],
+)
+async def test_a_refused_url_is_not_repeated(
+    default: RunningEngine, url: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with RawWorker(default.url) as worker:
+        await worker.send("registerfunction", id="ext::f", invocation={"url": url})
+        assert await failure(worker, "ext::f") == ("url_validation_failed", reason)
+        assert "hidden" not in caplog.text
 
 
 async def test_wire_case_82_a_name_is_judged_by_all_its_addresses_at_every_call(
