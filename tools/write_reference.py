@@ -27,7 +27,7 @@ from iii_engine.modules.catalogue import BUILTINS
 from iii_sdk.bindings import Binding
 from iii_sdk.worker import Function as WorkerFunction
 from iii_sdk.worker import Worker
-from tools.error_codes import ErrorCode, error_codes
+from tools.error_codes import ErrorCode, error_codes, what_it_uses
 from tools.field_comments import Comments, comments_in
 from tools.promises import promises_page
 from tools.schema_text import fields_table
@@ -36,6 +36,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 REFERENCE = DOCS / "reference"
 PROMISES = DOCS / "promises.md"
 ENGINE = Path(inspect.getfile(App)).parent
+#: What all modules have: its errors are on a page of their own.
+SHARED = (ENGINE / "core", ENGINE / "modules" / "base.py")
 #: Options to start a module with: a free port, and what has no default.
 NEEDED: dict[str, dict[str, object]] = {
     "iii-worker-manager": {"port": 0},
@@ -113,7 +115,8 @@ def module_page(app: App, module: Module[Any]) -> tuple[str, str, str]:
         lines += ["## Trigger types", ""]
     for kind in sorted(kinds, key=lambda kind: kind.id):
         lines += type_section(kind, meanings)
-    lines += errors_section(error_codes(folder))
+    files = what_it_uses(folder, ENGINE, *SHARED)
+    lines += errors_section(error_codes(*files, known=SHARED))
     return module.name, summary, "\n".join(lines).rstrip() + "\n"
 
 
@@ -160,7 +163,7 @@ def errors_page() -> str:
     """The codes that any call may end with."""
     lines = [NOTICE, "", "# Errors of the bus", ""]
     lines += ["What any call may end with; modules add codes of their own. `…` is filled in.", ""]
-    lines += errors_section(error_codes(ENGINE / "core", ENGINE / "modules" / "base.py"))
+    lines += errors_section(error_codes(*SHARED))
     return "\n".join(lines).rstrip() + "\n"
 
 

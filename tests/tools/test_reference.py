@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.error_codes import ErrorCode, error_codes
+from tools.error_codes import ErrorCode, error_codes, what_it_uses
 from tools.field_comments import comments_in
 from tools.promises import ROOT, promises, promises_page
 from tools.write_reference import PROMISES, REFERENCE, inherited, reference_pages
@@ -54,6 +54,53 @@ offer(changing("SELL_ERROR", sell), ErrorBody("late", text))
         ErrorCode("sold_out", "no … left"),
         ErrorCode("too_many", "too many"),
     ]
+
+
+def test_codes_are_found_behind_names_and_in_other_files(tmp_path: Path) -> None:
+    package = tmp_path / "shop"
+    (package / "till").mkdir(parents=True)
+    (package / "till" / "till.py").write_text(
+        """
+from shop.money import Coin, short
+from shop.shared import fail
+
+EMPTY = "till_empty"
+
+class Rule(NamedTuple):
+    field: str
+    code: str
+
+RULES = [Rule("coin", "coin_missing")]
+
+def open_it(call, error):
+    fail(call, error, EMPTY)
+"""
+    )
+    (package / "money.py").write_text(
+        "def short(): raise BusError('too little', code='money_short')"
+    )
+    (package / "shared.py").write_text("def fail(call, error, code): call.fail('broken', 'It is.')")
+    shared = package / "shared.py"
+    files = what_it_uses(package / "till", package, shared)
+    assert files == [package / "money.py", package / "till" / "till.py"]
+    assert error_codes(*files, known=[shared]) == [
+        ErrorCode("coin_missing", ""),
+        ErrorCode("money_short", "too little"),
+        ErrorCode("till_empty", ""),
+    ]
+
+
+def test_the_codes_of_the_contract_are_on_the_pages() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in REFERENCE.rglob("*.md"))
+    codes = """
+        url_validation_failed http_request_failed http_response_failed secret_not_found
+        token_not_found api_key_not_found missing_env_var AUTH_ERROR FORBIDDEN bad_adapter
+        not_supported pause_failed publish_failed queue_not_set topic_not_set enqueue_error
+        redrive_failed redrive_message_failed discard_message_failed topic_stats_failed
+        function_not_found invocation_stopped timeout payload_too_large registration_limit
+        trigger_type_not_found invalid_message worker_overloaded bridge_error
+    """
+    assert [code for code in codes.split() if f"`{code}`" not in text] == []
 
 
 def test_the_meaning_of_a_field_is_the_comment_beside_it(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from iii_engine.modules.http_functions.headers import (
     BadInvocation,
@@ -17,11 +17,18 @@ from iii_engine.net.client.header_syntax import is_header_value
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import HttpAuth
 
-#: The code for a variable that is not set.
-_MISSING: Final = {
-    "hmac": "secret_not_found",
-    "bearer": "token_not_found",
-    "api_key": "api_key_not_found",
+
+class _Secret(NamedTuple):
+    """The field that names its variable, and the code when that is not set."""
+
+    field: str
+    code: str
+
+
+_SECRETS: Final = {
+    "hmac": _Secret("secret_key", "secret_not_found"),
+    "bearer": _Secret("token_key", "token_not_found"),
+    "api_key": _Secret("value_key", "api_key_not_found"),
 }
 
 
@@ -55,7 +62,7 @@ class Credentials:
         return {auth.header or "": value}
 
     def _value(self, auth: HttpAuth) -> str:
-        field = {"hmac": "secret_key", "bearer": "token_key", "api_key": "value_key"}[auth.type]
+        field, code = _SECRETS[auth.type]
         name: str | None = getattr(auth, field)
         if not name:
             raise BusError(
@@ -63,13 +70,11 @@ class Credentials:
             )
         value = self._environment.get(name)
         if not value:
-            raise BusError(
-                f"environment variable {name} of the engine is not set", code=_MISSING[auth.type]
-            )
+            raise BusError(f"environment variable {name} of the engine is not set", code=code)
         if auth.type != "hmac" and not is_header_value(value):
             raise BusError(
                 f"environment variable {name} of the engine cannot be sent in a header",
-                code=_MISSING[auth.type],
+                code=code,
             )
         return value
 
