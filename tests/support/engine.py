@@ -44,6 +44,10 @@ class RunningEngine:
     async def stop(self) -> None:
         await self.app.stop(grace=0)
 
+    def configure(self, options: dict[str, dict[str, Any]]) -> None:
+        """Change options from the next start on."""
+        self._config = loopback(self._config, options)
+
     async def restart(self) -> None:
         """Stop, and start a new engine on the same ports. What was in memory is gone."""
         await self.stop()

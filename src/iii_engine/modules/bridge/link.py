@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final
 from urllib.parse import urlsplit
 
 from msgspec import Raw
@@ -16,6 +15,7 @@ from iii_engine.core.caller_stamp import without_caller
 from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call, OnAnswer
 from iii_engine.modules.base import fail
+from iii_engine.modules.bridge.hops import LOOP, NAME, onward, onward_to
 from iii_engine.version import VERSION
 from iii_sdk import frames
 from iii_sdk.address import Address
@@ -36,9 +36,6 @@ from iii_sdk.protocol import (
 from iii_sdk.websocket import WebSocketEndpoint
 
 log = logging.getLogger("iii.bridge")
-
-#: What the other engine calls this one.
-NAME: Final = "iii-bridge"
 
 #: Until the first attempt to connect again, in seconds; it doubles, up to 30 s.
 FIRST_PAUSE = 1.0
@@ -193,6 +190,11 @@ class Link:
 
     def invoke(self, local_id: str, message: InvokeFunction, epoch: int) -> None:
         """Answer a call from over there with what a function here answers."""
+        try:
+            metadata = onward_to(self.engine, local_id, message.metadata)
+        except BusError as error:
+            self.connection.refuse(message, epoch, error_of(error))
+            return
         self._began()
 
         def answer(result: Raw, error: ErrorBody | None) -> None:
@@ -209,7 +211,7 @@ class Link:
             answer,
             traceparent=message.traceparent,
             baggage=message.baggage,
-            metadata=message.metadata,
+            metadata=metadata,
         )
 
     def withdraw(self, remote_id: str) -> None:
@@ -263,6 +265,8 @@ def error_of(error: BusError) -> ErrorBody:
 
 def bridge_error(error: ErrorBody) -> ErrorBody:
     """What a caller here is told of an error there: `details.code` is its own code."""
+    if error.details == {"code": LOOP}:
+        return error
     if error.code == Timeout.code.upper():
         message = "invocation timed out"
     else:
@@ -277,7 +281,9 @@ def forward(link: Link, call: Call, function_id: str, data: Raw | bytes, timeout
         call.settle(result, None if error is None else bridge_error(error))
 
     try:
-        link.request(call, function_id, data, timeout_ms, on_answer, metadata=call.metadata)
+        link.request(call, function_id, data, timeout_ms, on_answer, metadata=onward(call))
+    except BusError as error:
+        call.settle(NULL, error_of(error))
     except Exception as error:  # noqa: BLE001  (`fail` logs it)
         fail(call, error)
 

@@ -11,9 +11,10 @@ from iii_engine.core.engine import Engine
 from iii_engine.core.registry import LocalHandler
 from iii_engine.core.router import Call, OnAnswer
 from iii_engine.modules.base import RUNNING
-from iii_engine.modules.bridge.link import shown
+from iii_engine.modules.bridge.hops import onward
+from iii_engine.modules.bridge.link import error_of, shown
 from iii_engine.modules.bridge.links import acquire, release
-from iii_sdk.current_call import Traced
+from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, ErrorBody, InvokeFunction
 
 #: How long a call may take once it is sent, in milliseconds.
@@ -69,22 +70,26 @@ class RemoteModule:
                 if error is None and done is not None:
                     done(call, data, result)
 
-            self.ask(call, function_id, data, on_answer, metadata=call.metadata)
+            self.ask(call, function_id, data, on_answer)
 
         return handle
 
     def ask(
         self,
-        cause: Traced | None,
+        cause: Call | None,
         function_id: str,
         data: Raw | bytes,
         on_answer: OnAnswer,
         *,
         action: bytes = b"",
-        metadata: Raw = NULL,
     ) -> None:
-        """Call a function over there. An error is that of the function, or a `bridge_error` that
-        names the other engine."""
+        """Call a function over there, with the metadata of `cause`. An error is that of the
+        function, or a `bridge_error` that names the other engine."""
+        try:
+            metadata = NULL if cause is None else onward(cause)
+        except BusError as error:
+            on_answer(NULL, error_of(error))
+            return
 
         def answered(result: Raw, error: ErrorBody | None) -> None:
             if error is not None and error.code in _UNREACHED:

@@ -106,7 +106,6 @@ class RemoteQueues(RemoteModule):
             call.data,
             on_answer,
             action=b'"action":%b,' % msgspec.json.encode(action),
-            metadata=call.metadata,
         )
 
     # -- subscriptions ---------------------------------------------------------------------------

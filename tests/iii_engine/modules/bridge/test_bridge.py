@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.bridges import ask, bridge, connected, provide
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
 from tests.support.waiting import until
@@ -41,52 +42,6 @@ async def bridged(engine: RunningEngine) -> AsyncIterator[Start]:
             return local
 
         yield start
-
-
-def bridge(engine: RunningEngine, name: str = "iii-bridge") -> BridgeModule:
-    module = engine.app.modules[name]
-    assert isinstance(module, BridgeModule)
-    return module
-
-
-async def connected(engine: RunningEngine) -> None:
-    link = bridge(engine).link
-    assert link is not None
-    await until(lambda: link.connected, "the bridge is connected")
-
-
-async def ask(engine: RunningEngine, function_id: str, data: object = None, **options: Any) -> Any:
-    """Call as a module does; the result, or the error as `BusError` with its details."""
-    answered: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    engine.core.call(
-        function_id,
-        json.dumps(data).encode(),
-        lambda result, error: answered.set_result((result, error)),
-        **options,
-    )
-    result, error = await answered
-    if error is not None:
-        failed = BusError(error.message, code=error.code)
-        failed.details = error.details
-        raise failed
-    return json.loads(bytes(result))
-
-
-def provide(engine: RunningEngine, function_id: str, answer: object = "ok") -> list[Any]:
-    """A function that remembers its calls; an exception as `answer` fails them."""
-    calls: list[Any] = []
-
-    def handle(call: Any) -> None:
-        calls.append(call)
-        call.payload = json.loads(bytes(call.data))
-        call.about = bytes(call.metadata)
-        if isinstance(answer, BusError):
-            call.fail(answer.code, answer.message)
-        elif answer is not None:
-            call.reply(json.dumps(answer).encode())
-
-    engine.core.add_function(function_id, handle, module="test")
-    return calls
 
 
 # -- forward and invoke --------------------------------------------------------------------------
@@ -232,6 +187,23 @@ async def test_a_remote_engine_that_goes_during_a_call_ends_it(
     assert caught.value.code == "bridge_error"
     assert caught.value.details is not None
     await engine.start()
+
+
+async def test_a_call_may_go_on_from_engine_to_engine(
+    engine: RunningEngine, bridged: Start
+) -> None:
+    forward = [{"local_function": "f", "remote_function": "f"}]
+    middle = await bridged(forward=forward)
+    far = RunningEngine({"iii-bridge": {"url": middle.url, "forward": forward}})
+    await far.start()
+    try:
+        calls = provide(engine, "f", 1)
+        assert await ask(far, "f", 0, metadata=msgspec.Raw(b'{"m":1}')) == 1
+        assert json.loads(calls[0].about)["m"] == 1
+        assert await ask(far, "f", 0, metadata=msgspec.Raw(b'"odd"')) == 1
+        assert calls[1].about == b'"odd"'
+    finally:
+        await far.stop()
 
 
 # -- expose --------------------------------------------------------------------------------------
