@@ -137,9 +137,13 @@ class Access:
         """Whether a trigger may call the function: it is the party's own, or may be called."""
         return self.may_call(function_id) or self._is_own(function_id)
 
+    def may_change(self, maker: Access | None) -> bool:
+        """Whether what was made with these rights may be replaced or taken away."""
+        return not self.rules.guarded or self.same_party(maker)
+
     def may_replace(self, owner: Session | None) -> bool:
         """Whether something of this owner may be replaced; None owns what outlived its maker."""
-        return not self.rules.guarded or (owner is not None and self.same_party(owner.access))
+        return self.may_change(None if owner is None else owner.access)
 
     def may_provide(self, function_id: str) -> bool:
         """Whether the id is free, or the party's own."""

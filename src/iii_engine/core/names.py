@@ -8,16 +8,39 @@ from __future__ import annotations
 from msgspec import json
 
 
+class _Pairs:
+    """Ids that differ, at most one name for each thing, so they are no more than the things."""
+
+    def __init__(self) -> None:
+        self.mapped: dict[str, str] = {}  # by requested id
+        self.requested: dict[str, str] = {}  # by mapped id
+
+    def put(self, requested: str, mapped: str) -> None:
+        self.drop(requested, mapped)
+        if requested != mapped:
+            self.mapped[requested] = mapped
+            self.requested[mapped] = requested
+
+    def drop(self, requested: str, mapped: str) -> None:
+        """Forget both, whatever they stand for."""
+        self.requested.pop(self.mapped.pop(requested, ""), None)
+        self.mapped.pop(self.requested.pop(mapped, ""), None)
+
+
 class Names:
-    """Requested and mapped ids. Ids that are the same on both sides are not kept."""
+    """Requested and mapped ids. Ids that are the same on both sides are not kept.
+
+    Only what has room in the session's ledger may be mapped.
+    """
 
     def __init__(self, prefix: str | None = None) -> None:
         self._prefix = prefix
-        self._functions: dict[str, str] = {}  # requested → mapped
-        self._sent: dict[str, bytes] = {}  # mapped → requested, as JSON
-        self._requested: dict[str, str] = {}  # mapped → requested
-        self._types: dict[str, str] = {}
-        self._triggers: dict[str, str] = {}
+        self._functions = _Pairs()
+        self._types = _Pairs()
+        self._triggers = _Pairs()
+
+    def __len__(self) -> int:
+        return sum(len(p.mapped) for p in (self._functions, self._types, self._triggers))
 
     # -- functions -------------------------------------------------------------------------------
 
@@ -26,50 +49,44 @@ class Names:
 
     def function(self, requested: str) -> str:
         """What the bus calls a function of this worker, registered or not."""
-        return self._functions.get(requested) or self.prefixed(requested)
+        return self._functions.mapped.get(requested) or self.prefixed(requested)
 
     def map_function(self, requested: str, mapped: str) -> None:
         """Remember a registration. A second name of the same function replaces the first."""
-        earlier = self._requested.pop(mapped, None)
-        if earlier is not None:
-            self._functions.pop(earlier, None)
-            self._sent.pop(mapped, None)
-        if requested != mapped:
-            self._functions[requested] = mapped
-            self._requested[mapped] = requested
-            self._sent[mapped] = json.encode(requested)
+        self._functions.put(requested, mapped)
 
     def forget_function(self, requested: str) -> str:
         """What the bus called it."""
         mapped = self.function(requested)
-        self._functions.pop(requested, None)
-        self._requested.pop(mapped, None)
-        self._sent.pop(mapped, None)
+        self._functions.drop(requested, mapped)
         return mapped
 
     def sent(self, mapped: str) -> bytes | None:
         """The id to call this worker by, as JSON; None when it is the bus's own."""
-        return self._sent.get(mapped)
+        requested = self._functions.requested.get(mapped)
+        return None if requested is None else json.encode(requested)
 
     # -- trigger types and triggers --------------------------------------------------------------
 
     def trigger_type(self, requested: str) -> str:
-        return self._types.get(requested, requested)
+        return self._types.mapped.get(requested, requested)
 
     def trigger_type_requested(self, mapped: str) -> str | None:
         """The worker's id of a type, when that is another one."""
-        return next((own for own, ours in self._types.items() if ours == mapped), None)
+        return self._types.requested.get(mapped)
 
     def map_trigger_type(self, requested: str, mapped: str) -> None:
-        if requested != mapped:
-            self._types[requested] = mapped
+        self._types.put(requested, mapped)
 
     def forget_trigger_type(self, requested: str) -> str:
-        return self._types.pop(requested, requested)
+        mapped = self._types.mapped.get(requested, requested)
+        self._types.drop(requested, mapped)
+        return mapped
 
     def map_trigger(self, requested: str, mapped: str) -> None:
-        if requested != mapped:
-            self._triggers[requested] = mapped
+        self._triggers.put(requested, mapped)
 
     def forget_trigger(self, requested: str) -> str:
-        return self._triggers.pop(requested, requested)
+        mapped = self._triggers.mapped.get(requested, requested)
+        self._triggers.drop(requested, mapped)
+        return mapped

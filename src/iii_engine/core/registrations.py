@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from iii_engine.core.guarded_triggers import ask_for_trigger
 from iii_engine.core.hooks import ask
+from iii_engine.core.ledger import entered
 from iii_engine.core.sessions import MIB, Status
 from iii_sdk import protocol
 from iii_sdk.protocol import ErrorBody, InvokeFunction, RegisterFunction
@@ -207,12 +208,15 @@ class Registrations:
             text = "it would answer for everybody's stream; its auth function does not allow it"
             self._deny(f"function {mapped!r}", text)
         else:
+            named = replace(message, id=mapped)
+            if entered(self._session, named) is not None:
+                return  # it is in the log
             earlier = names.function(requested)
             if earlier != mapped and earlier in self._session.functions:
                 names.forget_function(requested)
                 engine.declarations.apply(self._session, protocol.UnregisterFunction(earlier))
             names.map_function(requested, mapped)
-            engine.declarations.apply(self._session, replace(message, id=mapped))
+            engine.declarations.apply(self._session, named)
 
     # -- trigger types ---------------------------------------------------------------------------
 
@@ -235,7 +239,7 @@ class Registrations:
         owned = self._engine.triggers.type_of(message.id)
         if owned is not None and not self._may_replace(owned.session):
             self._deny(f"trigger type {message.id!r}", "it belongs to somebody else")
-        else:
+        elif entered(self._session, message) is None:
             self._access.names.map_trigger_type(requested, message.id)
             self._engine.declarations.apply(self._session, message)
 
@@ -265,7 +269,8 @@ class Registrations:
             text = f"trigger {message.id!r} belongs to somebody else"
             self._deny_trigger(asked, ErrorBody("FORBIDDEN", text))
         else:
-            self._access.names.map_trigger(asked.id, message.id)
+            if entered(self._session, message) is None:
+                self._access.names.map_trigger(asked.id, message.id)
             self._engine.declarations.register_trigger(self._session, message, asked)
 
     def _deny_trigger(self, asked: protocol.RegisterTrigger, error: ErrorBody) -> None:

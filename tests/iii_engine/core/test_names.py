@@ -47,3 +47,22 @@ def test_the_newest_name_of_a_function_counts() -> None:
     assert (names.function("f"), names.sent("g")) == ("f", b'"h"')
     names.map_function("g", "g")
     assert (names.function("h"), names.sent("g")) == ("h", None)
+
+
+def test_there_are_no_more_names_than_things() -> None:
+    names = Names()
+    for n in range(100):
+        names.map_function(f"f{n}", "one")
+        names.map_trigger_type(f"t{n}", "one")
+        names.map_trigger(f"i{n}", "one")
+    for n in range(100):
+        names.map_function("f", f"g{n}")
+        names.map_trigger_type("t", f"u{n}")
+        names.map_trigger("i", f"j{n}")
+    assert len(names) == 6
+    for name in ("one", "f"):  # by the bus's id, and by the worker's own
+        assert names.forget_function(name)
+        assert names.forget_trigger_type(name if name == "one" else "t")
+        assert names.forget_trigger(name if name == "one" else "i")
+    assert len(names) == 0
+    assert names.sent("one") is None

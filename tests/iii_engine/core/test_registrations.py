@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.bus import Bus, Peer, replying
 
-from iii_engine.core import registrations
+from iii_engine.core import ledger, registrations
 from iii_engine.core.access import Rules
 from iii_engine.core.filters import read_filter
 from iii_engine.core.grants import Grant
@@ -287,3 +287,24 @@ def test_what_modules_ask_about_requests_is_guarded_too(bus: Bus) -> None:
     assert "middleware" not in bus.engine.registry
     bus.guarded(rules, Grant(allowed_functions=frozenset({"middleware"}))).offer("middleware")
     assert "middleware" in bus.engine.registry
+
+
+def test_what_has_no_room_leaves_no_name(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "MAX_REGISTRATIONS", 3)
+    rules = Rules(expose=OPEN_ALL, on_trigger="renames", on_trigger_type="renames")
+    renames = bus.peer("renames")
+    guest = bus.guarded(rules, Grant(may_register_trigger_types=True, prefix="p"))
+    for n in range(20):
+        guest.offer(f"f{n}")
+    assert len(guest.session.access.names) == 3  # type: ignore[union-attr]
+    assert bus.engine.registry.get("p::f2") is not None
+    assert bus.engine.registry.get("p::f3") is None
+    guest.tell("unregisterfunction", id="f0")
+    for n in range(20):
+        guest.tell("registertriggertype", id=f"t{n}", description="")
+        renames.answer(renames.only(), result={"trigger_type_id": f"u{n}"})
+        guest.tell("registertrigger", id=f"i{n}", trigger_type="x", function_id="f1")
+        renames.answer(renames.only(), result={"trigger_id": f"j{n}"})
+    assert len(guest.session.access.names) == 3  # type: ignore[union-attr]
+    told = [m for m in guest.inbox() if m["type"] == "triggerregistrationresult"]
+    assert {m["error"]["code"] for m in told} == {"registration_limit"}

@@ -113,8 +113,8 @@ def _bind(
         text = f"trigger {message.id} belongs to a worker"
         call.fail("trigger_registration_failed", text)
         return
-    if existing is not None and access is not None and not access.may_call(existing.function_id):
-        call.fail("FORBIDDEN", f"function '{existing.function_id}' not allowed")
+    if existing is not None and access is not None and not access.may_change(existing.maker):
+        call.fail("FORBIDDEN", f"trigger '{message.id}' was made by another worker")
         return
     refused = engine.triggers.add(Trigger.of(message, None, maker=access), call.caller)
     if refused is None:
@@ -130,18 +130,14 @@ def unregister_trigger(
 ) -> Removed:
     """Remove a trigger, whoever owns it.
 
-    A caller under access control removes its party's own, and what nobody owns if it may call the
-    function. Raises `FORBIDDEN`.
+    A caller under access control removes only what its party made. Raises `FORBIDDEN`.
     """
     trigger = engine.triggers.get(request.id)
     if trigger is None or request.trigger_type not in (None, trigger.type):
         return Removed(False)
     access = None if caller is None else caller.access
-    if access is not None:
-        if trigger.owner is not None and not access.may_replace(trigger.owner):
-            raise _forbidden(f"trigger '{trigger.id}' belongs to another worker")
-        if trigger.owner is None and not access.may_call(trigger.function_id):
-            raise _forbidden(f"function '{trigger.function_id}' not allowed")
+    if access is not None and not access.may_change(trigger.access):
+        raise _forbidden(f"trigger '{trigger.id}' was made by another worker")
     return Removed(engine.triggers.remove(request.id))
 
 

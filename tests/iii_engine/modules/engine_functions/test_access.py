@@ -103,32 +103,49 @@ async def test_triggers_without_owner_are_bounded(
     assert caught.value.code == "registration_limit"
 
 
-async def test_removing_needs_the_trigger(guest: RawWorker, named: RawWorker) -> None:
+async def test_removing_needs_the_trigger(admit: Guest, named: RawWorker) -> None:
+    """What nobody owns is its maker's party's; that a function may be called is not enough."""
+    grant = Grant(allowed_trigger_types=frozenset({"state"}))
+    guest, twin, other = await admit(grant), await admit(grant), await admit(Grant())
     ownerless = {"trigger_type": "state", "config": {"scope": "s"}}
     for name in ("open", "closed"):
         request = {**ownerless, "id": f"free-{name}", "function_id": f"{name}::f"}
         await named.call("engine::register_trigger", request)
-    for trigger_id in ("hidden", "seen", "free-closed"):
+    for trigger_id in ("hidden", "seen", "free-closed", "free-open"):
         with pytest.raises(CallFailed) as caught:
             await guest.call("engine::unregister_trigger", {"id": trigger_id})
         assert caught.value.code == "FORBIDDEN"
-    assert await guest.call("engine::unregister_trigger", {"id": "free-open"}) == {"removed": True}
+    request = {**ownerless, "id": "free-own", "function_id": "open::f"}
+    await guest.call("engine::register_trigger", request)
+    with pytest.raises(CallFailed):
+        await other.call("engine::unregister_trigger", {"id": "free-own"})
+    assert await twin.call("engine::unregister_trigger", {"id": "free-own"}) == {"removed": True}
+    assert await named.call("engine::unregister_trigger", {"id": "free-open"}) == {"removed": True}
     await guest.register_trigger("state", "open::f", {"scope": "s"}, id="own")
     assert await guest.call("engine::unregister_trigger", {"id": "own"}) == {"removed": True}
     assert await named.call("engine::unregister_trigger", {"id": "seen"}) == {"removed": True}
 
 
-async def test_a_trigger_without_owner_is_replaced_by_who_may_call_it(
-    guest: RawWorker, named: RawWorker
+async def test_a_trigger_without_owner_is_replaced_by_the_party_that_made_it(
+    admit: Guest, named: RawWorker
 ) -> None:
-    request = {"trigger_type": "state", "function_id": "closed::f", "config": {}, "id": "t"}
+    grant = Grant(allowed_trigger_types=frozenset({"state"}))
+    guest, twin, other = await admit(grant), await admit(grant), await admit(Grant())
+    request = {"trigger_type": "state", "function_id": "open::f", "config": {}, "id": "t"}
     await named.call("engine::register_trigger", request)
     with pytest.raises(CallFailed) as caught:
-        await guest.call("engine::register_trigger", {**request, "function_id": "open::f"})
+        await guest.call("engine::register_trigger", request)
     assert caught.value.code == "FORBIDDEN"
-    request = {**request, "function_id": "open::f"}
-    await named.call("engine::register_trigger", request)
-    assert await guest.call("engine::register_trigger", request) == {"id": "t"}
+    await named.call("engine::unregister_trigger", {"id": "t"})
+    await guest.call("engine::register_trigger", request)
+    assert await twin.call("engine::register_trigger", request) == {"id": "t"}
+    with pytest.raises(CallFailed) as caught:
+        await other.call("engine::register_trigger", request)
+    assert caught.value.code == "FORBIDDEN"
+    assert await named.call("engine::register_trigger", request) == {"id": "t"}
+    with pytest.raises(CallFailed) as caught:
+        await guest.call("engine::register_trigger", request)
+    assert caught.value.code == "FORBIDDEN"
 
 
 async def test_a_prefix_is_added_to_bound_functions(admit: Guest, named: RawWorker) -> None:
