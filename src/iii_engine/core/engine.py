@@ -19,6 +19,7 @@ from iii_engine.core.backlog import Backlog
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.declarations import Declarations
+from iii_engine.core.foreign_json import TOLERATED_BYTES
 from iii_engine.core.guarded_triggers import drop_stranded
 from iii_engine.core.invocations import Invocations
 from iii_engine.core.malformed import answer_malformed, endless
@@ -180,8 +181,10 @@ class Engine:
         try:
             short = len(frame) <= SHALLOW_BYTES
             message = _decode(frame) if short else read_within(_decode, frame)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             try:
+                if len(frame) > TOLERATED_BYTES:
+                    raise protocol.unreadable(frame, str(error)) from None
                 message = read_within(protocol.decode, frame)
             except MalformedMessage as malformed:
                 self.refuse(session, malformed, frame)

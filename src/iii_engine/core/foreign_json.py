@@ -11,6 +11,9 @@ from msgspec import Raw
 from iii_engine.core.nesting import read_within
 from iii_engine.core.numerals import MAX_DIGITS, has_endless_integer
 
+#: Larger texts must be strict JSON: the tolerant reader takes some 0.3 µs a byte, for all.
+TOLERATED_BYTES: Final = 256 * 1024
+
 _check: Final = msgspec.json.Decoder(Raw).decode
 
 
@@ -35,7 +38,7 @@ def _check_either(text: bytes) -> Raw:
         return _check(text)
     except msgspec.DecodeError:
         # Lone surrogates are JSON, which the strict reader does not know.
-        if b"\\u" not in text:
+        if b"\\u" not in text or len(text) > TOLERATED_BYTES:
             raise
         json.loads(text, parse_constant=_refuse_constant, parse_int=len)
         return Raw(text.strip())

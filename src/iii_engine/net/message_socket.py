@@ -111,7 +111,8 @@ class MessageSocket(WSListener):
             if message is not None:
                 self.on_message(*message)
         elif kind is WSMsgType.PING:
-            if self.writable:  # else the answer would only wait beside all others
+            # A peer that does not read gets none: the answer would only wait beside all others.
+            if self.writable and not transport.underlying_transport.is_closing():
                 transport.send_pong(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
             transport.send_close(WSCloseCode(close_reply(frame.get_payload_as_bytes())))

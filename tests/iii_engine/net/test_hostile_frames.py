@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -130,3 +132,15 @@ def test_after_all_that_only_the_healthy_are_connected(
     until_sync(lambda: len(engine.engine.core.sessions) == 2)
     assert healthy.works()
     assert "hostile::f" not in engine.engine.core.registry
+
+
+def test_pings_of_a_peer_that_is_gone_fill_no_log(
+    engine: ThreadedEngine, healthy: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        with Peer(engine.port) as peer:
+            peer.send(frame(9, b"x" * 125) * 5000)
+            peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert healthy.works()
+    until_sync(lambda: len(engine.engine.core.sessions) == 2)
+    assert [r for r in caplog.records if r.name == "aiofastnet"] == []

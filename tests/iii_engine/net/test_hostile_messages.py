@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -214,3 +215,17 @@ def test_answers_to_foreign_calls_are_ignored(engine: ThreadedEngine, healthy: P
     assert healthy.caller.message()["result"] == "right"
     healthy.provider.tell({**answer, "result": "again"})
     assert healthy.works()
+
+
+@pytest.mark.parametrize("last", ["NaN", '"\\ud800"'])
+def test_large_messages_that_only_a_slow_reader_takes_hold_nobody_up(
+    engine: ThreadedEngine, healthy: Pair, last: str
+) -> None:
+    call = '{"type":"invokefunction","invocation_id":"i","function_id":"no::such","data":[%s%s]}'
+    with Peer(engine.port) as peer:
+        for count, code in ((10_000, "function_not_found"), (4 * MIB, "invalid_message")):
+            peer.tell(call % ("0," * count, last))
+            began = time.monotonic()
+            assert healthy.works()
+            assert time.monotonic() - began < 1  # it was 2 s
+            assert peer.message()["error"]["code"] == code
