@@ -43,14 +43,24 @@ class KvConfig(Struct, forbid_unknown_fields=True):
 
 
 class RedisConfig(Struct, forbid_unknown_fields=True):
-    """Config of the adapter `redis`. The server is one, or a primary with replicas of its own."""
+    """Config of the adapter `redis`. The server is one, or a primary with replicas of its own.
+
+    What was answered is as durable as the server was told to keep it: give it `appendonly yes` and
+    `appendfsync always`. With Redis' own defaults all is lost when it ends; with `everysec` the
+    last second is, when its machine fails.
+    """
 
     #: Where it is; `rediss://` is encrypted. Passwords are never shown.
     redis_url: str = "redis://localhost:6379"
 
 
 class NatsConfig(Struct, forbid_unknown_fields=True):
-    """Config of the adapter `nats` (an extension): NATS with JetStream."""
+    """Config of the adapter `nats` (an extension): NATS with JetStream.
+
+    What was answered survives the end of the server. What its machine has not yet written to disk
+    when it fails may be lost on it: keep `replicas` on several, or give servers from 2.10 on
+    `sync_interval: always`.
+    """
 
     #: Where it is; several addresses of one cluster are separated by commas.
     nats_url: str = "nats://localhost:4222"

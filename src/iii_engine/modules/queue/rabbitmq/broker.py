@@ -75,6 +75,10 @@ class RabbitBroker(Broker):
         )
         self._topics = Topics(self._connection, self._bindings, self.place, lambda: self._now_ms)
 
+    @property
+    def problem(self) -> str | None:
+        return None if self._connection.is_open else f"{self._connection.where} is lost"
+
     async def open(self) -> None:
         await self._connection.open(self._restored)
         self._waiting.open()

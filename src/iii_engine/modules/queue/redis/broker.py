@@ -77,6 +77,11 @@ class RedisBroker(Broker):
         self._queues: dict[QueueName, RedisQueue] = {}
         self._by_base: dict[str, RedisQueue] = {}
 
+    @property
+    def problem(self) -> str | None:
+        """Who listens knows first."""
+        return self._broadcast.problem
+
     async def open(self) -> None:
         await self._asking.open()
         await self._broadcast.open()
