@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from iii_engine.core.queue_room import Record
+
 
 class State(Enum):
     """`GONE` jobs are done, cancelled or moved; the store may not know it yet."""
@@ -33,7 +35,7 @@ class Entry:
         delayed: bool = False,
         due_ms: int = 0,
         attempts: int = 0,
-        record: bytes | None = None,
+        record: Record | None = None,
     ) -> None:
         self.key = key
         self.group = self.lane = group

@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from iii_engine.core.queue_entry import Entry, State
 from iii_engine.core.queue_groups import Groups
 from iii_engine.core.queue_limits import Limits
 from iii_engine.core.queue_part import Part
+from iii_engine.core.queue_room import Room
 
 #: Gets `(delayed, after, limit)`: the next stored jobs of an order, with keys greater than `after`,
 #: and whether there may be more. They can be fewer than `limit`, but none only at the end.
 Fetch: TypeAlias = Callable[[bool, str, int], tuple[list[Entry], bool]]
-
-#: Jobs of one order that are fetched together; as many wait in memory without need.
-WINDOW: Final = 1000
-
-#: So many wait in memory when none of them may run, because their groups are busy.
-AHEAD: Final = 10_000
 
 
 class Line:
@@ -34,12 +29,9 @@ class Line:
     that the store knows that too: else it could be fetched again.
     """
 
-    def __init__(
-        self, fetch: Fetch, limits: Limits, *, window: int = WINDOW, ahead: int = AHEAD
-    ) -> None:
+    def __init__(self, fetch: Fetch, limits: Limits, room: Room) -> None:
         self._fetch = fetch
-        self._window = window
-        self._ahead = ahead
+        self._room = room
         self.groups = Groups(limits)
         self.jobs = Part()
         self.delayed = Part()
@@ -73,11 +65,11 @@ class Line:
         part.stored += 1
         if entry.key in self._known:
             return  # it was fetched a moment ago
-        if part.horizon is None and part.loaded >= self._window and entry.key > part.last:
+        if part.horizon is None and part.loaded >= self._room.window() and entry.key > part.last:
             part.horizon = part.last
         if part.covers(entry.key):
             self._load(entry)
-            if part.loaded > 2 * self._ahead:
+            if part.loaded > 2 * self._room.ahead():
                 self._trim(entry.delayed)
 
     def take(self, limit: int, now_ms: int) -> list[Entry]:
@@ -86,7 +78,7 @@ class Line:
         taken: list[Entry] = []
         while len(taken) < limit:
             self._promote(now_ms)
-            if self.jobs.loaded <= self._window // 4:
+            if self.jobs.loaded <= self._room.window() // 4:
                 self._refill(delayed=False)
             entry = self.groups.pop(now_ms)
             if entry is not None:
@@ -174,7 +166,7 @@ class Line:
         part = self._part(entry)
         part.loaded += 1
         part.last = max(part.last, entry.key)
-        if part.loaded > self._window:
+        if part.loaded > self._room.window():
             entry.record = None  # it is read again: memory has room for the first ones only
         self._known[entry.key] = entry
         if entry.delayed:
@@ -185,7 +177,7 @@ class Line:
     def _promote(self, now_ms: int) -> None:
         """Delayed jobs that are due may run."""
         due = self._due
-        while due or (self.delayed.loaded < self._window and self._refill(delayed=True)):
+        while due or (self.delayed.loaded < self._room.window() and self._refill(delayed=True)):
             if due[0].due_ms > now_ms:
                 return
             entry = heapq.heappop(due)
@@ -202,8 +194,8 @@ class Line:
     def _refill(self, *, delayed: bool) -> bool:
         """Fetch the next jobs of an order; whether there were any."""
         part = self.delayed if delayed else self.jobs
-        while part.horizon is not None and part.loaded < self._ahead:
-            found, more = self._fetch(delayed, part.horizon, self._window)
+        while part.horizon is not None and part.loaded < self._room.ahead():
+            found, more = self._fetch(delayed, part.horizon, self._room.window())
             part.horizon = found[-1].key if found and more else None
             fresh = [entry for entry in found if entry.key not in self._known]
             for entry in fresh:
@@ -223,7 +215,8 @@ class Line:
         waiting = sorted(
             (entry for entry in waiting if entry.state is State.WAITING), key=lambda e: e.key
         )
-        kept, dropped = waiting[: self._ahead], waiting[self._ahead :]
+        ahead = self._room.ahead()
+        kept, dropped = waiting[:ahead], waiting[ahead:]
         if not dropped:
             return
         for entry in dropped:

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from iii_engine.core.queue_entry import Entry, State
 from iii_engine.core.queue_limits import Limits
 from iii_engine.core.queue_line import Line
+from iii_engine.core.queue_room import Room
 
 
 class Shelf:
@@ -44,9 +45,24 @@ def keys(found: Iterable[Entry]) -> list[str]:
     return [each.key for each in found]
 
 
+class Sizes(Room):
+    """Sizes that a test can look through."""
+
+    def __init__(self, window: int, ahead: int) -> None:
+        super().__init__(1000, 1000)
+        self._window = window
+        self._ahead = ahead
+
+    def window(self) -> int:
+        return self._window
+
+    def ahead(self) -> int:
+        return self._ahead
+
+
 def line(window: int = 4, ahead: int = 12, limits: Limits | None = None) -> tuple[Line, Shelf]:
     shelf = Shelf()
-    return Line(shelf.fetch, limits or Limits(), window=window, ahead=ahead), shelf
+    return Line(shelf.fetch, limits or Limits(), Sizes(window, ahead)), shelf
 
 
 def test_a_long_line_is_fetched_piece_by_piece() -> None:

@@ -13,6 +13,7 @@ import msgspec
 from iii_engine.core.engine import Engine
 from iii_engine.core.queue_entry import Entry
 from iii_engine.core.queue_keys import Keys, delayed_key
+from iii_engine.core.queue_room import Room
 from iii_engine.modules.queue.broker import Broker, Done
 from iii_engine.modules.queue.dead_letters import DeadLetters
 from iii_engine.modules.queue.job import (
@@ -44,6 +45,12 @@ REMOVED: Final = "subscription removed"
 #: Milliseconds until a job that the store could not read is tried again.
 UNREAD_MS: Final = 1000
 
+#: Bytes of small records that all queues together keep in memory.
+ROOM: Final = 64 << 20
+
+#: Jobs that wait in memory without need, of all queues together: some hundred bytes each.
+PLACES: Final = 100_000
+
 #: What the spaces of named queues begin with.
 NAMED: Final = "queue/named/"
 
@@ -61,6 +68,7 @@ class EmbeddedBroker(Broker):
         self.store = store
         self._keys = Keys(engine.ids)
         self._tokens = count(1)
+        self._room = Room(ROOM, PLACES)
         self._queues: dict[QueueName, KeptQueue] = {}
         self.topics = TopicTable(engine.ids)
         self.journal = Journal(store, engine.timers, soon)
@@ -70,6 +78,7 @@ class EmbeddedBroker(Broker):
         self.store.read(self.topics.load)
         # Greater than any token of an earlier engine, as far as the clock can be trusted.
         self._tokens = count(self._now_ms * 1000)
+        self._room.queues = sum(1 for _ in self.topics)
         for bound in [each for each in self.topics if each.removed]:
             self._tidy(bound)
 
@@ -366,8 +375,9 @@ class EmbeddedBroker(Broker):
             base = f"{NAMED}{name.name}" if bound is None else bound.base
             settings = Settings(delay_ms=0 if bound is None else bound.delay_ms)
             kept = self._queues[name] = KeptQueue(
-                name, Shelf(base), settings, self.store, self._clock, self._timers
+                name, Shelf(base), settings, self.store, self._clock, self._timers, self._room
             )
+            self._room.queues = max(self._room.queues, len(self._queues))
             self._keys.follow(kept.last_ms())
         return kept
 

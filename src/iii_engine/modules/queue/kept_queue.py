@@ -12,6 +12,7 @@ from iii_engine.core.clock import Clock
 from iii_engine.core.queue_entry import Entry, State
 from iii_engine.core.queue_keys import due_of, time_of
 from iii_engine.core.queue_line import Line
+from iii_engine.core.queue_room import Room
 from iii_engine.core.timers import Timer, Timers
 from iii_engine.modules.queue.job import Job, QueueName, Stats, decode_job, read_job
 from iii_engine.modules.queue.reading import BYTES
@@ -43,6 +44,7 @@ class KeptQueue:
         store: LocalStore,
         clock: Clock,
         timers: Timers,
+        room: Room,
     ) -> None:
         self.name = name
         self.shelf = shelf
@@ -50,9 +52,10 @@ class KeptQueue:
         self._store = store
         self._clock = clock
         self._timers = timers
+        self._room = room
         self._timer: Timer | None = None
         self._wake: Callable[[], None] | None = None
-        self.line = Line(self._fetch, settings.limits)
+        self.line = Line(self._fetch, settings.limits, room)
         self.dead = 0
         self.oldest: deque[str] = deque()  # ids of the dead that are dropped next
         self.dropping = False
@@ -137,7 +140,7 @@ class KeptQueue:
             delayed=delayed,
             due_ms=due_of(key) if delayed else job.process_at,
             attempts=job.attempts_made,
-            record=record if len(record) <= SMALL else None,
+            record=self._room.keep(record) if len(record) <= SMALL else None,
         )
 
     def admit(self, entry: Entry) -> None:
@@ -181,7 +184,7 @@ class KeptQueue:
 
     def record_of(self, entry: Entry) -> bytes | None:
         if entry.record is not None:
-            return entry.record
+            return entry.record.data
         space = self.shelf.space_of(entry.key)
         return self._store.read(lambda t: t.get(space, entry.key))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from iii_engine.core.queue_line import WINDOW
+from iii_engine.core.queue_room import WINDOW
 
 #: Records.
 RECORDS: Final = WINDOW

@@ -1,0 +1,49 @@
+"""The memory that the stored jobs of all queues share: who finds none left reads them again."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Jobs of a queue that may wait in memory without need, when there are few queues.
+WINDOW: Final = 1000
+
+#: Windows that are looked through for a job that may run.
+AHEAD: Final = 10
+
+#: And when there are any number of them.
+FEW: Final = 20
+
+
+class Record:
+    """A stored job in memory. Its room is free again when nobody holds it any more."""
+
+    __slots__ = ("_room", "data")
+
+    def __init__(self, data: bytes, room: Room) -> None:
+        self.data = data
+        self._room = room
+        room.left -= len(data)
+
+    def __del__(self) -> None:
+        self._room.left += len(self.data)
+
+
+class Room:
+    """Room for so many bytes of records, and for so many jobs of `queues` queues."""
+
+    def __init__(self, size: int, jobs: int) -> None:
+        self.left = size
+        self.queues = 0
+        self._jobs = jobs
+
+    def window(self) -> int:
+        """As many jobs of each queue are fetched together, and wait in memory without need."""
+        return max(FEW, min(WINDOW, self._jobs // max(1, self.queues)))
+
+    def ahead(self) -> int:
+        """As many wait in memory when none of them may run, because their groups are busy."""
+        return AHEAD * self.window()
+
+    def keep(self, data: bytes) -> Record | None:
+        """The record, if there is room for it."""
+        return Record(data, self) if len(data) <= self.left else None
