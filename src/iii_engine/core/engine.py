@@ -22,6 +22,7 @@ from iii_engine.core.declarations import Declarations
 from iii_engine.core.foreign_json import TOLERATED_BYTES
 from iii_engine.core.guarded_triggers import drop_stranded
 from iii_engine.core.invocations import Invocations
+from iii_engine.core.log_gate import LogGate
 from iii_engine.core.malformed import answer_malformed, endless
 from iii_engine.core.meters import Meters
 from iii_engine.core.nesting import SHALLOW_BYTES, read_within
@@ -80,6 +81,7 @@ class Engine:
         self.remote = RemoteFunctions(self.registry, self.services)
         self.channels = Channels(clock, ids)
         self.timers = Timers(clock.monotonic_ns)
+        self.log_gate = LogGate(self.timers)
         self.refusals = Refusals(clock.monotonic_ns)
         #: Those of the listeners that have any.
         self.rules: list[Rules] = []

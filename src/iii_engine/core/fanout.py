@@ -190,7 +190,7 @@ def run_handler(
 
     def decided(result: Raw, error: ErrorBody | None) -> None:
         if error is not None:
-            report(trigger, str(condition), error)
+            report(engine, trigger, str(condition), error)
         elif bytes(result).strip() != b"false":
             ask(trigger.function_id, handled)
             return
@@ -198,7 +198,7 @@ def run_handler(
 
     def handled(_: Raw, error: ErrorBody | None) -> None:
         if error is not None:
-            report(trigger, trigger.function_id, error)
+            report(engine, trigger, trigger.function_id, error)
         ended()
 
     if condition is None:
@@ -207,16 +207,29 @@ def run_handler(
         ask(condition, decided)
 
 
-def report(trigger: Trigger, function_id: str, error: ErrorBody) -> None:
-    """Log that a function of a trigger failed."""
-    log.warning(
-        "trigger %s: %s failed: %s: %s",
-        trigger.id,
-        function_id,
-        error.code,
-        error.message,
-        extra=_about(trigger),
-    )
+def report(engine: Engine, trigger: Trigger, function_id: str, error: ErrorBody) -> None:
+    """Log that a function of a trigger failed; not each time, when it does so again and again."""
+    about = _about(trigger)
+
+    def sum_up(times: int) -> None:
+        log.warning(
+            "trigger %s: %s failed %d times more: %s",
+            trigger.id,
+            function_id,
+            times,
+            error.code,
+            extra=about,
+        )
+
+    if engine.log_gate.passes(f"{trigger.id} {error.code}", sum_up):
+        log.warning(
+            "trigger %s: %s failed: %s: %s",
+            trigger.id,
+            function_id,
+            error.code,
+            error.message,
+            extra=about,
+        )
 
 
 def _about(trigger: Trigger) -> dict[str, object]:

@@ -89,6 +89,9 @@ class Store(Protocol):
 class LocalStore(Store, Protocol):
     """A store in this process: what is committed can be read without waiting."""
 
+    #: Why nothing can be written, since a commit failed and until one succeeds.
+    problem: str | None
+
     def read(self, work: Callable[[Transaction], T]) -> T:
         """As `query`, answered by returning."""
         ...

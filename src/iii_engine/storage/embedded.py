@@ -56,6 +56,10 @@ class EmbeddedStore(LocalReads):
         self._batch: list[tuple[Done[Any], Any, Exception | None]] = []
         #: Why the open transaction is gone: SQLite undoes all of it when the disk is full.
         self._lost: StoreError | None = None
+        #: Whether the open transaction changes something.
+        self._changes = False
+        #: Why nothing can be written, until something is.
+        self.problem: str | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -170,6 +174,7 @@ class EmbeddedStore(LocalReads):
                 buffer = Buffer(self._writing)
                 result = work(buffer)
                 self._apply(buffer.writes)
+                self._changes = self._changes or bool(buffer.writes)
             except apsw.Error as error:
                 problem = self._failure(error)
                 if not self._writer.in_transaction:
@@ -207,6 +212,10 @@ class EmbeddedStore(LocalReads):
     def _committed(self, error: Exception | None) -> None:
         """Back on the loop: begin the next commit, then tell those of this one."""
         problem = self._lost if error is None else self._failure(error)
+        if problem is None and self._changes and self.problem is not None:
+            log.info("%s can be written again", self._file)
+            self.problem = None
+        self._changes = False
         self._lost = self._rolled_back()
         self._end_snapshot()
         batch, self._batch = self._batch, []
@@ -238,7 +247,9 @@ class EmbeddedStore(LocalReads):
         return None
 
     def _failure(self, error: Exception) -> StoreError:
-        log.error("cannot write %s: %s", self._file, error)
         failure = StoreError(f"cannot write {self._file}: {error}")
+        if self.problem is None:
+            log.error("%s", failure)
+        self.problem = str(failure)
         failure.__cause__ = error
         return failure

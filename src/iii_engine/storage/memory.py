@@ -111,6 +111,7 @@ class MemoryStore(LocalReads):
     def __init__(self) -> None:
         self._maps = Maps()
         self._closed = False
+        self.problem: str | None = None
 
     async def open(self) -> None:
         self._closed = False

@@ -213,3 +213,21 @@ def test_a_long_queue_of_quick_handlers_needs_no_deep_stack(desk: Desk) -> None:
     desk.finish("a:0")
     assert len(desk.calls) == 1000
     assert desk.fanout.waiting(trigger) == 0
+
+
+def test_what_fails_all_the_time_is_not_told_all_the_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    desk.answering("broken", None)
+    trigger = desk.bind("b", "broken")
+    for number in range(100):
+        desk.deliver(f"k:{number}", trigger=trigger)
+    assert caplog.text.count("broken failed: broken") == 3
+    clock = desk.engine.clock
+    assert isinstance(clock, VirtualClock)
+    clock.advance(10)
+    desk.engine.advance()
+    assert "trigger b: broken failed 97 times more: broken" in caplog.text
+    desk.deliver("k:again", trigger=trigger)
+    assert caplog.text.count("broken failed: broken") == 4

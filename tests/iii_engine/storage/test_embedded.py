@@ -160,7 +160,9 @@ async def test_a_torn_end_of_the_log_loses_nothing_before_it(tmp_path: Path) -> 
     await again.close()
 
 
-async def test_a_full_disk_is_told_to_everybody_and_passes(file: Path) -> None:
+async def test_a_full_disk_is_told_to_everybody_and_passes(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store = await opened(file)
     await put(store, "s", "before")
     store._writer.execute("PRAGMA max_page_count = 10").fetchall()
@@ -173,10 +175,17 @@ async def test_a_full_disk_is_told_to_everybody_and_passes(file: Path) -> None:
     done = await asyncio.gather(*answers, return_exceptions=True)
     assert isinstance(done[1], StoreError)
     assert "full" in str(done[1])
+    with pytest.raises(StoreError):
+        await put(store, "s", "big", value=big)
+    await submit(store, lambda t: t.get("s", "before"))  # reading is no sign that writing works
+    assert store.problem is not None
+    assert "full" in store.problem
+    assert caplog.text.count("cannot write") == 1
     kept = [key for key, answer in zip(("small", "big", "after"), done, strict=True) if not answer]
     assert await keys(store, "s") == ["before", *kept]
     store._writer.execute("PRAGMA max_page_count = 100000").fetchall()
     await put(store, "s", "later", value=big)
+    assert store.problem is None
     assert await keys(store, "s") == ["before", *kept, "later"]
     await store.close()
 

@@ -38,7 +38,7 @@ class BoundJob:
 
     def __init__(self, engine: Engine, locks: Locks, key: str, forget: Callable[[], None]) -> None:
         self._engine = engine
-        self._locks = locks
+        self.locks = locks
         self._key = key
         self._forget = forget
         self._members: dict[str, tuple[Trigger, CronConfig]] = {}
@@ -79,7 +79,7 @@ class BoundJob:
         if oldest is None:
             start(None)
         else:
-            self._locks.since(self._key, now, oldest, start)
+            self.locks.since(self._key, now, oldest, start)
 
     def _start(self, config: CronConfig, now: int, last: int | None) -> None:
         """Look for ticks since `last`, or since `now` when no run is known."""
@@ -108,7 +108,7 @@ class BoundJob:
 
     def _lock(self, job: CronJob, instant: int) -> None:
         taken = partial(self._run, job, instant)
-        self._locks.acquire(self._key, instant, taken, remember=self._remembers)
+        self.locks.acquire(self._key, instant, taken, remember=self._remembers)
 
     def _run(self, job: CronJob, instant: int, locked: bool) -> None:
         if not locked or not self._open or not self._members:
@@ -137,11 +137,11 @@ class BoundJob:
         )
 
     def _renew_later(self, instant: int) -> None:
-        seconds = self._locks.ttl_ms / 3000
+        seconds = self.locks.ttl_ms / 3000
         self._renewal = self._engine.timers.after(seconds, partial(self._renew, instant))
 
     def _renew(self, instant: int) -> None:
-        self._locks.renew(self._key, instant)
+        self.locks.renew(self._key, instant)
         self._renew_later(instant)
 
     def _ended(self, job: CronJob) -> None:

@@ -49,6 +49,17 @@ class CronModule(Module[CronOptions]):
             )
         )
 
+    async def reconfigure(self, options: CronOptions) -> bool:
+        """In place: jobs go on with other locks."""
+        locks = make_locks(read_choice(options), self.host)
+        await locks.open()
+        before, self.locks, self.options = self.locks, locks, options
+        for job in self.jobs.values():
+            job.locks = locks
+        if before is not None:
+            await before.close()
+        return True
+
     def status(self) -> str:
         return (self.locks and self.locks.problem) or super().status()
 

@@ -52,6 +52,8 @@ def _config(host: Host) -> Component:
 
 
 def _storage(host: Host) -> Component:
+    if host.store.problem is not None:
+        return Component("degraded", {"error": host.store.problem})
     try:
         spaces = host.store.read(lambda transaction: len(transaction.spaces()))
     except StoreError as error:

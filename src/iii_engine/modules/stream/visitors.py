@@ -175,7 +175,7 @@ class _Question:
             self._answer(not refuses(result))
 
     def _refuse(self, error: ErrorBody) -> None:
-        fanout.report(self._trigger, self._trigger.function_id, error)
+        fanout.report(self._engine, self._trigger, self._trigger.function_id, error)
         self._answer(False)
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 from datetime import datetime
 
+import msgspec
 import pytest
 from tests.support.desk import Desk, running
 from tests.support.engine import RunningEngine
@@ -14,6 +15,7 @@ from tests.support.raw_worker import RawWorker
 from iii_engine.core.router import Call
 from iii_engine.modules.adapters import BadAdapter
 from iii_engine.modules.cron import CronModule
+from iii_engine.modules.cron.options import CronOptions
 
 HOUR = 3600
 
@@ -166,6 +168,20 @@ def test_a_run_outlives_its_trigger_and_never_meets_the_next(desk: Desk) -> None
     desk.engine.triggers.remove("t2")
     runs[1].reply(b"null")
     assert desk.module.jobs == {}
+
+
+async def test_other_locks_while_a_run_is_going_on(desk: Desk) -> None:
+    runs = desk.handler("job", answer=None)
+    desk.bind("t", "job", {"interval": "1s"})
+    desk.advance(1)
+    adapter = {"name": "kv", "config": {"lock_ttl_ms": 9000}}
+    options = msgspec.convert({"adapter": adapter}, CronOptions)
+    assert await desk.module.reconfigure(options)
+    desk.advance(3)
+    assert len(runs) == 1
+    runs[0].reply(b"null")
+    desk.advance(1)
+    assert len(runs) == 2
 
 
 def test_an_interval_goes_on_over_registrations(desk: Desk) -> None:

@@ -113,7 +113,7 @@ def pids_of(path: Path) -> list[int]:
 
 @pytest.mark.promise(
     "Programs",
-    "What `iii-exec` started does not outlive the engine, not even one that is killed.",
+    "No process group that `iii-exec` started outlives the engine, not even one that is killed.",
 )
 @pytest.mark.parametrize(
     "ending",
