@@ -124,9 +124,10 @@ class Channels:
 
     # -- channels of the engine itself -----------------------------------------------------------
 
-    def claim(self, channel_id: str, claim: Claim) -> None:
-        """Reserve an id for a channel that `claim` makes when it is asked for."""
-        self._entries[channel_id] = claim
+    def claim(self, claim: Claim, *channel_ids: str) -> None:
+        """Reserve ids for channels that `claim` makes when it is asked for them."""
+        for channel_id in channel_ids:
+            self._entries[channel_id] = claim
 
     def open(self, channel_id: str, write_key: str, read_key: str) -> Channel:
         """Make the channel of a claim. It has no owner and does not expire."""
@@ -136,11 +137,12 @@ class Channels:
         self._entries[channel_id] = channel
         return channel
 
-    def drop(self, channel_id: str) -> None:
-        """Forget a claim or a channel, without telling its ends."""
-        entry = self._entries.pop(channel_id, None)
-        if isinstance(entry, Channel):
-            entry.leave_rooms()
+    def drop(self, *channel_ids: str) -> None:
+        """Forget claims or channels, without telling their ends."""
+        for channel_id in channel_ids:
+            entry = self._entries.pop(channel_id, None)
+            if isinstance(entry, Channel):
+                entry.leave_rooms()
 
     # -- looking up ------------------------------------------------------------------------------
 

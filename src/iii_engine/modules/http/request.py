@@ -22,9 +22,9 @@ from iii_engine.modules.http.handler_channels import HandlerChannels
 from iii_engine.modules.http.payload import (
     EMPTY,
     NO_QUERY,
+    NOTHING_RAW,
     Query,
     method_field,
-    raw_fields,
     read_params,
     read_query,
 )
@@ -95,6 +95,8 @@ class Request:
         self.id = client.head.request_id or channel_id
         if values:
             self.params = read_params(route, values)
+        if route.raw_body:
+            self.raw = NOTHING_RAW
 
     # -- a place among the concurrent requests ---------------------------------------------------
 
@@ -118,8 +120,10 @@ class Request:
         exchange.on_close = self._client_gone
         if self.gateway.middleware or not self.route.plain:
             self.gateway.run_pipeline(self)
-        else:
+        elif exchange.has_body:
             self.read_body(self._go_on)
+        else:
+            self.dispatch()
 
     def _is_wanted(self) -> bool:
         """Whether a handler that starts only now would work for somebody."""
@@ -164,8 +168,6 @@ class Request:
             self._reading = RequestBody(self, then)
             self._reading.read()
             return
-        if self.route.raw_body:
-            self.raw = raw_fields(b"", True)
         then(True)
 
     def _go_on(self, ready: bool) -> None:
