@@ -106,11 +106,6 @@ class RequestParser:
 
     # -- httptools -------------------------------------------------------------------------------
 
-    def on_message_begin(self) -> None:
-        self._target = b""
-        self._headers = []
-        self._own = []
-
     def on_url(self, url: bytes) -> None:
         self._target += url
 
@@ -135,6 +130,7 @@ class RequestParser:
         if not parser.should_keep_alive():
             exchange.keep_alive = False
         refusal = self._read_own(exchange)
+        self._target, self._headers, self._own = b"", [], []
         if refusal is not None:
             exchange.refusal = refusal
             self.stopped = True
