@@ -5,8 +5,14 @@ from __future__ import annotations
 from benchmarks.report import Row
 
 _CALLS = (
-    "a call takes some 13 Python functions (two frames read, call, span, tally, two frames "
-    "made), the relay four; the profile is flat, so only fewer of them would help"
+    "a relay that also gives each call an id check, a record of its span, two times and the name "
+    "of its caller, and does nothing else, needs 1.4 times the bare one's processor time at 16 in "
+    "flight and 1.6 times at 128; deadlines, bounds, access and errors are the rest"
+)
+_IN_TURN = (
+    "at 128 in flight all calls travel as one batch, so caller, engine and worker work in turn and "
+    "what the engine takes more (see the row before) is added to all; writing parts of a batch "
+    "early overlaps them, but only where each has a core, and costs system calls where not"
 )
 _LARGE = (
     "each frame is looked at for what no reader takes and for who called, beside the decoding of "
@@ -15,7 +21,7 @@ _LARGE = (
 
 WHY = {
     "call_16": _CALLS,
-    "call_128": _CALLS,
+    "call_128": _IN_TURN,
     "payload_64k": _LARGE,
     "structured": _LARGE,
     "http": (

@@ -7,7 +7,6 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -51,8 +50,10 @@ class MessageSocket(WSListener):
         self.ended = False
         self.closed_by_peer = False  # with a Close frame
         self.writable = True  # the peer reads what it is sent
-        #: Takes nearly every message: one that came whole in a frame, and is ASCII text.
-        self.on_ascii: Callable[[bytes], None] = partial(self.on_message, TEXT)
+        #: Takes nearly every message, behind `ascii_for`: one that came whole in a frame, and is
+        #: ASCII text.
+        self.on_ascii: Callable[..., None] = self.on_message
+        self.ascii_for: object = TEXT
         self.quiet_sweeps = 0  # since the last frame from the peer; whoever sweeps counts
         self._assembler = Assembler(max_message_bytes)
         self._between = True  # open, and no fragmented message is under way
@@ -88,7 +89,7 @@ class MessageSocket(WSListener):
             # Nearly every frame: a whole message of ASCII text.
             payload = frame.get_payload_as_bytes()
             if payload.isascii() and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
-                self.on_ascii(payload)
+                self.on_ascii(self.ascii_for, payload)
                 return
         if self.ended:
             if kind is WSMsgType.CLOSE:

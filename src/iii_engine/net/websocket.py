@@ -10,7 +10,6 @@ import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeAlias
 
 import aiofastnet
@@ -89,7 +88,7 @@ class WorkerSocket(GuardedSocket):
         self.session.on_resume = self.transport.underlying_transport.resume_reading
         self.session.blocked = not self.writable
         self.use_timeout()
-        self.on_ascii = partial(self._engine.receive, self.session)
+        self.on_ascii, self.ascii_for = self._engine.receive, self.session
 
     def use_timeout(self) -> None:
         """Let the listener's `invocation_timeout_ms` apply to calls made from now on."""
