@@ -22,8 +22,9 @@ from iii_engine.modules.queue.journal import Soon
 from iii_engine.modules.queue.options import ADAPTERS, BuiltinConfig, QueueConfig, TopicDefaults
 from iii_engine.modules.queue.rabbitmq import options as rabbitmq
 from iii_engine.modules.queue.rabbitmq.options import RabbitConfig
-from iii_engine.modules.queue.redis import refusals as redis
+from iii_engine.modules.queue.redis import options as redis
 from iii_engine.modules.queue.redis.options import RedisQueueConfig
+from iii_engine.modules.queue.refusals import Refusals
 from iii_engine.storage.base import LocalStore
 
 #: What each adapter whose jobs are kept by this module is configured with.
@@ -32,6 +33,12 @@ ADAPTER_CONFIGS: Final[Mapping[str, type[TopicDefaults]]] = {
     "nats": JetConfig,
     "redis": RedisQueueConfig,
     "rabbitmq": RabbitConfig,
+}
+#: What those that are on a server have no means for.
+REFUSALS: Final[Mapping[type[TopicDefaults], Refusals]] = {
+    JetConfig: jetstream.REFUSALS,
+    RedisQueueConfig: redis.REFUSALS,
+    RabbitConfig: rabbitmq.REFUSALS,
 }
 
 
@@ -42,12 +49,11 @@ def broker_config(adapter: Adapter) -> TopicDefaults:
 
 def check_queue(broker: TopicDefaults, name: str, config: QueueConfig) -> None:
     """Raises `BadQueue` for what the broker cannot do."""
-    if isinstance(broker, JetConfig):
-        jetstream.check_queue(name, config)
-    elif isinstance(broker, RedisQueueConfig):
-        redis.check_queue(name, config)
-    elif isinstance(broker, RabbitConfig):
-        rabbitmq.check_queue(name, config)
+    refusals = REFUSALS.get(type(broker))
+    if refusals is not None:
+        refusals.check_queue(name, config)
+    if isinstance(broker, RabbitConfig):
+        rabbitmq.check_name(name)
 
 
 def make_broker(engine: Engine, store: LocalStore, soon: Soon, config: TopicDefaults) -> Broker:

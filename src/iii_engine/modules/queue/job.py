@@ -66,6 +66,20 @@ class Draft(Struct, kw_only=True):
     baggage: str | None = None
     metadata: Raw = NULL
 
+    def job(self, job_id: str, now_ms: int, delay_ms: int = 0) -> Job:
+        """It is due `delay_ms` from now."""
+        return Job(
+            id=job_id,
+            created_at=now_ms,
+            data=self.data,
+            function_id=self.function_id,
+            process_at=now_ms + delay_ms if delay_ms else 0,
+            group_id=self.group_id,
+            traceparent=self.traceparent,
+            baggage=self.baggage,
+            metadata=self.metadata,
+        )
+
 
 class Receipt(NamedTuple):
     """The id of a stored job; `duplicate` when it was there before."""

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from msgspec import Raw
@@ -20,11 +20,10 @@ from iii_engine.core.registry import LocalHandler
 from iii_engine.core.router import Call
 from iii_engine.core.sessions import Status
 from iii_engine.core.timers import Timer
-from iii_engine.core.triggers import Trigger, TriggerType
-from iii_engine.modules.base import schema
+from iii_engine.core.triggers import Trigger
 from iii_engine.modules.bridge.remote import RemoteModule
 from iii_engine.modules.queue.lending import Lending
-from iii_engine.modules.queue.subscription import SubscriberSchema, read_config
+from iii_engine.modules.queue.subscription import read_config, subscriber_type
 from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody, InvokeFunction
 
 log = logging.getLogger("iii.queue")
@@ -79,14 +78,7 @@ class RemoteQueues(RemoteModule):
         self._all: dict[tuple[str, str], _Subscriber] = {}
         self._closed = False
         self._lending = Lending(engine, self)
-        self.kind = TriggerType(
-            "durable:subscriber",
-            "Calls a function with what is published on a topic, at least once",
-            schema(SubscriberSchema),
-            schema(Any),
-            bind=self._bind,
-            unbind=self._unbind,
-        )
+        self.kind = subscriber_type(self._bind, self._unbind)
 
     def functions(self) -> dict[str, LocalHandler]:
         """All functions of the module with their handlers."""

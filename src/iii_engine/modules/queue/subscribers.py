@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Status
 from iii_engine.core.timers import Timer
-from iii_engine.core.triggers import Trigger, TriggerType
-from iii_engine.modules.base import schema
+from iii_engine.core.triggers import Trigger
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.consumer import Consumer, Target
 from iii_engine.modules.queue.embedded import REMOVED
 from iii_engine.modules.queue.job import QueueName
 from iii_engine.modules.queue.options import TopicDefaults
 from iii_engine.modules.queue.settings import Settings
-from iii_engine.modules.queue.subscription import SubscriberConfig, SubscriberSchema, read_config
+from iii_engine.modules.queue.subscription import SubscriberConfig, read_config, subscriber_type
 
 EXPIRED = "subscription expired"
 
@@ -49,14 +47,7 @@ class Subscribers:
         self._make = make
         self.defaults = defaults
         self._all: dict[QueueName, Subscriber] = {}
-        self.kind = TriggerType(
-            "durable:subscriber",
-            "Calls a function with what is published on a topic, at least once",
-            schema(SubscriberSchema),
-            schema(Any),
-            bind=self._bind,
-            unbind=self._unbind,
-        )
+        self.kind = subscriber_type(self._bind, self._unbind)
 
     def open(self) -> None:
         """Wait for the workers of an earlier engine."""

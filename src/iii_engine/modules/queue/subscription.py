@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
@@ -11,6 +12,8 @@ from msgspec.structs import fields
 from iii_engine.core.fanout import Condition
 from iii_engine.core.queue_limits import Limits, Rate
 from iii_engine.core.queue_policy import Backoff, RetryPolicy
+from iii_engine.core.triggers import Trigger, TriggerType
+from iii_engine.modules.base import schema
 from iii_engine.modules.bounds import NotNegative, Positive
 from iii_engine.modules.queue.options import TopicDefaults
 from iii_engine.modules.queue.settings import Settings
@@ -78,6 +81,20 @@ class SubscriberSchema(Condition):
 
     topic: str = ""
     queue_config: SubscriptionConfig | None = None
+
+
+def subscriber_type(
+    bind: Callable[[Trigger], None], unbind: Callable[[Trigger], None]
+) -> TriggerType:
+    """`durable:subscriber`, wherever the jobs are kept."""
+    return TriggerType(
+        "durable:subscriber",
+        "Calls a function with what is published on a topic, at least once",
+        schema(SubscriberSchema),
+        schema(Any),
+        bind=bind,
+        unbind=unbind,
+    )
 
 
 def _given(value: int | None, default: int) -> int:

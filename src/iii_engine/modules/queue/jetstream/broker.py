@@ -10,17 +10,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from itertools import count
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from iii_engine.core.engine import Engine
-from iii_engine.modules.queue.broker import Broker, Done
+from iii_engine.modules.queue.broker import Done
 from iii_engine.modules.queue.jetstream.bindings import Bindings
 from iii_engine.modules.queue.jetstream.kept import JetQueue
 from iii_engine.modules.queue.jetstream.lane import Lane
-from iii_engine.modules.queue.jetstream.options import JetConfig
+from iii_engine.modules.queue.jetstream.options import REFUSALS, JetConfig
 from iii_engine.modules.queue.job import (
     DeadJob,
     Draft,
@@ -31,38 +31,24 @@ from iii_engine.modules.queue.job import (
     Stats,
     decode_job,
 )
+from iii_engine.modules.queue.server_broker import GOODBYE_SECONDS, ServerBroker
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.subscribers import EXPIRED
+from iii_engine.modules.queue.tasks import end_tasks
 from iii_engine.net.nats_client import NatsConnection, told
 from iii_engine.storage.base import StoreError
-from iii_sdk.errors import BusError
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
 log = logging.getLogger("iii.queue")
 
-T = TypeVar("T")
 
-#: Seconds between attempts at what must be stored.
-AGAIN_SECONDS: Final = 0.25
-#: Seconds that the end waits for what is being stored.
-GOODBYE_SECONDS: Final = 2.0
-
-
-class NotInJetStream(BusError):
-    """What is asked of a job is not possible with the adapter `nats`."""
-
-    code = "unsupported_by_adapter"
-
-
-class JetStreamBroker(Broker):
-    """Everything happens in tasks; what must be stored is tried until it is."""
-
+class JetStreamBroker(ServerBroker):
     kind = "nats"
 
     def __init__(self, engine: Engine, config: JetConfig) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._config = config
         self._connection = NatsConnection(config.nats_url)
         self._bindings = Bindings(
@@ -70,11 +56,7 @@ class JetStreamBroker(Broker):
         )
         self._queues: dict[QueueName, JetQueue] = {}
         self._leases: set[Lease] = set()
-        # Not the server's numbers: one that was lost may count from 1 again.
-        self._tokens = count(engine.clock.now_ns() // 1_000)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._renewing: asyncio.Task[None] | None = None
-        self._closing = False
 
     @property
     def problem(self) -> str | None:
@@ -91,14 +73,12 @@ class JetStreamBroker(Broker):
         for queue in self._queues.values():
             queue.wake = None
         if self._connection.client.is_connected:
-            if self._tasks:
-                await asyncio.wait(set(self._tasks), timeout=GOODBYE_SECONDS)
+            await self._tasks.settle(GOODBYE_SECONDS)
             for queue in self._queues.values():
                 await self._logged(queue.close_lanes())
-        tasks = [*self._tasks, *([self._renewing] if self._renewing else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.end()
+        if self._renewing is not None:
+            await end_tasks([self._renewing])
         await self._bindings.close()
         await self._connection.close()
 
@@ -120,35 +100,21 @@ class JetStreamBroker(Broker):
 
     async def _store(self, queues: list[JetQueue], draft: Draft) -> Receipt:
         options = draft.options
-        for name in ("priority", "debounce_ms"):
-            if getattr(options, name):
-                raise NotInJetStream(f"$.{name}: not possible with the adapter 'nats'")
+        REFUSALS.check_options(options)
         once = options.idempotency_key
         job_id = options.message_id or (f"once-{once}" if once else self._engine.ids.uuid())
         now_ms = self._now_ms
         duplicate = True
         for queue in queues:
             delay_ms = max(options.delay_ms, queue.settings.delay_ms)
-            job = Job(
-                id=job_id,
-                created_at=now_ms,
-                data=draft.data,
-                function_id=draft.function_id,
-                process_at=now_ms + delay_ms if delay_ms else 0,
-                group_id=draft.group_id,
-                traceparent=draft.traceparent,
-                baggage=draft.baggage,
-                metadata=draft.metadata,
-            )
+            job = draft.job(job_id, now_ms, delay_ms)
             duplicate = await queue.put(job) and duplicate
         return Receipt(job_id, duplicate)
 
     # -- topics ----------------------------------------------------------------------------------
 
     def bind(self, topic: str, function_id: str, settings: Settings) -> None:
-        limits = settings.limits
-        if limits.rate is not None or (limits.concurrency and not limits.ordered):
-            raise NotInJetStream("limits of keys are not possible with the adapter 'nats'")
+        REFUSALS.check_limits(settings.limits)
         self._bindings.held.add((topic, function_id))
         queue = self.queue(QueueName(topic, True, function_id))
         queue.settings = settings
@@ -211,7 +177,7 @@ class JetStreamBroker(Broker):
         self._leases.update(leases)
         done(leases)
         if limit > len(leases):
-            self._spawn(self._logged(_want(kept, limit - len(leases))))
+            self._tasks.spawn(self._logged(_want(kept, limit - len(leases))))
 
     def _lease(self, queue: QueueName, lane: Lane, message: Msg) -> Lease | None:
         """None for a job that is not due yet: it goes back until then."""
@@ -220,11 +186,11 @@ class JetStreamBroker(Broker):
             job = decode_job(message.data)
         except msgspec.DecodeError as error:
             log.error("queue %s: what is no job is removed: %s", queue.text, error)
-            self._insist(message.term)
+            self._settle(message.term)
             return None
         early_ms = job.process_at - self._now_ms
         if early_ms > 0:
-            self._insist(lambda: message.nak(delay=early_ms / 1000))
+            self._settle(lambda: message.nak(delay=early_ms / 1000))
             return None
         deliveries = (delivery.num_delivered or 1) - (1 if job.process_at else 0)
         job.attempts_made = max(0, deliveries - 1)
@@ -232,11 +198,11 @@ class JetStreamBroker(Broker):
 
     def complete(self, lease: Lease) -> None:
         message = self._ended(lease)
-        self._insist(message.ack_sync)
+        self._settle(message.ack_sync)
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         message = self._ended(lease)
-        self._insist(lambda: message.nak(delay=delay_ms / 1000))
+        self._settle(lambda: message.nak(delay=delay_ms / 1000))
 
     def bury(self, lease: Lease, dead: DeadJob) -> None:
         message, kept = self._ended(lease), self.queue(lease.queue)
@@ -245,7 +211,7 @@ class JetStreamBroker(Broker):
             await kept.bury(dead)
             await message.ack_sync()
 
-        self._insist(bury)
+        self._settle(bury)
 
     def _ended(self, lease: Lease) -> Msg:
         self._leases.discard(lease)
@@ -309,38 +275,19 @@ class JetStreamBroker(Broker):
             if queue.wake is not None:
                 queue.wake()
 
-    def _answer(self, work: Awaitable[T], done: Done[T]) -> None:
-        async def answer() -> None:
-            try:
-                with told(self._config.nats_url):
-                    result = await work
-            except (BusError, StoreError) as error:
-                done(None, error)
-            else:
-                done(result, None)
+    def _told(self) -> AbstractContextManager[None]:
+        return told(self._config.nats_url)
 
-        self._spawn(answer())
+    def _settle(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Tell the server what becomes of a job, unless it knows."""
 
-    def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Do it, and again while the server is away."""
-
-        async def insist() -> None:
+        async def settle() -> None:
             from nats.errors import MsgAlreadyAckdError
 
-            while True:
-                try:
-                    with told(self._config.nats_url):
-                        await work()
-                    return
-                except MsgAlreadyAckdError:
-                    return
-                except StoreError as error:
-                    if self._closing:
-                        return
-                    log.warning("queue: %s", error)
-                    await asyncio.sleep(AGAIN_SECONDS)
+            with suppress(MsgAlreadyAckdError):
+                await work()
 
-        self._spawn(insist())
+        self._insist(settle)
 
     async def _logged(self, work: Awaitable[object]) -> None:
         try:
@@ -348,15 +295,6 @@ class JetStreamBroker(Broker):
                 await work
         except StoreError as error:
             log.debug("queue: %s", error)
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    @property
-    def _now_ms(self) -> int:
-        return self._engine.clock.now_ns() // 1_000_000
 
 
 async def _want(queue: JetQueue, count: int) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
-from iii_engine.modules.queue.options import BadQueue, QueueConfig, TopicDefaults
+from iii_engine.modules.queue.options import TopicDefaults
+from iii_engine.modules.queue.refusals import Refusals
+
+#: Limits of groups need one place that knows all jobs of a group.
+REFUSALS: Final = Refusals(
+    "nats", ("priority", "debounce_ms"), ("key_concurrency", "key_rate_limit")
+)
 
 
 class JetConfig(TopicDefaults, forbid_unknown_fields=True, kw_only=True):
@@ -20,10 +26,3 @@ class JetConfig(TopicDefaults, forbid_unknown_fields=True, kw_only=True):
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
     #: The jobs of an engine that is lost run elsewhere after so many milliseconds.
     lease_ms: Annotated[int, Meta(ge=300)] = 10_000
-
-
-def check_queue(name: str, config: QueueConfig) -> None:
-    """Raises `BadQueue` for what needs one place that knows all jobs of a group."""
-    for option in ("key_concurrency", "key_rate_limit"):
-        if getattr(config, option):
-            raise BadQueue(f"$.queue_configs.{name}.{option}: not possible with the adapter 'nats'")

@@ -7,66 +7,47 @@ before the job is acknowledged.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
-from itertools import count
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from iii_engine.core.engine import Engine
-from iii_engine.modules.queue.broker import Broker, Done
+from iii_engine.modules.queue.broker import Done
 from iii_engine.modules.queue.job import DeadJob, Draft, Job, Lease, QueueName, Receipt, Stats
 from iii_engine.modules.queue.rabbitmq.arrivals import Arrival
 from iii_engine.modules.queue.rabbitmq.bindings import Bindings
-from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection, end_tasks
+from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.messages import job_of, unreadable
-from iii_engine.modules.queue.rabbitmq.options import RabbitConfig
+from iii_engine.modules.queue.rabbitmq.options import REFUSALS, RabbitConfig
 from iii_engine.modules.queue.rabbitmq.place import RETURN_SECONDS, Place
 from iii_engine.modules.queue.rabbitmq.topics import Topics
 from iii_engine.modules.queue.rabbitmq.waiting import EARLY_MS, Waiting
+from iii_engine.modules.queue.refusals import NotPossible
+from iii_engine.modules.queue.server_broker import GOODBYE_SECONDS, ServerBroker
 from iii_engine.modules.queue.settings import Settings
-from iii_engine.storage.base import LocalStore, StoreError
-from iii_sdk.errors import BusError
+from iii_engine.storage.base import LocalStore
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractIncomingMessage
 
 log = logging.getLogger("iii.queue")
 
-T = TypeVar("T")
-
-#: Seconds between attempts at what must be stored.
-AGAIN_SECONDS: Final = 0.25
-MOST_SECONDS: Final = 5.0
-#: Seconds that the end waits for what is being stored.
-GOODBYE_SECONDS: Final = 2.0
 #: Seconds after which a message that no function got is published anew, if one has come meanwhile.
 SETTLE_SECONDS: Final = 1.0
 
 
-class NotInRabbitMQ(BusError):
-    """What is asked of a job is not possible with the adapter `rabbitmq`."""
-
-    code = "unsupported_by_adapter"
-
-
-class RabbitBroker(Broker):
-    """Everything happens in tasks; what must be stored is tried until it is."""
-
+class RabbitBroker(ServerBroker):
     kind = "rabbitmq"
 
     def __init__(self, engine: Engine, store: LocalStore, config: RabbitConfig) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._config = config
         self._connection = RabbitConnection(config.amqp_url)
         self._bindings = Bindings(store, config.prefix)
         self._places: dict[QueueName, Place] = {}
-        self._tokens = count(engine.clock.now_ns() // 1000)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
         self._waiting = Waiting(
             self._connection,
             config.prefix,
@@ -87,9 +68,9 @@ class RabbitBroker(Broker):
         self._closing = True
         for place in self._places.values():
             place.intake.wake = None
-        if self._connection.is_open and self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=GOODBYE_SECONDS)
-        await end_tasks(self._tasks)
+        if self._connection.is_open:
+            await self._tasks.settle(GOODBYE_SECONDS)
+        await self._tasks.end()
         for place in self._places.values():
             await place.intake.close()
         await self._waiting.close()
@@ -127,29 +108,13 @@ class RabbitBroker(Broker):
         self._answer(store(), done)
 
     def _job(self, draft: Draft) -> Job:
-        options = draft.options
-        for name in ("priority", "debounce_ms", "idempotency_key", "message_id"):
-            if getattr(options, name):
-                raise NotInRabbitMQ(f"$.{name}: not possible with the adapter 'rabbitmq'")
-        now_ms = self._now_ms
-        return Job(
-            id=self._engine.ids.uuid(),
-            created_at=now_ms,
-            data=draft.data,
-            function_id=draft.function_id,
-            process_at=now_ms + options.delay_ms if options.delay_ms else 0,
-            group_id=draft.group_id,
-            traceparent=draft.traceparent,
-            baggage=draft.baggage,
-            metadata=draft.metadata,
-        )
+        REFUSALS.check_options(draft.options)
+        return draft.job(self._engine.ids.uuid(), self._now_ms, draft.options.delay_ms)
 
     # -- topics ----------------------------------------------------------------------------------
 
     def bind(self, topic: str, function_id: str, settings: Settings) -> None:
-        limits = settings.limits
-        if limits.rate is not None or (limits.concurrency and not limits.ordered):
-            raise NotInRabbitMQ("limits of keys are not possible with the adapter 'rabbitmq'")
+        REFUSALS.check_limits(settings.limits)
         place = self.place(QueueName(topic, True, function_id))
         place.queue.settings = settings
         self._bindings.held.add((topic, function_id))
@@ -207,11 +172,11 @@ class RabbitBroker(Broker):
     ) -> None:
         """It is not for a consumer now."""
         place.intake.arrivals.go([arrival])
-        self._spawn(place.end(arrival, store))
+        self._tasks.spawn(place.end(arrival, store))
 
     def complete(self, lease: Lease) -> None:
         place, arrival = self._of(lease)
-        self._spawn(place.end(arrival))
+        self._tasks.spawn(place.end(arrival))
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         """In order, the job stays where it is until its pause is over."""
@@ -222,7 +187,7 @@ class RabbitBroker(Broker):
             place.notify()
             return
         job.process_at = self._now_ms + delay_ms if delay_ms else 0
-        self._spawn(place.end(arrival, lambda: place.queue.put(job, self._now_ms)))
+        self._tasks.spawn(place.end(arrival, lambda: place.queue.put(job, self._now_ms)))
 
     def _again(self, place: Place, arrival: Arrival) -> None:
         place.intake.arrivals.again(arrival)
@@ -232,7 +197,7 @@ class RabbitBroker(Broker):
 
     def bury(self, lease: Lease, dead: DeadJob) -> None:
         place, arrival = self._of(lease)
-        self._spawn(place.end(arrival, lambda: place.queue.bury(dead)))
+        self._tasks.spawn(place.end(arrival, lambda: place.queue.bury(dead)))
 
     def _of(self, lease: Lease) -> tuple[Place, Arrival]:
         assert isinstance(lease.handle, Arrival)
@@ -245,7 +210,7 @@ class RabbitBroker(Broker):
         if self.place(queue).out(message_id) is not None:
             done(False, None)
         else:
-            done(None, NotInRabbitMQ(f"job {message_id} does not run at this engine: {ONLY}"))
+            done(None, NotPossible(f"job {message_id} does not run at this engine: {ONLY}"))
 
     def find(self, queue: QueueName, message_id: str, done: Done[Job | DeadJob | bool]) -> None:
         place = self.place(queue)
@@ -257,7 +222,7 @@ class RabbitBroker(Broker):
         async def look() -> Job | DeadJob | bool:
             dead = await place.queue.find_dead(message_id)
             if dead is None:
-                raise NotInRabbitMQ(f"job {message_id} neither runs here nor is dead: {ONLY}")
+                raise NotPossible(f"job {message_id} neither runs here nor is dead: {ONLY}")
             return dead
 
         self._answer(look(), done)
@@ -287,44 +252,6 @@ class RabbitBroker(Broker):
                 self._connection, self._waiting, name, self._config, self._arrived
             )
         return place
-
-    def _answer(self, work: Awaitable[T], done: Done[T]) -> None:
-        async def answer() -> None:
-            try:
-                result = await work
-            except (BusError, StoreError) as error:
-                done(None, error)
-            else:
-                done(result, None)
-
-        self._spawn(answer())
-
-    def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Do it, and again while the server is away."""
-
-        async def insist() -> None:
-            pause = AGAIN_SECONDS
-            while True:
-                try:
-                    await work()
-                    return
-                except StoreError as error:
-                    if self._closing:
-                        return
-                    log.warning("queue: %s", error)
-                    await asyncio.sleep(pause)
-                    pause = min(2 * pause, MOST_SECONDS)
-
-        self._spawn(insist())
-
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    @property
-    def _now_ms(self) -> int:
-        return self._engine.clock.now_ns() // 1_000_000
 
 
 #: Why a single job is not to be had.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from iii_engine.extras import need
+from iii_engine.modules.queue.tasks import end_tasks
 from iii_engine.net.server_url import CONNECT_SECONDS, masked
 from iii_engine.storage.base import ServerLost, StoreError
 
@@ -24,8 +25,6 @@ T = TypeVar("T")
 ANSWER_SECONDS: Final = 5.0
 #: Seconds between the first attempts to come back to a server that was lost, and the most.
 RECONNECT_SECONDS: Final = (0.1, 5.0)
-#: Seconds between cancellations of a task that goes on.
-CANCEL_SECONDS: Final = 0.1
 #: Seconds between heartbeats, where the address does not say (`?heartbeat=`).
 HEARTBEAT: Final = 10
 
@@ -142,15 +141,6 @@ def _with_heartbeat(url: str) -> str:
     if "heartbeat=" in url:
         return url
     return f"{url}{'&' if '?' in url else '?'}heartbeat={HEARTBEAT}"
-
-
-async def end_tasks(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel them until they end: the client library turns a cancellation into its own errors."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
 
 
 async def _closed(closing: Awaitable[object]) -> None:

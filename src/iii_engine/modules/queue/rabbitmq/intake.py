@@ -8,9 +8,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from iii_engine.modules.queue.rabbitmq.arrivals import Arrivals
-from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection, end_tasks
+from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
 from iii_engine.modules.queue.settings import Settings
+from iii_engine.modules.queue.tasks import end_tasks
 from iii_engine.storage.base import ServerLost, StoreError
 
 if TYPE_CHECKING:

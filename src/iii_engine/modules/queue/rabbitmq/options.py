@@ -8,7 +8,14 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from iii_engine.modules.bounds import Positive
-from iii_engine.modules.queue.options import BadQueue, QueueConfig, TopicDefaults
+from iii_engine.modules.queue.options import BadQueue, TopicDefaults
+from iii_engine.modules.queue.refusals import Refusals
+
+REFUSALS: Final = Refusals(
+    "rabbitmq",
+    ("priority", "debounce_ms", "idempotency_key", "message_id"),
+    ("key_concurrency", "key_rate_limit"),
+)
 
 #: Names of queues that would be those of what belongs to another queue.
 TAKEN: Final = re.compile(r"::dlq$")
@@ -32,12 +39,7 @@ class RabbitConfig(TopicDefaults, forbid_unknown_fields=True, kw_only=True):
             self.mode = "fifo"
 
 
-def check_queue(name: str, config: QueueConfig) -> None:
-    """Raises `BadQueue` for what RabbitMQ has no means for."""
-    for option in ("key_concurrency", "key_rate_limit"):
-        if getattr(config, option):
-            raise BadQueue(
-                f"$.queue_configs.{name}.{option}: not possible with the adapter 'rabbitmq'"
-            )
+def check_name(name: str) -> None:
+    """Raises `BadQueue` for a name that belongs to another queue."""
     if TAKEN.search(name):
         raise BadQueue(f"$.queue_configs.{name}: RabbitMQ needs that name for another queue")

@@ -19,8 +19,9 @@ import msgspec
 from msgspec import Struct, field
 
 from iii_engine.modules.queue.job import Job, QueueName
-from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection, end_tasks
+from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.messages import job_of, message_of
+from iii_engine.modules.queue.tasks import Tasks
 from iii_engine.storage.base import ServerLost, StoreError
 from iii_sdk.errors import BusError
 
@@ -90,15 +91,17 @@ class Waiting:
         self._now_ms = now_ms
         self._ready = False
         self._making = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
+        self._moving = Tasks()
         self._due: defaultdict[QueueName, list[int]] = defaultdict(list)
 
     def open(self) -> None:
         """Move jobs from now on."""
-        self._spawn(self._follow())
+        self._tasks.spawn(self._follow())
 
     async def close(self) -> None:
-        await end_tasks(self._tasks)
+        await self._tasks.end()
+        await self._moving.end()
 
     def forget(self) -> None:
         """The server may be another one now."""
@@ -150,18 +153,16 @@ class Waiting:
         ask, channel = self._connection.ask, await self._connection.new_channel()
         closed = asyncio.Event()
         channel.close_callbacks.add(lambda *_: closed.set())
-        moving: set[asyncio.Task[None]] = set()
 
         async def arrived(message: AbstractIncomingMessage) -> None:
-            moving.add(task := self._spawn(self._move(message)))
-            task.add_done_callback(moving.discard)
+            self._moving.spawn(self._move(message))
 
         await ask(channel.set_qos(prefetch_count=WINDOW))
         for step in STEPS:
             queue = await channel.get_queue(self._name(step), ensure=False)
             await ask(queue.consume(arrived))
         await closed.wait()
-        await end_tasks(moving)
+        await self._moving.end()
 
     async def _move(self, message: AbstractIncomingMessage) -> None:
         try:
@@ -202,9 +203,3 @@ class Waiting:
             await self._connection.ask(request)
         except StoreError as error:
             log.debug("queue: %s", error)
-
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task

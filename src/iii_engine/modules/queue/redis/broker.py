@@ -45,8 +45,7 @@ from iii_engine.modules.queue.redis.names import (
     functions_of,
     row_of,
 )
-from iii_engine.modules.queue.redis.options import RedisQueueConfig
-from iii_engine.modules.queue.redis.refusals import check_limits, check_options
+from iii_engine.modules.queue.redis.options import REFUSALS, RedisQueueConfig
 from iii_engine.modules.queue.redis.scripts import jobs, looks, topics
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.subscribers import EXPIRED
@@ -118,20 +117,11 @@ class RedisBroker(Broker):
     ) -> None:
         options = draft.options
         try:
-            check_options(options)
+            REFUSALS.check_options(options)
         except BusError as error:
             done(None, error)
             return
-        job = Job(
-            id=options.message_id or self._engine.ids.uuid(),
-            created_at=self._now_ms,
-            data=draft.data,
-            function_id=draft.function_id,
-            group_id=draft.group_id,
-            traceparent=draft.traceparent,
-            baggage=draft.baggage,
-            metadata=draft.metadata,
-        )
+        job = draft.job(options.message_id or self._engine.ids.uuid(), self._now_ms)
         arguments: list[Argument] = [
             job.id,
             encode_job(job),
@@ -152,7 +142,7 @@ class RedisBroker(Broker):
     # -- topics ----------------------------------------------------------------------------------
 
     def bind(self, topic: str, function_id: str, settings: Settings) -> None:
-        check_limits(settings.limits)
+        REFUSALS.check_limits(settings.limits)
         queue = self.queue(QueueName(topic, True, function_id))
         queue.settings = settings
         self._bindings.held[queue.name] = settings

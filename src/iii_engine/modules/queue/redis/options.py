@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from iii_engine.modules.queue.options import TopicDefaults
+from iii_engine.modules.queue.refusals import Refusals
+
+#: A list has one order.
+REFUSALS: Final = Refusals("redis", ("priority",), ("key_rate_limit",))
 
 
 class RedisQueueConfig(TopicDefaults, forbid_unknown_fields=True, kw_only=True):

@@ -1,0 +1,76 @@
+"""What brokers on a server have in common whose client is asked in tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count
+from typing import Final, TypeVar
+
+from iii_engine.core.engine import Engine
+from iii_engine.modules.queue.broker import Broker, Done
+from iii_engine.modules.queue.tasks import Tasks
+from iii_engine.storage.base import StoreError
+from iii_sdk.errors import BusError
+
+log = logging.getLogger("iii.queue")
+
+T = TypeVar("T")
+
+#: Seconds between attempts at what must be stored: the first pause, and the longest.
+AGAIN_SECONDS: Final = 0.25
+MOST_SECONDS: Final = 2.0
+#: Seconds that the end waits for what is being stored.
+GOODBYE_SECONDS: Final = 2.0
+
+
+class ServerBroker(Broker):
+    """Everything happens in tasks; what must be stored is tried until it is."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # Of leases. Not the server's numbers: one that was lost may count from 1 again.
+        self._tokens = count(engine.clock.now_ns() // 1_000)
+        self._tasks = Tasks()
+        self._closing = False
+
+    def _told(self) -> AbstractContextManager[None]:
+        """Makes `StoreError` of the failures of the client library, where nobody else does."""
+        return nullcontext()
+
+    def _answer(self, work: Awaitable[T], done: Done[T]) -> None:
+        async def answer() -> None:
+            try:
+                with self._told():
+                    result = await work
+            except (BusError, StoreError) as error:
+                done(None, error)
+            else:
+                done(result, None)
+
+        self._tasks.spawn(answer())
+
+    def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Do it, and again while the server is away."""
+
+        async def insist() -> None:
+            pause = AGAIN_SECONDS
+            while True:
+                try:
+                    with self._told():
+                        await work()
+                    return
+                except StoreError as error:
+                    if self._closing:
+                        return
+                    log.warning("queue: %s", error)
+                    await asyncio.sleep(pause)
+                    pause = min(2 * pause, MOST_SECONDS)
+
+        self._tasks.spawn(insist())
+
+    @property
+    def _now_ms(self) -> int:
+        return self._engine.clock.now_ns() // 1_000_000

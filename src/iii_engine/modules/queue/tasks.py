@@ -1,0 +1,40 @@
+"""Tasks that somebody must end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Collection
+from typing import Final
+
+#: Seconds between cancellations of a task that goes on.
+CANCEL_SECONDS: Final = 0.1
+
+
+class Tasks:
+    """What is under way for one owner."""
+
+    def __init__(self) -> None:
+        self._all: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._all.add(task)
+        task.add_done_callback(self._all.discard)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for the ends of all, but no longer than that."""
+        if self._all:
+            await asyncio.wait(set(self._all), timeout=seconds)
+
+    async def end(self) -> None:
+        """Cancel them."""
+        await end_tasks(self._all)
+
+
+async def end_tasks(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel them until they end: client libraries turn a cancellation into errors of their own."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
