@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from tests.support.engine import EngineProcess
 from tests.support.raw_worker import RawWorker
+from tests.support.servers import free_port
 from tests.support.waiting import until
 
 from iii_engine import logs
@@ -78,12 +79,6 @@ def put(path: Path, text: str) -> None:
 
 def text_of(path: Path) -> str:
     return path.read_text()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 # -- the numbered cases, on the program ----------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Final
 import pytest
 from tests.support.engine import EngineProcess
 from tests.support.raw_worker import RawWorker
+from tests.support.servers import free_port
 
 from iii_engine.config import parse
 from iii_engine.config_plan import make_plan
@@ -116,15 +117,6 @@ modules:
 SEEDS: Final = [pytest.param(ARCHITECTURE, id="architecture"), pytest.param(SHORT, id="short")]
 
 
-def free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
 @pytest.mark.parametrize("text", SEEDS)
 def test_modules_case_1_every_line_of_a_seed_config_means_something(text: str) -> None:
     plan = make_plan(parse(text, Path("config.yaml"), {}))
@@ -134,7 +126,7 @@ def test_modules_case_1_every_line_of_a_seed_config_means_something(text: str) -
 
 @pytest.mark.parametrize("text", SEEDS)
 async def test_modules_case_1_a_seed_config_starts(text: str, tmp_path: Path) -> None:
-    ports = dict(zip(("49134", "3111", "3112"), free_ports(3), strict=True))
+    ports = dict(zip(("49134", "3111", "3112"), [free_port() for _ in range(3)], strict=True))
     for number, port in ports.items():
         text = re.sub(rf"(?<=port: ){number}\b", str(port), text)
     process = EngineProcess(tmp_path, text)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from tests.support.servers import free_port
 
 IMPATIENT_SECONDS = 8.0
 
@@ -20,13 +21,6 @@ def iii(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         timeout=30,
         check=False,
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_a_port_that_refuses_is_not_waited_for() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import msgspec
 import pytest
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
+from tests.support.servers import free_port
 from tests.support.waiting import until
 
 from iii_engine.app import App
@@ -223,12 +223,6 @@ async def test_an_option_changes_while_a_call_is_under_way(
             await callee.settle()
     async with RawWorker(everything.url) as again:
         assert (await again.call("engine::health::check"))["components"]["config"]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_the_health_check_names_every_module(everything: Everything) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
+from tests.support.servers import free_port
 from tests.support.waiting import until
 
 from iii_engine.modules.http.options import HttpOptions
@@ -245,12 +246,6 @@ def refused(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_another_port_serves_the_same_routes(site: Any) -> None:

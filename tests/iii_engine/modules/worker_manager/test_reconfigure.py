@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.raw_worker import CallFailed, RawWorker
+from tests.support.servers import free_port
 from tests.support.waiting import until
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -47,12 +48,6 @@ def refused(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def test_connected_workers_do_not_notice(module: WorkerManagerModule) -> None:
