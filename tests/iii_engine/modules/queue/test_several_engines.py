@@ -19,10 +19,12 @@ async def test_a_topic_reaches_the_functions_of_all_engines(server: Server) -> N
         await one.ask("iii::durable::publish", {"topic": "t", "data": "too", "delay_ms": 100})
         await worker.register("x")
         await worker.register_trigger("durable:subscriber", "x", {"topic": "t"})
-        for expected in ("early", "too"):
+        heard = set[str]()
+        while len(heard) < 2:
             call = await worker.invoked("x")
-            assert call["data"] == expected
+            heard.add(call["data"])
             await worker.answer(call)
+        assert heard == {"early", "too"}
         await until(lambda: knows(two, "t"))
         await one.ask("iii::durable::publish", {"topic": "t", "data": "later"})
         call = await worker.invoked("x")
