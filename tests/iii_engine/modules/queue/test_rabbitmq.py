@@ -20,6 +20,7 @@ from tests.support.waiting import until
 
 from iii_engine.core.router import Call
 from iii_engine.modules.queue import QueueModule
+from iii_engine.modules.queue.rabbitmq import kept
 from iii_sdk.errors import BusError
 
 
@@ -227,3 +228,38 @@ async def test_a_queue_name_that_amqp_cannot_have_is_refused(
         refused = engine.bind("__fn_queue::q", "work", {})
         assert refused is not None
         assert refused.code == "bad_queue_name"
+
+
+async def test_engines_that_look_at_dead_jobs_at_once_see_all(
+    rabbitmq_server: RabbitServer,
+) -> None:
+    async with shared(rabbitmq_server, 2, q={"max_retries": 1}) as engines:
+        one, two = engines
+        for engine in engines:
+            engine.core.add_function("work", lambda call: call.fail("broken", "no"), module="test")
+        for n in range(20):
+            await one.enqueue("q", "work", n)
+        await until(lambda: has_dead(one, "q", 20))
+        for engine in engines:
+            engine.core.remove_function("work")
+            engine.function("work")
+        found = await asyncio.gather(*(engine.dead("q") for engine in engines for _ in range(3)))
+        assert [len(dead) for dead in found] == [20] * 6
+        redriven = await asyncio.gather(
+            *(engine.ask("iii::queue::redrive", {"queue": "q"}) for engine in engines)
+        )
+        assert sum(each["redriven"] for each in redriven) == 20
+        await until(lambda: holds(two, "q", (0, 0)))
+
+
+async def test_who_looks_at_dead_jobs_for_ever_is_not_waited_for(
+    rabbitmq_server: RabbitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "PATIENCE_SECONDS", 0.2)
+    async with shared(rabbitmq_server) as (engine,), watching(rabbitmq_server) as channel:
+        base = f"{prefix_of(engine)}.__fn_queue::default"
+        sign = await channel.declare_queue(f"{base}::dlq.queue.look", exclusive=True)
+        with pytest.raises(BusError, match="another engine looks at the dead jobs of default"):
+            await engine.dead("default")
+        await sign.delete()
+        assert await engine.dead("default") == []

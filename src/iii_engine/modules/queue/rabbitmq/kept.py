@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final
 
 from iii_engine.modules.queue.job import DeadJob, Job, QueueName
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
@@ -18,6 +20,11 @@ from iii_engine.storage.base import StoreError
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
     from aio_pika.message import Message
+
+
+#: Seconds that others may look at dead jobs before this engine, and between its attempts.
+PATIENCE_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.05
 
 
 class RabbitQueue:
@@ -221,7 +228,7 @@ class RabbitQueue:
         """
         await self.ensure()
         gone = 0
-        async with self._looking, self._connection.channel() as channel:
+        async with self._alone(), self._connection.channel() as channel:
             ask = self._connection.ask
             queue = await ask(channel.declare_queue(self.names.dead, passive=True))
             last: AbstractIncomingMessage | None = None
@@ -238,3 +245,33 @@ class RabbitQueue:
                 await ask(last.nack(multiple=True))
             await ask(channel.declare_queue(self.names.dead, passive=True))  # they are back now
         return gone
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """No engine looks meanwhile: a queue that only one connection may have is the sign."""
+        async with self._looking, AsyncExitStack() as stack:
+            end = time.monotonic() + PATIENCE_SECONDS
+            while True:
+                channel = await stack.enter_async_context(self._connection.channel())
+                if await self._connection.ask(_taken(channel, f"{self.names.dead}.look")):
+                    break
+                if time.monotonic() > end:
+                    where, queue = self._connection.where, self.name.text
+                    raise StoreError(f"{where}: another engine looks at the dead jobs of {queue}")
+                await asyncio.sleep(LOOK_SECONDS)
+            yield
+
+
+async def _taken(channel: AbstractChannel, sign: str) -> bool:
+    """False when another connection has it. It goes with the channel, as that is its consumer."""
+    from aiormq.exceptions import ChannelLockedResource
+
+    async def ignore(message: AbstractIncomingMessage) -> None:
+        """Nothing comes."""
+
+    try:
+        queue = await channel.declare_queue(sign, exclusive=True, auto_delete=True)
+    except ChannelLockedResource:
+        return False
+    await queue.consume(ignore)
+    return True
