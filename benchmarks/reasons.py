@@ -25,8 +25,10 @@ WHY = {
     "payload_64k": _LARGE,
     "structured": _LARGE,
     "http": (
-        "of about 30 µs a request, 9 are the system call that writes the response, the same as the "
-        "baseline's; the rest is spread over routing, payload, call, span and response"
+        "the kernel takes the same 6 to 7 µs of both; the baseline's own work is 4 µs, because its "
+        "function gets method and path alone. Ours is about 20: reading head and limits 3, call "
+        "and answer through the bus 6, and 10 that are spread over route, headers, ids, access "
+        "keys, payload, span and the lines of the answer, none of them above 1.5"
     ),
 }
 
