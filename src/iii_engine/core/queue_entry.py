@@ -21,11 +21,22 @@ class Entry:
     `key` is its key in the store, and its place: jobs are taken in the order of keys. `delayed`
     says in which of the two orders it is: keys of delayed jobs begin with the time they are due.
     Jobs without a group share the group ""; `lane` is the group that a job was counted in.
-    `due_ms` keeps a job back that is first of its group until then. `record` is the stored job,
+    `due_ms` keeps a job back that is first of its group until then, and its group, while it is
+    `held`. `record` is the stored job,
     for as long as there is room to keep it here.
     """
 
-    __slots__ = ("attempts", "delayed", "due_ms", "group", "key", "lane", "record", "state")
+    __slots__ = (
+        "attempts",
+        "delayed",
+        "due_ms",
+        "group",
+        "held",
+        "key",
+        "lane",
+        "record",
+        "state",
+    )
 
     def __init__(
         self,
@@ -44,6 +55,7 @@ class Entry:
         self.attempts = attempts
         self.record = record
         self.state = State.WAITING
+        self.held = False
 
     def __lt__(self, other: Entry) -> bool:
         """In the order of keys; one that is gone and its successor may have the same."""

@@ -35,6 +35,7 @@ class Groups:
         self._resting: list[tuple[int, str]] = []  # groups, until their rate lets them
         self._latest_ms = 0
         self._held: list[tuple[int, str, Entry]] = []  # first of their group, not due yet
+        self.held = 0  # of those in the heap; the others were dropped
 
     def add(self, entry: Entry) -> None:
         """A job that waits."""
@@ -66,7 +67,7 @@ class Groups:
                         group.meter.start(now_ms)
                     self._offer(group)
                     return entry
-                heapq.heappush(self._held, (entry.due_ms, entry.key, entry))
+                self.hold(entry)
         return None
 
     def release(self, entry: Entry) -> None:
@@ -78,7 +79,20 @@ class Groups:
 
     def hold(self, entry: Entry) -> None:
         """A job that was popped runs again when it is due, and before all others of its group."""
+        entry.held = True
+        self.held += 1
         heapq.heappush(self._held, (entry.due_ms, entry.key, entry))
+
+    def drop(self, entry: Entry) -> None:
+        """A job does not wait any more: it holds up nobody."""
+        if not entry.held:
+            return
+        entry.held = False
+        self.held -= 1
+        self.release(entry)
+        if len(self._held) > 2 * self.held + 64:
+            self._held = [item for item in self._held if item[2].held]
+            heapq.heapify(self._held)
 
     def wake(self, now_ms: int) -> None:
         """Let run what waited for this time."""
@@ -87,7 +101,7 @@ class Groups:
         self._latest_ms = now_ms
         while self._held and self._held[0][0] <= now_ms:
             entry = heapq.heappop(self._held)[2]
-            self.release(entry)
+            self.drop(entry)
             if entry.state is not State.GONE:
                 self.add(entry)
         while self._resting and self._resting[0][0] <= now_ms:

@@ -137,7 +137,9 @@ class Line:
 
     def forget(self, key: str) -> None:
         """The store does not have a job any more that has ended."""
-        self._known.pop(key, None)
+        entry = self._known.pop(key, None)
+        if entry is not None:
+            self.groups.drop(entry)
 
     def known(self, key: str) -> Entry | None:
         """The job in memory, also when it has just ended."""

@@ -57,6 +57,33 @@ def test_those_that_are_gone_are_passed_over() -> None:
     assert taken(groups) == ["a2"]
 
 
+def test_a_group_goes_on_when_the_one_that_holds_it_up_is_dropped() -> None:
+    groups = Groups(Limits(concurrency=1, ordered=True))
+    first, second = entries(groups, "a1", "a2")
+    first.due_ms = 1000
+    assert taken(groups) == []
+    first.state = State.GONE
+    groups.drop(first)
+    groups.drop(first)
+    assert taken(groups) == ["a2"]
+    groups.wake(1000)
+    entries(groups, "a3")
+    assert taken(groups, 1000) == []
+    groups.release(second)
+    assert taken(groups, 1000) == ["a3"]
+
+
+def test_those_that_are_dropped_are_forgotten() -> None:
+    groups = Groups(Limits(concurrency=1, ordered=True))
+    for number in range(1000):
+        entry = Entry(f"{number:03}", group="a", due_ms=1_000_000)
+        groups.add(entry)
+        assert taken(groups) == []
+        assert groups.held == 1
+        groups.drop(entry)
+    assert len(groups._held) <= 64
+
+
 def test_delayed_ones_go_to_the_front() -> None:
     groups = Groups(Limits())
     made = entries(groups, "a1")

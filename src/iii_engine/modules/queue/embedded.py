@@ -309,6 +309,7 @@ class EmbeddedBroker(Broker):
             for key, record in withdrawn:
                 if error is None:
                     kept.line.forget(key)
+                    kept.wake()  # those behind it in its group
                 else:
                     kept.restore(key, record)
             done(None if error else bool(withdrawn), error)

@@ -194,11 +194,11 @@ class KeptQueue:
 
     @property
     def stats(self) -> Stats:
-        jobs, delayed = self.line.jobs, self.line.delayed
+        jobs, delayed, held = self.line.jobs, self.line.delayed, self.line.groups.held
         return Stats(
-            waiting=max(0, jobs.stored - jobs.active),
+            waiting=max(0, jobs.stored - jobs.active - held),
             active=jobs.active + delayed.active,
-            delayed=max(0, delayed.stored - delayed.active),
+            delayed=max(0, delayed.stored - delayed.active) + held,
             dead=self.dead,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.queue_engine import has_dead, holds, knows, running, shared
+from tests.support.queue_engine import Shared, has_dead, holds, knows, running, shared
 from tests.support.servers import RabbitServer, Server
 from tests.support.waiting import until
 
@@ -129,3 +129,28 @@ async def test_a_job_can_be_cancelled_while_it_runs(place: Server | None) -> Non
         answer = await engine.ask("iii::queue::cancel", query)
         assert (answer["cancelled"], answer["was"]) == (True, "active")
         await until(lambda: holds(engine, "default", (0, 0)))
+
+
+async def test_a_group_goes_on_when_its_first_is_cancelled_while_it_waits(
+    place: Server | None,
+) -> None:
+    if not names_jobs(place):
+        return  # see above: refused
+    fifo = {"type": "fifo", "message_group_field": "g", "backoff_ms": 60_000}
+    async with shared(place, q=fifo) as (engine,):
+        heard = engine.function("work", "once")
+        failed = await engine.enqueue("q", "work", {"g": "a", "n": 1})
+        await engine.enqueue("q", "work", {"g": "a", "n": 2})
+        await until(lambda: heard and not running(engine))
+        await until(lambda: cancelled(engine, "q", failed))
+        await until(lambda: [data["n"] for data in heard] == [1, 2])
+        late = await engine.enqueue("q", "work", {"g": "a", "n": 3}, delay_ms=60_000)
+        await engine.enqueue("q", "work", {"g": "a", "n": 4})
+        await until(lambda: cancelled(engine, "q", late))
+        await until(lambda: [data["n"] for data in heard] == [1, 2, 4])
+        await until(lambda: holds(engine, "q", (0, 0)))
+
+
+async def cancelled(engine: Shared, queue: str, job: str) -> bool:
+    answer = await engine.ask("iii::queue::cancel", {"queue": queue, "message_id": job})
+    return bool(answer["cancelled"])
