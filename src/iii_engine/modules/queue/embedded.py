@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import count
 from typing import Final
 
 import msgspec
@@ -36,6 +35,7 @@ from iii_engine.modules.queue.publication import Publication
 from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
+from iii_engine.modules.queue.tokens import Tokens
 from iii_engine.modules.queue.topic_table import Bound, TopicTable
 from iii_engine.storage.base import LocalStore, StoreError, Transaction
 
@@ -67,17 +67,16 @@ class EmbeddedBroker(Broker):
         self._timers = engine.timers
         self.store = store
         self._keys = Keys(engine.ids)
-        self._tokens = count(1)
         self._room = Room(ROOM, PLACES)
         self._queues: dict[QueueName, KeptQueue] = {}
         self.topics = TopicTable(engine.ids)
         self.journal = Journal(store, engine.timers, soon)
+        self._tokens = Tokens(store, self.journal)
         self._letters = DeadLetters(store, self.journal, self._keys, engine.clock, soon)
 
     async def open(self) -> None:
         self.store.read(self.topics.load)
-        # Greater than any token of an earlier engine, as far as the clock can be trusted.
-        self._tokens = count(self._now_ms * 1000)
+        await self._tokens.open(self._now_ms)
         self._room.queues = sum(1 for _ in self.topics)
         for bound in [each for each in self.topics if each.removed]:
             self._tidy(bound)
@@ -210,7 +209,7 @@ class EmbeddedBroker(Broker):
                 dead = DeadJob(unreadable(entry.key, record), f"unreadable: {error}", self._now_ms)
                 self._letters.bury(kept, entry.key, dead)
             else:
-                leases.append(Lease(queue, job, next(self._tokens), entry))
+                leases.append(Lease(queue, job, self._tokens.make(), entry))
         done(leases)
 
     def complete(self, lease: Lease) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,10 @@ from tests.support.queue_desk import queue_desk
 from tests.support.raw_worker import RawWorker
 from tests.support.waiting import until
 
-from iii_engine.core.clock import VirtualClock
+from iii_engine.core.clock import SeededIds, VirtualClock
+from iii_engine.core.engine import Engine
+from iii_engine.modules.queue.journal import Journal
+from iii_engine.modules.queue.tokens import Tokens
 from iii_engine.storage.memory import MemoryStore
 
 CONFIG = """
@@ -231,3 +236,36 @@ async def test_a_trigger_that_is_bound_anew_at_once_keeps_its_jobs() -> None:
         desk.trigger("t", "orders", "seen", queue_config={"concurrency": 2})
         await desk.advance(1)
         assert (len(calls), desk.stats("orders")["dlq_depth"]) == (2, 0)
+
+
+async def test_tokens_grow_although_the_clock_was_set_back_before_the_restart() -> None:
+    clock, store = VirtualClock(), MemoryStore()
+    options = {"queue_configs": {"q": {"visibility_timeout_ms": 60_000, "concurrency": 1000}}}
+    tokens: list[int] = []
+    for _ in range(3):
+        async with queue_desk(options, clock=clock, store=store) as desk:
+            calls = desk.handler("work", answer=None)
+            for n in range(5):
+                desk.enqueue("q", "work", n)
+            await desk.settle()
+            tokens += [json.loads(bytes(call.metadata))["iii_queue"]["token"] for call in calls]
+            for call in calls:
+                call.reply()
+            await desk.settle()
+        clock.jump(-3600)
+    assert len(tokens) == 15
+    assert tokens == sorted(set(tokens))
+
+
+async def test_the_store_is_told_of_tokens_before_they_are_used_up() -> None:
+    store, engine = MemoryStore(), Engine(VirtualClock(), SeededIds(1))
+    soon: list[Callable[[], None]] = []
+    tokens = Tokens(store, Journal(store, engine.timers, soon.append), block=4)
+    await tokens.open(1)
+    made = [tokens.make() for _ in range(4)]
+    for each in soon:
+        each()
+    later = Tokens(store, Journal(store, engine.timers, soon.append), block=4)
+    made += [tokens.make() for _ in range(3)]
+    await later.open(0)
+    assert [*made, later.make()] == [*range(1000, 1007), 1008]
