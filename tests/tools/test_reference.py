@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 from tools.error_codes import ErrorCode, error_codes, what_it_uses
 from tools.field_comments import comments_in
@@ -18,6 +22,20 @@ def test_the_committed_reference_is_what_the_code_says() -> None:
     }
     assert sorted(written) == sorted(pages)
     assert [path for path in pages if written[path] != pages[path]] == [], "run make docs"
+
+
+@pytest.mark.parametrize("kind", ["cron", "kv", "pubsub", "queue", "state", "stream"])
+def test_every_adapter_of_a_module_has_its_section(kind: str) -> None:
+    page = (REFERENCE / "engine" / f"iii-{kind}.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Adapters\n")[2].partition("\n## ")[0]
+    sections = set(re.findall(r"^### `(\w+)`$", section, re.MULTILINE))
+    assert sections == set(import_module(f"iii_engine.modules.{kind}.options").ADAPTERS)
+
+
+def test_all_modules_with_adapters_are_looked_at() -> None:
+    found = (ROOT / "src" / "iii_engine" / "modules").glob("*/options.py")
+    have = {path.parent.name for path in found if "\nADAPTERS" in path.read_text("utf-8")}
+    assert have == {"cron", "kv", "pubsub", "queue", "state", "stream"}
 
 
 def test_the_committed_promises_are_those_of_the_tests() -> None:

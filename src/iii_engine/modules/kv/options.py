@@ -29,4 +29,4 @@ ADAPTERS: dict[str, tuple[str, ...]] = {"kv": (), "redis": (), "nats": ()}
 PLACE = Place(spaces="kv/", redis="kv:", nats="kv")
 
 #: What the adapters are configured with.
-ADAPTER_CONFIGS = {"redis": RedisConfig, "nats": NatsConfig}
+ADAPTER_CONFIGS = {"kv": KvConfig, "redis": RedisConfig, "nats": NatsConfig}

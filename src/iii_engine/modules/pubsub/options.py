@@ -31,4 +31,4 @@ ADAPTERS = {
 }
 
 #: What the adapters are configured with.
-ADAPTER_CONFIGS = {"redis": RedisConfig, "nats": NatsConfig}
+ADAPTER_CONFIGS = {"local": LocalConfig, "redis": RedisConfig, "nats": NatsConfig}

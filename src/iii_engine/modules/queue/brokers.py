@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from iii_engine.core.engine import Engine
 from iii_engine.extras import need
 from iii_engine.modules.adapters import (
     Adapter,
+    BridgeConfig,
     KvConfig,
     adapter_config,
     adapter_name,
@@ -27,8 +30,8 @@ from iii_engine.modules.queue.redis.options import RedisQueueConfig
 from iii_engine.modules.queue.refusals import Refusals
 from iii_engine.storage.base import LocalStore
 
-#: What each adapter whose jobs are kept by this module is configured with.
-ADAPTER_CONFIGS: Final[Mapping[str, type[TopicDefaults]]] = {
+#: What the adapters are configured with whose broker is of this engine.
+BROKER_CONFIGS: Final[Mapping[str, type[TopicDefaults]]] = {
     "builtin": BuiltinConfig,
     "nats": JetConfig,
     "redis": RedisQueueConfig,
@@ -41,10 +44,13 @@ REFUSALS: Final[Mapping[type[TopicDefaults], Refusals]] = {
     RabbitConfig: rabbitmq.REFUSALS,
 }
 
+#: What the adapters are configured with.
+ADAPTER_CONFIGS: Final[Mapping[str, type[Struct]]] = {**BROKER_CONFIGS, "bridge": BridgeConfig}
+
 
 def broker_config(adapter: Adapter) -> TopicDefaults:
     """The config of the adapter. Raises `BadAdapter` that names what is wrong."""
-    return adapter_config(adapter, ADAPTER_CONFIGS[adapter_name(adapter, ADAPTERS, "builtin")])
+    return adapter_config(adapter, BROKER_CONFIGS[adapter_name(adapter, ADAPTERS, "builtin")])
 
 
 def check_queue(broker: TopicDefaults, name: str, config: QueueConfig) -> None:
