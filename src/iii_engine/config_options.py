@@ -35,10 +35,11 @@ def read_options(entry: Entry, kind: type[Options]) -> Options:
 
     Raises `ConfigError`.
     """
+    config = _without_nulls(entry.config)
     try:
-        return msgspec.convert(_without_nulls(entry.config), kind)
+        return msgspec.convert(config, kind)
     except msgspec.ValidationError as error:
-        reason = explain(str(error), kind)
+        reason = explain(str(error), kind, config)
         raise ConfigError(
             f"failed to create worker '{entry.name}': Failed to create {entry.name}: {reason}"
         ) from None
@@ -50,18 +51,67 @@ def _without_nulls(value: Value) -> Value:
     return value
 
 
-def explain(message: str, kind: type[Struct]) -> str:
+def explain(message: str, kind: type[Struct], config: Value) -> str:
     """A message of msgspec in the words of the config file, with the path `config.a.b`."""
     match = _AT.match(message)
     assert match is not None
     problem, path = match[1], match[2] or ""
-    where = f"config{path}: "
+    where = f"config{_named(path, message, kind, config)}: "
     if unknown := _UNKNOWN.fullmatch(problem):
         fields = quoted(_fields(kind, path))
         return f"{where if path else ''}unknown field `{unknown[1]}`, expected one of {fields}"
     if wrong := _TYPE.fullmatch(problem):
         return f"{where}invalid type: {_words(wrong[2])}, expected {_words(wrong[1])}"
-    return where + problem[:1].lower() + problem[1:]
+    allowed = _choices(_annotation(kind, path)) if problem.startswith("Invalid enum") else []
+    expected = f", expected one of {quoted(allowed)}" if allowed else ""
+    return where + problem[:1].lower() + problem[1:] + expected
+
+
+def _named(path: str, message: str, kind: type[Struct], config: Value) -> str:
+    """The path with the key of the wrong entry where msgspec writes `[...]`, for any entry of a
+    mapping: the first one with which alone the message is the same."""
+    first, *rest = path.split("[...]")
+    named, keys = first, _keys(first)
+    for part in rest:
+        wrong = (key for key in _at(config, keys) if _alone(config, keys, key, kind) == message)
+        key = next(wrong, "*")
+        named += f".{key}{part}"
+        keys += [key, *_keys(part)]
+    return named
+
+
+def _keys(path: str) -> list[str]:
+    return re.findall(r"[^.\[\]]+", path)
+
+
+def _at(config: Value, keys: list[str]) -> dict[str, Value]:
+    """The mapping there; an empty one where there is none."""
+    for key in keys:
+        match config:
+            case dict():
+                config = config.get(key)
+            case list():
+                config = config[int(key)]
+    return config if isinstance(config, dict) else {}
+
+
+def _alone(config: Value, keys: list[str], key: str, kind: type[Struct]) -> str:
+    """What msgspec says when the mapping at `keys` has one entry only."""
+    try:
+        msgspec.convert(_replaced(config, keys, {key: _at(config, keys)[key]}), kind)
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
+
+
+def _replaced(config: Value, keys: list[str], part: Value) -> Value:
+    if not keys:
+        return part
+    first, *rest = keys
+    if isinstance(config, list):
+        return [_replaced(v, rest, part) if i == int(first) else v for i, v in enumerate(config)]
+    assert isinstance(config, dict)
+    return {**config, first: _replaced(config[first], rest, part)}
 
 
 def _words(types: str) -> str:
@@ -70,10 +120,25 @@ def _words(types: str) -> str:
 
 def _fields(kind: type, path: str) -> list[str]:
     """The field names of the Struct at `path` (as msgspec writes it) inside `kind`."""
+    found = next(iter(_structs(_annotation(kind, path))), kind)
+    return [f.encode_name for f in msgspec.structs.fields(found)]
+
+
+def _annotation(kind: type, path: str) -> object:
+    """The type of the field at `path` inside the Struct `kind`."""
+    annotation: object = kind
     for name in re.findall(r"\.(\w+)", path):
-        fields = {f.encode_name: f.type for f in msgspec.structs.fields(kind)}
-        kind = next(iter(_structs(fields[name])), kind)
-    return [f.encode_name for f in msgspec.structs.fields(kind)]
+        kind = next(iter(_structs(annotation)))
+        annotation = {f.encode_name: f.type for f in msgspec.structs.fields(kind)}[name]
+    return annotation
+
+
+def _choices(annotation: object) -> list[str]:
+    """The values of the `Literal` inside an annotation."""
+    parts = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Literal:
+        return [str(part) for part in parts]
+    return [choice for part in parts for choice in _choices(part)]
 
 
 def _structs(annotation: object) -> list[type[Struct]]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 from msgspec import Meta, Struct, field
@@ -19,12 +19,20 @@ class Rule(Struct, forbid_unknown_fields=True):
     when: int | None = None
 
 
+class Shop(Struct, forbid_unknown_fields=True):
+    size: Annotated[int, Meta(ge=1)] = 1
+    kind: Literal["big", "small"] = "big"
+    rules: dict[str, Rule] = field(default_factory=dict)
+
+
 class Options(Struct, forbid_unknown_fields=True):
     port: Annotated[int, Meta(le=65535)] = 1
     enabled: bool = True
     cors: Cors | None = None
     rules: list[Rule] = field(default_factory=list)
     kind: str | None = field(default=None, name="class")
+    mode: Literal["fast", "safe"] | None = None
+    shops: dict[str, Shop] = field(default_factory=dict)
 
 
 def refused(config: dict[str, object]) -> str:
@@ -38,7 +46,8 @@ def refused(config: dict[str, object]) -> str:
 
 def test_modules_case_7_an_unknown_option() -> None:
     assert refused({"prot": 1}) == (
-        "unknown field `prot`, expected one of `port`, `enabled`, `cors`, `rules`, `class`"
+        "unknown field `prot`, expected one of `port`, `enabled`, `cors`, `rules`, `class`, "
+        "`mode`, `shops`"
     )
 
 
@@ -58,6 +67,17 @@ def test_modules_case_7_an_unknown_option() -> None:
             "config.rules[1]: unknown field `x`, expected one of `function_id`, `when`",
         ),
         ({"rules": [{}]}, "config.rules[0]: object missing required field `function_id`"),
+        ({"mode": "x"}, "config.mode: invalid enum value 'x', expected one of `fast`, `safe`"),
+        ({"shops": {"a": {}, "b.c": {"size": 0}}}, "config.shops.b.c.size: expected `int` >= 1"),
+        (
+            {"shops": {"a": {}, "b": {"kind": "x"}}},
+            "config.shops.b.kind: invalid enum value 'x', expected one of `big`, `small`",
+        ),
+        (
+            {"shops": {"a": {}, "b": {"rules": {"c": {"function_id": "f"}, "d": {"x": 1}}}}},
+            "config.shops.b.rules.d: unknown field `x`, expected one of `function_id`, `when`",
+        ),
+        ({"shops": {"a": 3}}, "config.shops.a: invalid type: integer, expected mapping"),
         ({"port": 70000}, "config.port: expected `int` <= 65535"),
     ],
 )

@@ -93,6 +93,8 @@ class QueueConfig(Struct, forbid_unknown_fields=True, kw_only=True):
 
     def check(self, name: str) -> None:
         """Raises `BadQueue`."""
+        if not name:
+            raise BadQueue("$.queue_configs: a queue without a name")
         if self.type not in ("standard", "fifo"):
             raise BadQueue(
                 f"Queue '{name}' has invalid type '{self.type}'. Must be 'standard' or 'fifo'"

@@ -12,7 +12,7 @@ from tests.support.queue_desk import QueueDesk, queue_desk
 
 from iii_engine.core.router import Call
 from iii_engine.modules.queue import QueueModule
-from iii_engine.modules.queue.options import BadQueue, QueueOptions
+from iii_engine.modules.queue.options import BadQueue, QueueConfig, QueueOptions
 from iii_sdk.errors import BusError
 
 
@@ -54,6 +54,11 @@ async def test_modules_case_91_the_answer_is_a_receipt(desk: QueueDesk) -> None:
     with pytest.raises(BusError, match="Queue 'x' not found") as refused:
         desk.enqueue("x", "work", 1)
     assert refused.value.code == "enqueue_error"
+
+
+def test_a_queue_needs_a_name() -> None:
+    with pytest.raises(BadQueue, match="a queue without a name"):
+        QueueModule.check(QueueOptions(queue_configs={"": QueueConfig()}))
 
 
 @pytest.mark.parametrize(
