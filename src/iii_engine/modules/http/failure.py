@@ -18,6 +18,11 @@ log = logging.getLogger("iii.http")
 _CRASHES = frozenset({"", "invocation_failed", "UNKNOWN"})
 CRASH_MESSAGE = "internal server error"
 
+#: The program of the handler went away.
+STOPPED = ErrorBody("invocation_stopped", "Invocation stopped")
+#: Who would answer is lost, and mostly back soon.
+GONE_FOR_NOW = (STOPPED.code, "engine_unreachable")
+
 #: Header of an answer whose worker has just gone: it mostly is back at once.
 RETRY_SOON = b"retry-after: 1\r\n"
 

@@ -45,11 +45,6 @@ _encode = msgspec.json.encode
 #: How long a response channel may stay open after its handler failed, in seconds.
 FAILED_STREAM_SECONDS = 5.0
 
-#: The program of the handler went away.
-STOPPED = ErrorBody("invocation_stopped", "Invocation stopped")
-#: Who would answer is lost, and mostly back soon.
-GONE_FOR_NOW = (STOPPED.code, "engine_unreachable")
-
 #: How long a null result waits for a writer that is still connecting, in seconds.
 LATE_WRITER_SECONDS = 0.25
 
@@ -249,7 +244,7 @@ class Request:
         """The handler's end of the channel broke before the first byte. The end of its call
         decides; after that only this is left to tell."""
         if self.call_answered:
-            self._fail(STOPPED)
+            self._fail(failure.STOPPED)
 
     def _await_stream(self, stream: ResponseStream) -> None:
         """The function has ended; the client waits for what it streams."""
@@ -292,7 +287,7 @@ class Request:
         elif result != NULL or not stream.channel.has_writer:
             self.send_result(result)
         elif stream.failed:
-            self._fail(STOPPED)
+            self._fail(failure.STOPPED)
         elif stream.ended:
             stream.respond()
         else:
@@ -344,7 +339,7 @@ class Request:
         if error.code == "timeout":
             self.refuse(504, failure.body_of("Gateway Timeout"))
             return
-        if error.code in GONE_FOR_NOW:
+        if error.code in failure.GONE_FOR_NOW:
             body = self.logged(self.route.function_id, error)
             self._send(self._error(503, body, failure.RETRY_SOON))
             return
