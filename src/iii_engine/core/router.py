@@ -188,7 +188,9 @@ class Router:
         if function.local is not None:
             function.local(call)
             return
-        callee = function.target or function.choose()
+        callee = function.target
+        if callee is None:
+            callee = function.choose()
         if callee is None:
             call.fail("function_not_found", f"Function {function.id} not found")
             return

@@ -9,9 +9,9 @@ from typing import Final, Protocol
 from iii_engine.core.backlog import Backlog
 from iii_engine.net.assembly import HEADERS, TABLED, text_frames
 
-#: Larger messages are written for themselves, in bytes: that saves copying them once more, and the
-#: peer begins to read while the rest is on its way.
-JOIN_BELOW: Final = 16 * 1024
+#: Larger messages are written for themselves, which saves copying them once more, in bytes. Smaller
+#: ones are not: each write may wake the reader, who then takes the processor in the midst of ours.
+JOIN_BELOW: Final = 256 * 1024
 
 
 class Peer(Protocol):
