@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +32,13 @@ def error_codes(*paths: Path, known: Iterable[Path] = ()) -> list[ErrorCode]:
 
 
 def _nodes(paths: Iterable[Path]) -> list[ast.AST]:
-    files = [file for path in paths for file in _files(path)]
-    return [node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))]
+    return [node for path in paths for file in _files(path) for node in _nodes_of(file)]
+
+
+@cache
+def _nodes_of(file: Path) -> list[ast.AST]:
+    """Modules share many files: each is read once."""
+    return list(ast.walk(ast.parse(file.read_text("utf-8"))))
 
 
 def what_it_uses(folder: Path, package: Path, *shared: Path) -> list[Path]:
@@ -51,7 +57,7 @@ def what_it_uses(folder: Path, package: Path, *shared: Path) -> list[Path]:
 
 
 def _imported(file: Path, package: Path) -> Iterator[Path]:
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+    for node in _nodes_of(file):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package.name + "."):
             path = package.parent.joinpath(*(node.module or "").split("."))
             yield path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

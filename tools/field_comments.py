@@ -10,6 +10,7 @@ import ast
 import io
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 #: What each field means, by class name and field name as on the wire.
@@ -26,9 +27,13 @@ def comments_in(folder: Path) -> Comments:
     return found
 
 
-def fields_of(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Class, field and its meaning, for all annotated fields of a file."""
-    text = path.read_text(encoding="utf-8")
+@cache
+def fields_of(path: Path) -> list[tuple[str, str, str]]:
+    """Class, field and its meaning, for all annotated fields of a file; each is read once."""
+    return list(_read(path.read_text(encoding="utf-8")))
+
+
+def _read(text: str) -> Iterator[tuple[str, str, str]]:
     beside = dict(_comments(text))
     lines = text.splitlines()
     for node in ast.walk(ast.parse(text)):
