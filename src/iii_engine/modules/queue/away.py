@@ -1,8 +1,12 @@
-"""Jobs of named queues whose function is another engine's, which may be away.
+"""Jobs of named queues whose function is at another engine, which may be away.
 
-An engine that uses the queues of this one lends it the functions that it enqueues calls of, under
-ids of their own. While that engine is away its jobs wait, where those of a function that is not
-there would use up their attempts and die.
+An engine that uses the queues of this one over a bridge lends it the functions that it enqueues
+calls of, under ids of their own. While that engine is away its jobs wait for a day, as those of a
+topic do.
+
+Engines that share a server take each other's jobs. Who has no provider for a function gives its job
+back, `LOOKS` times in all, which takes two minutes: nobody needs to know what others have, and the
+job whose function nobody has dies soon. Neither counts as an attempt.
 """
 
 from __future__ import annotations
@@ -18,21 +22,35 @@ LENT: Final = "bridged::"
 #: The error of a job whose function's engine, or worker there, is away.
 AWAY: Final = "function_away"
 
-#: How long a job waits for them, as jobs of a topic do, in milliseconds.
+#: How long a job waits for a lent function, in milliseconds.
 PATIENCE_MS: Final = 86_400_000
 
-#: The first and the longest pause between looks. Few lengths, because RabbitMQ has a queue of each.
+#: How often engines of one server give a job back.
+LOOKS: Final = 64
+
+#: The first and the longest pause between looks: for lent functions, and at a server. Few lengths,
+#: because RabbitMQ has a queue of each.
 FIRST_MS: Final = 250
 LONGEST_MS: Final = 16_000
+SHARED_MS: Final = 2_000
 
 
 def away(function_id: str) -> ErrorBody:
     return ErrorBody(AWAY, f"{function_id} is a function of another engine, and not there now")
 
 
+def looks_on(job: Job) -> bool:
+    """Whether another engine of the same server may have its function."""
+    return job.handed_back < LOOKS
+
+
 def pause_ms(job: Job, now_ms: int) -> int | None:
-    """How long a job waits before the next look, the longer the older it is; None for a job that
-    has waited long enough."""
+    """How long a job waits before the next look; None for a job that has waited long enough.
+
+    For a lent function the longer the older it is, else the longer the oftener it was given back.
+    """
+    if not (job.function_id or "").startswith(LENT):
+        return min(FIRST_MS << min(job.handed_back, 10), SHARED_MS)
     age_ms = now_ms - job.created_at
     if age_ms > PATIENCE_MS:
         return None

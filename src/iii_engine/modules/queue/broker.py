@@ -28,6 +28,8 @@ class Broker(ABC):
 
     #: What `engine::queue::list_topics` calls it.
     kind: ClassVar[str]
+    #: Whether several engines may work on its queues.
+    shared: ClassVar[bool] = False
 
     @property
     def problem(self) -> str | None:

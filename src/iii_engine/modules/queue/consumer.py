@@ -52,6 +52,8 @@ class Consumer:
         self.paused = False
         #: Jobs that are older were made under another engine (or before this queue was consumed).
         self.since_ms = engine.clock.now_ns() // 1_000_000
+        #: Whether other engines take from it, which may have functions that this one has not.
+        self.shared = broker.shared and not queue.topic
         self.running: dict[Lease, Run] = {}
         self._broker = broker
         self._soon = soon
@@ -128,6 +130,7 @@ class Consumer:
         job, policy = lease.job, self.settings.policy
         now_ms = self.engine.clock.now_ns() // 1_000_000
         if error.code == AWAY and (pause := pause_ms(job, now_ms)) is not None:
+            job.handed_back += 1
             self._broker.retry(lease, job, pause)
             return
         job.attempts_made += 1

@@ -31,6 +31,7 @@ class Job(Struct, omit_defaults=True, kw_only=True):
     """A job as it is stored. Times are milliseconds since the epoch; `data` is the payload.
 
     `process_at` keeps it back until then. `error` is what the last attempt ended with.
+    `handed_back` counts how often an engine took it that did not have its function.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Job(Struct, omit_defaults=True, kw_only=True):
     data: Raw
     function_id: str | None = None
     attempts_made: int = 0
+    handed_back: int = 0
     process_at: int = 0
     group_id: str = ""
     priority: int = 0
@@ -45,6 +47,10 @@ class Job(Struct, omit_defaults=True, kw_only=True):
     baggage: str | None = None
     metadata: Raw = NULL
     error: str | None = None
+
+    def renew(self) -> None:
+        """It has all its attempts again."""
+        self.attempts_made, self.handed_back, self.process_at, self.error = 0, 0, 0, None
 
 
 class DeadJob(Struct):

@@ -13,7 +13,7 @@ from iii_engine.core.router import Call
 from iii_engine.core.spans import Attributes
 from iii_engine.core.timers import Timer
 from iii_engine.core.tracing import OwnSpan
-from iii_engine.modules.queue.away import LENT, away
+from iii_engine.modules.queue.away import LENT, away, looks_on
 from iii_engine.modules.queue.job import Lease
 from iii_sdk.protocol import ErrorBody, is_null
 
@@ -99,10 +99,12 @@ class Run:
 
     def _handle(self) -> None:
         """Call the handler; a job of an earlier engine waits a moment for its worker to return."""
-        engine, function_id = self._consumer.engine, self._function_id
-        if function_id.startswith(LENT) and function_id not in engine.registry:
+        engine, function_id, job = self._consumer.engine, self._function_id, self.lease.job
+        if function_id in engine.registry:
+            self._begin()
+        elif function_id.startswith(LENT) or (self._consumer.shared and looks_on(job)):
             self._fail(away(function_id))
-        elif self.lease.job.created_at >= self._consumer.since_ms or function_id in engine.registry:
+        elif job.created_at >= self._consumer.since_ms:
             self._begin()
         else:
             self._patience = engine.timers.after(PROVIDER_SECONDS, self._begin)

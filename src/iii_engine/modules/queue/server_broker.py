@@ -29,6 +29,8 @@ GOODBYE_SECONDS: Final = 2.0
 class ServerBroker(Broker):
     """Everything happens in tasks; what must be stored is tried until it is."""
 
+    shared = True
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         # Of leases. Not the server's numbers: one that was lost may count from 1 again.

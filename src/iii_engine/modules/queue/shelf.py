@@ -89,7 +89,7 @@ class Shelf:
 
         Its id is another one if a job that lives has that by now.
         """
-        job.attempts_made, job.process_at, job.error = 0, 0, None
+        job.renew()
         transaction.delete(self.dead, job.id)
         if self.place(transaction, job.id) is not None:
             job.id = key

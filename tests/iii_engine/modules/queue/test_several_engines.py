@@ -6,10 +6,10 @@ import msgspec
 import pytest
 from tests.support.queue_engine import KINDS, holds, knows, shared
 from tests.support.raw_worker import RawWorker
-from tests.support.servers import RedisServer, Server
+from tests.support.servers import RabbitServer, RedisServer, Server
 from tests.support.waiting import until
 
-from iii_engine.modules.queue import QueueModule
+from iii_engine.modules.queue import QueueModule, away
 from iii_sdk.errors import BusError
 
 
@@ -59,3 +59,47 @@ async def test_limits_of_keys_are_refused(server: Server) -> None:
         assert refused is not None
         assert refused.code == "unsupported_by_adapter"
         assert f"not possible with the adapter '{KINDS[type(server)]}'" in refused.message
+
+
+@pytest.mark.promise(
+    "Queues",
+    "Engines that share a server of queues need not have the same workers: a job runs where its "
+    "function is.",
+)
+async def test_jobs_run_although_only_one_engine_has_their_function(server: Server) -> None:
+    queues = {"q": {"max_retries": 2, "backoff_ms": 20}}
+    async with shared(server, 2, **queues) as (one, two):
+        heard = two.function("work", "once")
+        for n in range(40):
+            await one.enqueue("q", "work", n)
+        await until(lambda: len(heard) == 41)
+        assert set(heard) == set(range(40))
+        await until(lambda: holds(one, "q", (0, 0)))
+
+
+async def test_jobs_in_order_run_where_their_function_is(server: Server) -> None:
+    if isinstance(server, RabbitServer):
+        return  # one engine has the queue, and keeps it
+    fifo = {"type": "fifo", "message_group_field": "g", "backoff_ms": 20}
+    async with shared(server, 2, q=fifo) as (one, two):
+        heard = two.function("work")
+        for n in range(3):
+            await one.enqueue("q", "work", {"g": "a", "n": n})
+        await until(lambda: len(heard) == 3)
+        assert [data["n"] for data in heard] == [0, 1, 2]
+        await until(lambda: holds(one, "q", (0, 0)))
+
+
+async def test_a_job_whose_function_no_engine_has_dies(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(away, "LOOKS", 3)
+    async with shared(server, 2, q={"max_retries": 2, "backoff_ms": 20}) as (one, two):
+        await one.enqueue("q", "nobody", 1)
+        await until(lambda: holds(two, "q", (0, 1)))
+        (dead,) = await two.dead("q")
+        assert dead["error"].startswith("function_not_found")
+        assert dead["retries"] == 2
+        heard = two.function("nobody")
+        await one.ask("iii::queue::redrive", {"queue": "q"})
+        await until(lambda: heard == [1])

@@ -19,7 +19,7 @@ from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import Done
 from iii_engine.modules.queue.jetstream.bindings import Bindings
 from iii_engine.modules.queue.jetstream.kept import JetQueue
-from iii_engine.modules.queue.jetstream.lane import Lane
+from iii_engine.modules.queue.jetstream.notes import Notes
 from iii_engine.modules.queue.jetstream.options import REFUSALS, JetConfig
 from iii_engine.modules.queue.job import (
     DeadJob,
@@ -54,6 +54,7 @@ class JetStreamBroker(ServerBroker):
         self._bindings = Bindings(
             self._connection, f"{config.prefix}_queue_bindings", config.replicas
         )
+        self._notes = Notes(self._connection, f"{config.prefix}_queue_notes", config.replicas)
         self._queues: dict[QueueName, JetQueue] = {}
         self._leases: set[Lease] = set()
         self._renewing: asyncio.Task[None] | None = None
@@ -66,6 +67,7 @@ class JetStreamBroker(ServerBroker):
         await self._connection.open(self._reconnected)
         with told(self._config.nats_url):
             await self._bindings.open()
+            await self._notes.open()
         self._renewing = asyncio.create_task(self._renew())
 
     async def close(self) -> None:
@@ -171,17 +173,17 @@ class JetStreamBroker(ServerBroker):
         kept = self.queue(queue)
         leases = [
             lease
-            for lane, message in kept.arrived(limit)
-            if (lease := self._lease(queue, lane, message)) is not None
+            for message in kept.arrived(limit)
+            if (lease := self._lease(kept, message)) is not None
         ]
         self._leases.update(leases)
         done(leases)
         if limit > len(leases):
             self._tasks.spawn(self._logged(_want(kept, limit - len(leases))))
 
-    def _lease(self, queue: QueueName, lane: Lane, message: Msg) -> Lease | None:
+    def _lease(self, kept: JetQueue, message: Msg) -> Lease | None:
         """None for a job that is not due yet: it goes back until then."""
-        delivery = message.metadata
+        queue, delivery = kept.name, message.metadata
         try:
             job = decode_job(message.data)
         except msgspec.DecodeError as error:
@@ -193,7 +195,8 @@ class JetStreamBroker(ServerBroker):
             self._settle(lambda: message.nak(delay=early_ms / 1000))
             return None
         deliveries = (delivery.num_delivered or 1) - (1 if job.process_at else 0)
-        job.attempts_made = max(0, deliveries - 1)
+        job.handed_back = kept.handed_back.pop(delivery.sequence.stream, 0)
+        job.attempts_made = max(0, deliveries - 1 - job.handed_back)
         return Lease(queue, job, next(self._tokens), message)
 
     def complete(self, lease: Lease) -> None:
@@ -201,8 +204,14 @@ class JetStreamBroker(ServerBroker):
         self._settle(message.ack_sync)
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
-        message = self._ended(lease)
-        self._settle(lambda: message.nak(delay=delay_ms / 1000))
+        message, kept = self._ended(lease), self.queue(lease.queue)
+
+        async def retry() -> None:
+            if job.handed_back:
+                await kept.hand_back(message, job)
+            await message.nak(delay=delay_ms / 1000)
+
+        self._settle(retry)
 
     def bury(self, lease: Lease, dead: DeadJob) -> None:
         message, kept = self._ended(lease), self.queue(lease.queue)
@@ -251,8 +260,9 @@ class JetStreamBroker(ServerBroker):
         kept = self._queues.get(name)
         if kept is None:
             config = self._config
+            lease_s = config.lease_ms / 1000
             kept = self._queues[name] = JetQueue(
-                self._connection, name, config.prefix, config.replicas, config.lease_ms / 1000
+                self._connection, name, config.prefix, config.replicas, lease_s, self._notes
             )
         return kept
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from iii_engine.modules.queue.jetstream.lane import Lane
+from iii_engine.modules.queue.jetstream.notes import Notes
 from iii_engine.modules.queue.job import (
     DeadJob,
     Job,
@@ -19,11 +21,14 @@ from iii_engine.modules.queue.job import (
 )
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection, token
+from iii_engine.storage.base import StoreError
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
     from nats.js.api import RawStreamMsg, StreamConfig
+
+log = logging.getLogger("iii.queue")
 
 T = TypeVar("T")
 
@@ -46,12 +51,16 @@ class JetQueue:
         prefix: str,
         replicas: int,
         lease_s: float,
+        notes: Notes,
     ) -> None:
         digest = sha256("\0".join((name.name, str(name.topic), name.function_id)).encode())
         self.name = name
         self.settings = Settings()
         self.wake: Callable[[], None] | None = None
         self.lanes: list[Lane] = []
+        #: How often jobs that have arrived were handed back, by their number in the stream.
+        self.handed_back: dict[int, int] = {}
+        self._notes = notes
         self._connection = connection
         self._replicas = replicas
         self._lease_s = lease_s
@@ -164,7 +173,7 @@ class JetQueue:
             records = [r async for r in self._records(self._dead, newest_first=False)]
         for record in records:
             job = decode_dead(record.data or b"").job
-            job.attempts_made, job.process_at, job.error = 0, 0, None
+            job.renew()
             await self._again(job)
             await self._delete(self._dead, record)
         return len(records)
@@ -226,7 +235,8 @@ class JetQueue:
         for number, name in enumerate(names):
             pending = 1 if limits.ordered else -1
             await self._consumer(name, f"{number if lanes else '*'}.*", pending)
-            lane = Lane(self._connection.client, self._stream, name, number, self._arrived)
+            client = self._connection.client
+            lane = Lane(client, self._stream, name, self._look_up, self._arrived)
             await lane.open()
             self.lanes.append(lane)
 
@@ -251,11 +261,31 @@ class JetQueue:
         lanes, self.lanes = self.lanes, []
         for lane in lanes:
             await lane.close()
+        self.handed_back.clear()
 
-    def arrived(self, limit: int) -> list[tuple[Lane, Msg]]:
+    async def _look_up(self, message: Msg) -> None:
+        """A job that was delivered before may have been handed back."""
+        delivery = message.metadata
+        if (delivery.num_delivered or 1) == 1:
+            return
+        number = delivery.sequence.stream
+        try:
+            count = await self._notes.handed_back(self._stream, number)
+        except StoreError as error:
+            log.debug("queue %s: %s", self.name.text, error)
+            return
+        if count:
+            self.handed_back[number] = count
+
+    async def hand_back(self, message: Msg, job: Job) -> None:
+        """Remember how often it was, for whoever gets it next."""
+        number = message.metadata.sequence.stream
+        await self._notes.hand_back(self._stream, number, job.handed_back)
+
+    def arrived(self, limit: int) -> list[Msg]:
         """Up to so many jobs that have arrived."""
         return [
-            (lane, lane.buffer.popleft())
+            lane.buffer.popleft()
             for lane in self.lanes
             for _ in range(len(lane.buffer))
             if (limit := limit - 1) >= 0

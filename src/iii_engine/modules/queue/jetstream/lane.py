@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -27,9 +27,15 @@ class Lane:
     """
 
     def __init__(
-        self, client: Client, stream: str, consumer: str, number: int, arrived: Callable[[], None]
+        self,
+        client: Client,
+        stream: str,
+        consumer: str,
+        look_up: Callable[[Msg], Awaitable[None]],
+        arrived: Callable[[], None],
     ) -> None:
-        self.number = number
+        """What `look_up` finds about a job is known before it is offered."""
+        self._look_up = look_up
         self.buffer: deque[Msg] = deque()
         self._client = client
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
@@ -71,6 +77,7 @@ class Lane:
         if not message.reply:  # the end of a request
             self._asked = 0
         else:
+            await self._look_up(message)
             self._asked = max(0, self._asked - 1)
             self.buffer.append(message)
         self._arrived()

@@ -208,7 +208,7 @@ class RabbitQueue:
             job = dead.job
             if message_id not in (None, job.id):
                 return False
-            job.attempts_made, job.process_at, job.error = 0, 0, None
+            job.renew()
             await self.put(job, now_ms)
             return True
 

@@ -34,6 +34,7 @@ class Headers(Struct, omit_defaults=True, kw_only=True):
     traceparent: str | None = None
     baggage: str | None = None
     attempt: int = msgspec.field(name="x-attempt", default=0)
+    handed_back: int = msgspec.field(name="x-handed-back", default=0)
     created_at: int = msgspec.field(name="x-created-at", default=0)
     process_at: int = msgspec.field(name="x-process-at", default=0)
     group: str = msgspec.field(name="x-group", default="")
@@ -59,6 +60,7 @@ def message_of(job: Job) -> Message:
         function_id=job.function_id,
         traceparent=job.traceparent,
         baggage=job.baggage,
+        handed_back=job.handed_back,
         created_at=job.created_at,
         process_at=job.process_at,
         group=job.group_id,
@@ -100,6 +102,7 @@ def job_of(message: AbstractIncomingMessage, new_id: str) -> Job:
         data=Raw(message.body),
         function_id=headers.function_id,
         attempts_made=headers.attempt,
+        handed_back=headers.handed_back,
         process_at=headers.process_at,
         group_id=headers.group,
         traceparent=headers.traceparent,

@@ -66,6 +66,7 @@ class RedisBroker(Broker):
     """Everything is a question to Redis; what must be stored is asked until it is."""
 
     kind = "redis"
+    shared = True
 
     def __init__(self, engine: Engine, config: RedisQueueConfig) -> None:
         self._engine = engine
@@ -238,7 +239,7 @@ class RedisBroker(Broker):
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         kept = self._ended(lease)
-        state = State(job.attempts_made, job.error)
+        state = State(job.attempts_made, job.error, handed_back=job.handed_back)
         keys: list[Argument] = [kept.base]
         arguments: list[Argument] = [
             job.id,

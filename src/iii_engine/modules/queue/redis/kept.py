@@ -20,6 +20,7 @@ class State(Struct, array_like=True):
     attempts_made: int = 0
     error: str | None = None
     failed_at: int = 0
+    handed_back: int = 0
 
 
 encode_state: Final = msgspec.json.Encoder().encode
@@ -77,6 +78,7 @@ def job_of(job_id: bytes | str, record: bytes, state: bytes) -> Job:
     if state:
         known = decode_state(state)
         job.attempts_made, job.error = known.attempts_made, known.error
+        job.handed_back = known.handed_back
     return job
 
 
