@@ -6,8 +6,8 @@ from benchmarks.report import Row
 
 _CALLS = (
     "a relay that also gives each call an id check, a record of its span, two times and the name "
-    "of its caller, and does nothing else, needs 1.4 times the bare one's processor time at 16 in "
-    "flight and 1.6 times at 128; deadlines, bounds, access and errors are the rest"
+    "of its caller, and does nothing else, needs 1.3 to 1.4 times the bare one's processor time at "
+    "16 in flight and 1.5 to 1.6 times at 128; deadlines, bounds, access and errors are the rest"
 )
 _IN_TURN = (
     "at 128 in flight all calls travel as one batch, so caller, engine and worker work in turn and "
