@@ -14,7 +14,8 @@ from iii_sdk import protocol
 #: Payloads below this size are searched for a caller's name, in bytes; of larger ones the end is.
 SEARCHED: Final = 4096
 _NAME: Final = b"_caller_worker_id"
-_NAMED_AT_END: Final = re.compile(rb',?\s*"_caller_worker_id"\s*:\s*"[^"\\]*"\s*\}\s*$')
+#: A quote behind a backslash is inside of a longer key.
+_NAMED_AT_END: Final = re.compile(rb',?\s*(?<!\\)"_caller_worker_id"\s*:\s*"[^"\\]*"\s*\}\s*$')
 #: Where the engine puts the key is within the last so many bytes of a payload.
 _AT_END: Final = 128
 #: A letter or underscore that somebody took the trouble to escape; no usual writer does.

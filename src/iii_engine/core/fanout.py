@@ -100,8 +100,13 @@ class Fanout:
         return 0 if lane is None else lane.running
 
     def deliver(self, trigger: Trigger, event: Event) -> None:
-        """Hand the event to the trigger's function, now or in its turn."""
-        lane = self._lanes[trigger]
+        """Hand the event to the trigger's function, now or in its turn.
+
+        Nothing follows when the trigger is gone: a handler of the same event may have removed it.
+        """
+        lane = self._lanes.get(trigger)
+        if lane is None:
+            return
         if event.key is None:
             lane.ready[event] = None
         elif (followers := lane.followers.get(event.key)) is None:

@@ -186,7 +186,11 @@ class Router:
         if call.deadline_ns:
             self._deadlines.add(call_id, call.deadline_ns)
         if function.local is not None:
-            function.local(call)
+            try:
+                function.local(call)
+            except Exception:  # it is the module's, not the caller's, whose connection goes on
+                log.exception("function %s failed", function.id)
+                call.fail("invocation_failed", "internal server error")
             return
         callee = function.target
         if callee is None:

@@ -217,6 +217,21 @@ def test_wire_case_24_a_large_payload_that_is_passed_on_names_its_caller_once(
     assert json.loads(frame)["data"] == {**data, "_caller_worker_id": caller.id}
 
 
+@pytest.mark.parametrize(
+    "key", ['x"_caller_worker_id', 'x\\"_caller_worker_id', ', "_caller_worker_id']
+)
+def test_wire_case_24_a_longer_key_that_ends_like_the_callers_stays_whole(key: str) -> None:
+    bus = Bus()
+    worker, caller = bus.peer("a::b"), bus.peer()
+    data = {"pad": "p" * 5000, key: "v"}
+    caller.send(
+        b'{"type":"invokefunction","invocation_id":"i","function_id":"a::b","data":%b}'
+        % json.dumps(data).encode()
+    )
+    (frame,) = worker.receive()
+    assert json.loads(frame)["data"] == {**data, "_caller_worker_id": caller.id}
+
+
 def test_an_error_with_odd_text_keeps_its_code() -> None:
     bus = Bus()
     worker, caller = bus.peer("a::b"), bus.peer()

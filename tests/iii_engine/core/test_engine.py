@@ -576,3 +576,21 @@ def test_any_other_namespace_is_the_one_there_is(caplog: pytest.LogCaptureFixtur
     assert len(worker.inbox()) == 4
     assert caplog.text.count("calls in namespace") == 1  # once per worker
     assert "'other'" in caplog.text
+
+
+def test_a_function_of_a_module_that_raises_is_an_error_to_its_caller_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bus = Bus()
+    caller = bus.peer()
+
+    def broken(call: Call) -> None:
+        raise RuntimeError("a defect")
+
+    bus.engine.add_function("m::broken", broken, module="m")
+    caller.ask("m::broken")
+    answer = caller.only()
+    assert answer["error"]["code"] == "invocation_failed"
+    assert "a defect" not in answer["error"]["message"]
+    assert "a defect" in caplog.text
+    assert not bus.engine.router.pending

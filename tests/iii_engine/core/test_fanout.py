@@ -231,3 +231,10 @@ def test_what_fails_all_the_time_is_not_told_all_the_time(
     assert "trigger b: broken failed 97 times more: broken" in caplog.text
     desk.deliver("k:again", trigger=trigger)
     assert caplog.text.count("broken failed: broken") == 4
+
+
+def test_a_trigger_that_is_gone_gets_nothing() -> None:
+    desk = Desk()
+    desk.fanout.remove(desk.trigger)
+    desk.deliver("k:1")
+    assert desk.calls == []

@@ -70,8 +70,13 @@ class CronConfig(Condition):
         return None if self.interval is None else now_ns - parse_interval(self.interval)
 
     def job_key(self, function_id: str) -> str:
-        """The same for all registrations of one logical job, on whichever engine."""
-        parts = [function_id, self.text or f"every {self.interval}", self.timezone]
+        """The same for all registrations of one logical job, on whichever engine.
+
+        Triggers that differ in anything are jobs of their own: none decides about another's runs.
+        """
+        when = self.text or f"every {self.interval}"
+        parts = [function_id, when, self.timezone, self.overlap, self.missed]
+        parts.append(self.function_id or "")
         if not is_null(self.data):
             parts.append(bytes(self.data).decode())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()

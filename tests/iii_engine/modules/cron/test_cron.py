@@ -141,6 +141,15 @@ def test_instances_share_the_ticks_of_an_interval(desk: Desk) -> None:
     assert scheduled(desk) == ["2023-11-14T22:13:25", "2023-11-14T22:13:30"]
 
 
+def test_a_condition_holds_back_no_other_trigger(desk: Desk) -> None:
+    desk.handler("job")
+    desk.handler("never", answer=b"false")
+    desk.bind("t1", "job", {"cron": "@hourly", "condition_function_id": "never"})
+    desk.bind("t2", "job", {"cron": "@hourly"})
+    desk.advance(HOUR)
+    assert [event["job_id"] for event in desk.payloads("job")] == ["t2"]
+
+
 def test_another_instance_takes_over(desk: Desk) -> None:
     runs = desk.handler("job", answer=None)
     for name in ("t1", "t2"):

@@ -10,6 +10,7 @@ from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
 
 from iii_engine.core.fanout import MAX_RUNNING, MAX_WAITING
+from iii_engine.core.router import Call
 from iii_engine.modules.adapters import BadAdapter
 from iii_engine.modules.pubsub import PubSubModule
 from iii_sdk.errors import BusError
@@ -44,6 +45,22 @@ def test_modules_case_104_who_leaves_takes_nobody_along(desk: Desk) -> None:
     assert desk.payloads("two") == [1]
     desk.engine.triggers.remove("t2")
     assert publish(desk, "news", 2) is None
+
+
+def test_a_subscriber_may_remove_those_behind_it(desk: Desk) -> None:
+    desk.handler("two")
+    desk.handler("three")
+
+    def remove(call: Call) -> None:
+        desk.engine.triggers.remove("t2")
+        call.reply()
+
+    desk.engine.add_function("one", remove, module="test")
+    for number, name in enumerate(("one", "two", "three"), 1):
+        desk.bind(f"t{number}", name, {"topic": "news"})
+    assert publish(desk, "news", 1) is None
+    assert desk.payloads("two") == []
+    assert desk.payloads("three") == [1]
 
 
 @pytest.mark.parametrize(
