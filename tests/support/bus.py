@@ -55,6 +55,13 @@ class Peer(MemoryPeer):
         (message,) = self.inbox()
         return message
 
+    def received(self) -> list[Any]:
+        """The results or error codes of the answers that came."""
+        return [
+            answer["error"]["code"] if "error" in answer else answer.get("result")
+            for answer in self.inbox()
+        ]
+
 
 class Bus:
     """An engine with a clock that only the test moves."""

@@ -7,7 +7,6 @@ import json
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import Any
 
 from tests.support.waiting import PATIENCE
@@ -48,12 +47,7 @@ class RawWorker:
         self.id = (await self.receive("workerregistered"))["worker_id"]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:

@@ -40,11 +40,6 @@ class Visitor:
 
 
 @pytest.fixture
-def bus() -> Bus:
-    return Bus()
-
-
-@pytest.fixture
 def gate(bus: Bus) -> Gate:
     return Gate(bus.engine, AUTH)
 

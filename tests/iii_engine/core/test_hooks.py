@@ -16,16 +16,6 @@ GRANT = Grant(may_register_trigger_types=True, context={"user_id": Raw(b'"u1"')}
 
 
 @pytest.fixture
-def bus() -> Bus:
-    return Bus()
-
-
-@pytest.fixture
-def hook(bus: Bus) -> Peer:
-    return bus.peer("hook")
-
-
-@pytest.fixture
 def guest(bus: Bus, hook: Peer) -> Peer:
     return bus.guarded(RULES, GRANT)
 

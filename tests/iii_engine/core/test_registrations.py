@@ -19,16 +19,6 @@ GRANT = Grant(may_register_trigger_types=True)
 
 
 @pytest.fixture
-def bus() -> Bus:
-    return Bus()
-
-
-@pytest.fixture
-def hook(bus: Bus) -> Peer:
-    return bus.peer("hook")
-
-
-@pytest.fixture
 def guest(bus: Bus, hook: Peer) -> Peer:
     return bus.guarded(HOOKED, GRANT)
 

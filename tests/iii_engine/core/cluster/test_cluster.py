@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from msgspec import Raw
-from tests.support.bus import Peer, replying
+from tests.support.bus import replying
 from tests.support.mesh import Mesh
 
 from iii_engine.core.access import Rules
 from iii_engine.core.cluster.cluster import Parcel
 from iii_engine.core.filters import read_filter
 from iii_engine.core.grants import Grant
-
-
-@pytest.fixture
-def mesh() -> Mesh:
-    return Mesh("a", "b", "c")
-
-
-def received(caller: Peer) -> list[str]:
-    """The results or error codes of the answers that came."""
-    return [
-        answer["error"]["code"] if "error" in answer else answer.get("result")
-        for answer in caller.inbox()
-    ]
 
 
 class TestCalls:
@@ -110,10 +96,10 @@ class TestAccess:
         caller = a.guarded(Rules(expose=(read_filter('match("open::*")'),)))
         assert caller.inbox() == []
         mesh.ask(caller, "secret::x")
-        assert received(caller) == ["FORBIDDEN"]
+        assert caller.received() == ["FORBIDDEN"]
         mesh.ask(caller, "open::x")
         mesh.answer(worker, result=1)
-        assert received(caller) == [1]
+        assert caller.received() == [1]
 
     def test_metadata_of_another_engine_exposes_a_function(self, mesh: Mesh) -> None:
         a, b, _ = mesh.nodes
@@ -123,7 +109,7 @@ class TestAccess:
         caller = a.guarded(Rules(expose=(read_filter({"public": True}),)))
         mesh.ask(caller, "x")
         mesh.answer(worker, result=1)
-        assert received(caller) == [1]
+        assert caller.received() == [1]
 
     def test_a_guarded_worker_cannot_take_what_another_engine_provides(self, mesh: Mesh) -> None:
         a, b, _ = mesh.nodes
@@ -284,4 +270,4 @@ class TestOffers:
         mesh.run()
         assert a.functions == {}
         mesh.answer(worker, result=1)
-        assert received(caller) == [1]
+        assert caller.received() == [1]

@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.support.bus import Peer
 from tests.support.mesh import Mesh, Node
 
 from iii_engine.core.cluster.cluster import Parcel
 from iii_engine.core.cluster.link import GONE, HEADER
 from iii_engine.core.sessions import OUTBOX_MESSAGES
-
-
-@pytest.fixture
-def mesh() -> Mesh:
-    return Mesh("a", "b", "c")
-
-
-def received(caller: Peer) -> list[str]:
-    """The results or error codes of the answers that came."""
-    return [
-        answer["error"]["code"] if "error" in answer else answer.get("result")
-        for answer in caller.inbox()
-    ]
 
 
 class TestFailOver:
@@ -38,7 +24,7 @@ class TestFailOver:
         mesh.run()
         rest = [w for w in (first, second) if w.session.status.value == "connected"]
         mesh.answer(rest[0], result="done")
-        assert received(caller) == ["done"]
+        assert caller.received() == ["done"]
 
     def test_a_call_that_nobody_takes_is_not_found(self, mesh: Mesh) -> None:
         a, b, _ = mesh.nodes
@@ -47,7 +33,7 @@ class TestFailOver:
         mesh.step()
         worker.close()
         mesh.run()
-        assert received(caller) == ["function_not_found"]
+        assert caller.received() == ["function_not_found"]
         assert a.engine.router.pending == {}
         assert caller.session.outstanding == 0
 
@@ -57,7 +43,7 @@ class TestFailOver:
         b.cluster.exports.serves = lambda function_id: None  # type: ignore[method-assign]
         caller = a.worker()
         mesh.ask(caller, "x")
-        assert received(caller) == ["function_not_found"]
+        assert caller.received() == ["function_not_found"]
 
     def test_goodbye_ends_the_calls_at_once(self, mesh: Mesh) -> None:
         a, b, _ = mesh.nodes
@@ -67,7 +53,7 @@ class TestFailOver:
         mesh.send(b, b.cluster.close())
         b.kill()
         mesh.run()
-        assert received(caller) == ["invocation_stopped"]
+        assert caller.received() == ["invocation_stopped"]
         assert a.functions == {}
 
     def test_silence_ends_the_calls(self, mesh: Mesh) -> None:
@@ -77,7 +63,7 @@ class TestFailOver:
         mesh.ask(caller, "x")
         mesh.lose = lambda *ends_and_parcel: b in ends_and_parcel
         mesh.wait(6)
-        assert received(caller) == ["invocation_stopped"]
+        assert caller.received() == ["invocation_stopped"]
         assert a.functions == {}
         assert len(a.cluster.peers) == 1
 
@@ -91,7 +77,7 @@ class TestFailOver:
         b.kill()
         for _ in range(6):
             mesh.ask(caller, "x", "new")
-        assert received(caller) == ["invocation_stopped"]
+        assert caller.received() == ["invocation_stopped"]
         assert [call["data"] for call in other.inbox()] == ["new"] * 6
         assert a.functions == {"x": "c"}
 
@@ -116,7 +102,7 @@ class TestFailOver:
         mesh.lose = lambda *_: False
         mesh.wait(3)
         mesh.answer(worker, result=1)
-        assert received(caller) == [1]
+        assert caller.received() == [1]
 
     def test_an_engine_that_was_given_up_learns_it_and_comes_back(self, mesh: Mesh) -> None:
         a, b, _ = mesh.nodes
@@ -129,11 +115,11 @@ class TestFailOver:
         mesh.lose = lambda *_: False
         a.frozen = False
         mesh.wait(2)
-        assert received(caller) == ["invocation_stopped"]
+        assert caller.received() == ["invocation_stopped"]
         worker.answer(worker.only())
         mesh.ask(caller, "x")
         mesh.answer(worker, result="again")
-        assert received(caller) == ["again"]
+        assert caller.received() == ["again"]
 
 
 class TestLoss:
@@ -143,16 +129,16 @@ class TestLoss:
         near, caller = a.worker("y"), a.worker()
         mesh.ask(caller, "x")
         a.cluster.disconnect()
-        assert received(caller) == ["invocation_stopped"]
+        assert caller.received() == ["invocation_stopped"]
         mesh.ask(caller, "x")
         answer = caller.only()
         assert answer["error"]["code"] == "engine_unreachable"
         assert "engine b" in answer["error"]["message"]
         mesh.ask(caller, "never")
-        assert received(caller) == ["function_not_found"]
+        assert caller.received() == ["function_not_found"]
         mesh.ask(caller, "y")
         mesh.answer(near, result=1)
-        assert received(caller) == [1]
+        assert caller.received() == [1]
 
     def test_everything_is_as_before_when_the_carrier_is_back(self, mesh: Mesh) -> None:
         a, b, _ = mesh.nodes
@@ -166,7 +152,7 @@ class TestLoss:
         mesh.run()
         mesh.ask(caller, "x")
         mesh.answer(worker, result=1)
-        assert received(caller) == [1]
+        assert caller.received() == [1]
         assert all(len(node.cluster.peers) == 2 for node in mesh.nodes)
         assert all(len(node.engine.sessions) <= 3 for node in mesh.nodes)
 
@@ -177,11 +163,11 @@ class TestLoss:
         b.cluster.disconnect()
         b.cluster.connect()
         mesh.run()
-        assert received(caller) == ["invocation_stopped"]
+        assert caller.received() == ["invocation_stopped"]
         worker.answer(worker.only())
         mesh.ask(caller, "x")
         mesh.answer(worker, result=1)
-        assert received(caller) == [1]
+        assert caller.received() == [1]
 
     def test_who_does_not_come_back_is_not_found(self, mesh: Mesh) -> None:
         a, b, _ = mesh.nodes
@@ -191,10 +177,10 @@ class TestLoss:
         b.kill()
         a.cluster.connect()
         mesh.ask(caller, "x")
-        assert received(caller) == ["engine_unreachable"]
+        assert caller.received() == ["engine_unreachable"]
         mesh.wait(5)
         mesh.ask(caller, "x")
-        assert received(caller) == ["function_not_found"]
+        assert caller.received() == ["function_not_found"]
 
     @pytest.mark.parametrize("direction", ["call", "answer"])
     def test_a_lost_packet_is_noticed_within_a_heartbeat(self, mesh: Mesh, direction: str) -> None:
@@ -218,10 +204,10 @@ class TestLoss:
         assert lost
         assert caller.inbox() == []
         mesh.wait(2.5)
-        assert received(caller) == ["invocation_stopped"]
+        assert caller.received() == ["invocation_stopped"]
         mesh.ask(caller, "x")
         mesh.answer(worker, result=2)
-        assert received(caller) == [2]
+        assert caller.received() == [2]
         assert a.engine.router.pending == b.engine.router.pending == {}
 
     def test_an_engine_that_comes_later_knows_everything(self, mesh: Mesh) -> None:
@@ -252,11 +238,11 @@ class TestLoss:
         mesh.lose = lambda sender, receiver, parcel: sender is b and parcel.to is None
         b.cluster.connect()
         mesh.wait(2)
-        assert received(caller) == ["invocation_stopped"]
+        assert caller.received() == ["invocation_stopped"]
         worker.answer(worker.only())
         mesh.ask(caller, "x")
         mesh.answer(worker, result=1)
-        assert received(caller) == [1]
+        assert caller.received() == [1]
 
     def test_a_call_that_comes_back_too_late_is_forgotten(self, mesh: Mesh) -> None:
         a, b, _ = mesh.nodes
@@ -304,11 +290,11 @@ class TestBounds:
                 mesh.run()
         mesh.run()
         (peer,) = [p for p in a.cluster.peers.values() if p.name == "b"]
-        assert set(received(caller)) == {"worker_overloaded"}
+        assert set(caller.received()) == {"worker_overloaded"}
         assert peer.session.owed < 64 * 1024 * 1024
         assert peer.link.full
         mesh.wait(6)
-        assert set(received(caller)) == {"invocation_stopped", "function_not_found"}
+        assert set(caller.received()) == {"invocation_stopped", "function_not_found"}
         assert caller.session.outstanding == 0
 
     def test_an_engine_that_is_owed_too_much_is_given_up(self, mesh: Mesh) -> None:
@@ -318,12 +304,12 @@ class TestBounds:
         mesh.ask(caller, "x")
         peer.session.overflow()
         mesh.run()
-        assert received(caller) == ["invocation_stopped"]
+        assert caller.received() == ["invocation_stopped"]
         worker.answer(worker.only())
         mesh.wait(2)
         mesh.ask(caller, "x")
         mesh.answer(worker, result=1)
-        assert received(caller) == [1]
+        assert caller.received() == [1]
 
     def test_too_many_calls_of_one_engine_are_refused(
         self, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
@@ -334,7 +320,7 @@ class TestBounds:
         caller = a.worker()
         for _ in range(3):
             mesh.ask(caller, "x")
-        assert received(caller) == ["worker_overloaded"]
+        assert caller.received() == ["worker_overloaded"]
 
 
 class TestStrangeParcels:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,18 +12,6 @@ from hypothesis import strategies as st
 from tests.support.hostile import Pair, Peer, ThreadedEngine
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[ThreadedEngine]:
-    with ThreadedEngine().running() as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def healthy(engine: ThreadedEngine) -> Iterator[Pair]:
-    with Pair(engine.port) as pair:
-        yield pair
 
 
 TYPES = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,19 +11,7 @@ from tests.support.hostile import UPGRADE, Pair, Peer, ThreadedEngine, frame
 from tests.support.waiting import until_sync
 
 TIMEOUT_MS = 400
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[ThreadedEngine]:
-    options = {"iii-worker-manager": {"handshake_timeout_ms": TIMEOUT_MS}}
-    with ThreadedEngine(options).running() as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def healthy(engine: ThreadedEngine) -> Iterator[Pair]:
-    with Pair(engine.port) as pair:
-        yield pair
+OPTIONS = {"iii-worker-manager": {"handshake_timeout_ms": TIMEOUT_MS}}
 
 
 HEAD = UPGRADE[:-2]

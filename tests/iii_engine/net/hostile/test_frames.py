@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,18 +15,6 @@ MIB = 1024 * 1024
 
 #: What the engine may say to a peer that breaks the protocol; not 1011, which is a defect of ours.
 CODES = {None, 1000, 1002, 1007, 1009}
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[ThreadedEngine]:
-    with ThreadedEngine().running() as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def healthy(engine: ThreadedEngine) -> Iterator[Pair]:
-    with Pair(engine.port) as pair:
-        yield pair
 
 
 PAYLOADS = st.one_of(

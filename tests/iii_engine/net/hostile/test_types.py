@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -75,18 +74,6 @@ WRONG = {
     "long": '"' + "x" * 1_000_000 + '"',
     "twice": '1,"id":2,"type":"ping","id":3',
 }
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[ThreadedEngine]:
-    with ThreadedEngine().running() as engine:
-        yield engine
-
-
-@pytest.fixture(scope="module")
-def healthy(engine: ThreadedEngine) -> Iterator[Pair]:
-    with Pair(engine.port) as pair:
-        yield pair
 
 
 def answers_a_ping(peer: Peer) -> bool:
