@@ -18,10 +18,11 @@ from iii_sdk.channels import Channel, ChannelReader, ChannelRefs, ChannelWriter
 from iii_sdk.codec import dump, read_result
 from iii_sdk.connection import Connection
 from iii_sdk.current_call import active, inside
-from iii_sdk.protocol import NULL, ChannelRef, JobOptions, RegisterTrigger, parse_traceparent
+from iii_sdk.protocol import NULL, ChannelRef, JobOptions, RegisterTrigger
 from iii_sdk.state import State
 from iii_sdk.stream_items import StreamItems
 from iii_sdk.telemetry.spans import Span, sampled
+from iii_sdk.traceparent import parse_traceparent
 
 T = TypeVar("T")
 

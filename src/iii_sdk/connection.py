@@ -22,13 +22,13 @@ from iii_sdk.calls import Calls
 from iii_sdk.codec import encode
 from iii_sdk.current_call import active
 from iii_sdk.errors import BusError, TooLarge, Unavailable
+from iii_sdk.malformed import MalformedMessage
 from iii_sdk.outbox import Outbox
 from iii_sdk.owned_types import OwnedTypes
 from iii_sdk.protocol import (
     ErrorBody,
     InvocationResult,
     InvokeFunction,
-    MalformedMessage,
     Message,
     RegisterTrigger,
     TriggerRegistrationResult,

@@ -16,6 +16,8 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from iii_sdk.malformed import MalformedMessage, unreadable
+
 #: Absent and null are the same everywhere, so an opaque field is never None: it is NULL.
 NULL: Final = Raw(b"null")
 
@@ -250,30 +252,6 @@ class WorkerMetadata(Struct, omit_defaults=True):
     dialect: str | None = None
 
 
-#: A refusal quotes what was wrong, but not megabytes of it.
-MAX_REASON: Final = 300
-MAX_TYPE: Final = 64
-
-
-class MalformedMessage(ValueError):
-    """A frame that is not a message.
-
-    `message_type`, `invocation_id` and `id` are what could be read of it.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        message_type: str | None = None,
-        invocation_id: str | None = None,
-        id: str | None = None,
-    ) -> None:
-        super().__init__(reason[:MAX_REASON])
-        self.message_type = message_type and message_type[:MAX_TYPE]
-        self.invocation_id = invocation_id
-        self.id = id
-
-
 # Fields that are carried and never parsed here.
 OPAQUE: Final = frozenset(
     {
@@ -313,16 +291,6 @@ def decode(frame: bytes) -> Message:
         except RecursionError:
             raise unreadable(frame, "nested too deeply") from None
     return message
-
-
-def unreadable(frame: bytes, reason: str) -> MalformedMessage:
-    """What cannot be parsed, with type and invocation id if they stand where clients put them."""
-    head = frame[:1024]
-    found = [re.search(rb'"%b"\s*:\s*"([\w.:-]+)"' % name, head) for name in _GLIMPSED]
-    return MalformedMessage(reason, *[match[1].decode() if match else None for match in found])
-
-
-_GLIMPSED: Final = (b"type", b"invocation_id")
 
 
 def _decode_tolerant(frame: bytes, reason: str) -> Message:
@@ -418,19 +386,7 @@ def error_body(raw: Raw) -> ErrorBody:
 _UUID: Final = re.compile(
     "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 )
-_TRACEPARENT: Final = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 #: Whether the text has the form of a UUID; such a text needs no escaping.
 is_uuid: Final[Callable[[str], object]] = _UUID.fullmatch
-
-
-def is_traceparent(text: str) -> bool:
-    """Whether the text is a traceparent of version 00; such a text needs no escaping."""
-    return _TRACEPARENT.fullmatch(text) is not None
-
-
-def parse_traceparent(text: str) -> tuple[str, str] | None:
-    """Trace id and parent span id of a W3C traceparent, or None when it is not one."""
-    match = _TRACEPARENT.fullmatch(text)
-    return (match[1], match[2]) if match else None

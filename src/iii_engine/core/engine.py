@@ -39,16 +39,16 @@ from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing, Tracing
 from iii_engine.core.triggers import Triggers, TriggerType
 from iii_sdk import protocol
+from iii_sdk.malformed import MalformedMessage, unreadable
 from iii_sdk.protocol import (
     NULL,
     EnqueueAction,
     ErrorBody,
     InvocationResult,
     InvokeFunction,
-    MalformedMessage,
     Message,
-    is_traceparent,
 )
+from iii_sdk.traceparent import is_traceparent
 
 log = logging.getLogger("iii.engine")
 
@@ -186,13 +186,13 @@ class Engine:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             try:
                 if len(frame) > TOLERATED_BYTES:
-                    raise protocol.unreadable(frame, str(error)) from None
+                    raise unreadable(frame, str(error)) from None
                 message = read_within(protocol.decode, frame)
             except MalformedMessage as malformed:
                 self.refuse(session, malformed, frame)
                 return
         except RecursionError:
-            self.refuse(session, protocol.unreadable(frame, "nested too deeply"), frame)
+            self.refuse(session, unreadable(frame, "nested too deeply"), frame)
             return
         if len(frame) > MAX_DIGITS and has_endless_integer(frame):
             self.refuse(session, endless(message), frame)

@@ -12,7 +12,8 @@ from iii_engine.core.middleware import intercept, middleware_of
 from iii_engine.core.router import Call
 from iii_engine.core.sessions import MAX_OUTSTANDING, OUTSTANDING_LIMIT, Session
 from iii_engine.core.tracing import trace_fields
-from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody, InvokeFunction, is_traceparent
+from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody, InvokeFunction
+from iii_sdk.traceparent import is_traceparent
 
 if TYPE_CHECKING:
     from iii_engine.core.engine import Engine

@@ -11,12 +11,12 @@ from iii_engine.core.call_frames import result_frame
 from iii_engine.core.numerals import MAX_DIGITS
 from iii_engine.core.router import Router
 from iii_sdk import protocol
+from iii_sdk.malformed import MalformedMessage
 from iii_sdk.protocol import (
     MAX_ID,
     NULL,
     ErrorBody,
     InvocationResult,
-    MalformedMessage,
     Message,
     TriggerRegistrationResult,
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from iii_engine.core.clock import GOLDEN, Clock, Ids
 from iii_engine.core.spans import Attributes, Span, SpanKind, function_kind
-from iii_sdk.protocol import is_traceparent, parse_traceparent
+from iii_sdk.traceparent import is_traceparent, parse_traceparent
 
 if TYPE_CHECKING:
     from iii_engine.core.router import Call

@@ -27,7 +27,7 @@ from iii_engine.net.flusher import Flusher, write_messages
 from iii_engine.net.message_socket import CLOSE_SECONDS, MessageSocket
 from iii_engine.net.origins import origin_allowed
 from iii_engine.net.reading import Reading
-from iii_sdk.protocol import unreadable
+from iii_sdk.malformed import unreadable
 
 log = logging.getLogger("iii.net")
 

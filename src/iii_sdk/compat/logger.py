@@ -8,8 +8,8 @@ from typing import Any
 from iii_sdk.compat import lifetime
 from iii_sdk.compat.handlers import current_instance
 from iii_sdk.current_call import active
-from iii_sdk.protocol import parse_traceparent
 from iii_sdk.telemetry import LogRecord
+from iii_sdk.traceparent import parse_traceparent
 
 _local = logging.getLogger("iii.logger")
 

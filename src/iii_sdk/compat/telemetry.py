@@ -16,9 +16,9 @@ from iii_sdk.call import Call
 from iii_sdk.compat import lifetime
 from iii_sdk.compat.handlers import current_instance
 from iii_sdk.current_call import active, enter, inside
-from iii_sdk.protocol import parse_traceparent
 from iii_sdk.telemetry import Exporter, Span
 from iii_sdk.telemetry.spans import sampled
+from iii_sdk.traceparent import parse_traceparent
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 from iii_sdk import current_call
 from iii_sdk.current_call import Traced
-from iii_sdk.protocol import parse_traceparent
 from iii_sdk.telemetry import otlp
 from iii_sdk.telemetry.exporter import Exporter
+from iii_sdk.traceparent import parse_traceparent
 
 #: OTLP counts kinds from 1, with 0 for none.
 KIND_OFFSET: Final = 1

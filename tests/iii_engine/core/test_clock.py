@@ -3,7 +3,8 @@ from __future__ import annotations
 import time
 
 from iii_engine.core.clock import SeededIds, SystemClock, SystemIds, VirtualClock
-from iii_sdk.protocol import is_uuid, parse_traceparent
+from iii_sdk.protocol import is_uuid
+from iii_sdk.traceparent import parse_traceparent
 
 
 def test_ids_have_their_forms_and_do_not_repeat() -> None:

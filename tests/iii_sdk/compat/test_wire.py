@@ -12,7 +12,7 @@ from tests.support.waiting import until
 
 from iii_sdk import III, HttpInvocationConfig, Logger
 from iii_sdk.compat import HttpAuthConfig, RegisterFunctionFormat
-from iii_sdk.protocol import parse_traceparent
+from iii_sdk.traceparent import parse_traceparent
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from iii_engine.core.router import Call
 from iii_engine.core.sessions import OUTSTANDING_LIMIT, Session
 from iii_sdk import protocol
 from iii_sdk.protocol import NULL, ErrorBody, InvokeFunction
+from iii_sdk.traceparent import is_traceparent
 
 #: Engines that are tried for one call before it fails.
 MAX_ATTEMPTS = 8
@@ -29,7 +30,7 @@ def serve(
     call.caller = session
     call.caller_id = session.id
     call.caller_invocation = message.invocation_id
-    if message.traceparent is not None and protocol.is_traceparent(message.traceparent):
+    if message.traceparent is not None and is_traceparent(message.traceparent):
         call.caller_trace = message.traceparent
     call.baggage = message.baggage
     call.metadata = message.metadata

@@ -22,11 +22,11 @@ from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Status
 from iii_engine.core.timers import Timer
 from iii_sdk import protocol
+from iii_sdk.malformed import MalformedMessage
 from iii_sdk.protocol import (
     ErrorBody,
     InvocationResult,
     InvokeFunction,
-    MalformedMessage,
     RegisterFunction,
     UnregisterFunction,
     WorkerMetadata,

@@ -11,7 +11,8 @@ from msgspec import Raw, Struct
 
 from iii_engine.core.foreign_json import foreign_json
 from iii_engine.modules.http.routes import METHODS, Route
-from iii_sdk.protocol import NULL, ChannelRef, is_traceparent
+from iii_sdk.protocol import NULL, ChannelRef
+from iii_sdk.traceparent import is_traceparent
 
 _encode = msgspec.json.encode
 

@@ -14,7 +14,8 @@ from iii_engine.modules.http_functions.headers import (
 from iii_engine.net.client.header_syntax import is_header_value
 from iii_engine.net.client.target import Target
 from iii_engine.version import VERSION
-from iii_sdk.protocol import HttpInvocation, parse_traceparent
+from iii_sdk.protocol import HttpInvocation
+from iii_sdk.traceparent import parse_traceparent
 
 DEFAULT_TIMEOUT_MS: Final = 30_000
 MAX_TIMEOUT_MS: Final = 60_000

@@ -13,7 +13,8 @@ from iii_engine.modules.base import read
 from iii_engine.modules.observability.logs.record import LogRecord
 from iii_engine.modules.observability.logs.severity import number_of
 from iii_engine.version import VERSION
-from iii_sdk.protocol import NULL, parse_traceparent
+from iii_sdk.protocol import NULL
+from iii_sdk.traceparent import parse_traceparent
 
 #: The scope of these records.
 SCOPE = "iii"
