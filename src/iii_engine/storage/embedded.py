@@ -146,7 +146,11 @@ class EmbeddedStore(LocalReads):
     def _end_snapshot(self) -> None:
         if self._snapshot:
             self._snapshot = False
-            self._reader.execute("ROLLBACK")
+            try:
+                if self._reader.in_transaction:  # SQLite ends it itself when memory or disk fail
+                    self._reader.execute("ROLLBACK")
+            except apsw.Error:
+                log.exception("a snapshot of %s did not end", self._file)
 
     # -- writing ---------------------------------------------------------------------------------
 

@@ -190,6 +190,18 @@ async def test_a_full_disk_is_told_to_everybody_and_passes(
     await store.close()
 
 
+async def test_a_read_whose_transaction_sqlite_ended_stops_no_write(file: Path) -> None:
+    store = await opened(file)
+    for _ in range(2):
+        answer = submit(store, lambda t: t.put("s", "a", b"1"))
+        store.read(lambda t: store._reader.execute("ROLLBACK"))  # as out of memory, or an I/O error
+        await asyncio.sleep(0)
+        store.read(lambda t: store._reader.execute("ROLLBACK"))
+        assert await answer is None
+    assert store.read(lambda t: t.count("s")) == 1
+    await store.close()
+
+
 async def test_a_commit_that_fails_is_told_to_everybody_in_it(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
