@@ -86,8 +86,8 @@ class Broker(ABC):
         """Lease up to so many jobs, in order and within the limits of their keys."""
 
     @abstractmethod
-    def complete(self, lease: Lease) -> None:
-        """The job is done."""
+    def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
+        """The job is done; the key of one that was cancelled is free, as after `cancel`."""
 
     @abstractmethod
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
@@ -104,7 +104,7 @@ class Broker(ABC):
 
     @abstractmethod
     def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
-        """Remove a job that does not run; False when there is none."""
+        """Remove a job that does not run, and free its key; False when there is none."""
 
     @abstractmethod
     def find(self, queue: QueueName, message_id: str, done: Done[Job | DeadJob | bool]) -> None:
@@ -122,7 +122,7 @@ class Broker(ABC):
 
     @abstractmethod
     def discard(self, queue: QueueName, message_id: str, done: Done[int]) -> None:
-        """Forget a dead job; answers how many there were."""
+        """Forget a dead job, and free its key; answers how many there were."""
 
     # -- numbers ---------------------------------------------------------------------------------
 

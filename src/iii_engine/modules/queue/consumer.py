@@ -154,7 +154,8 @@ class Consumer:
         if run is None:
             return False
         run.abandon("cancelled")
-        self.done(run.lease)
+        self._ended(run.lease)
+        self._broker.complete(run.lease, cancelled=True)
         return True
 
     def _ended(self, lease: Lease) -> None:

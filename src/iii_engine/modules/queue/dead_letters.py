@@ -13,9 +13,10 @@ from iii_engine.core.clock import Clock
 from iii_engine.core.queue_entry import Entry
 from iii_engine.core.queue_keys import Keys
 from iii_engine.modules.queue.broker import Done
-from iii_engine.modules.queue.job import DeadJob, decode_dead, encode_job, read_job
+from iii_engine.modules.queue.job import DeadJob, decode_dead, encode_job, read_dead, read_job
 from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
+from iii_engine.modules.queue.publication import free_key
 from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.shelf import Shelf
 from iii_engine.storage.base import LocalStore, Transaction
@@ -207,12 +208,19 @@ class DeadLetters:
     def discard(self, queue: KeptQueue, message_id: str, done: Done[int]) -> None:
         """Forget one dead job."""
 
+        def discard(transaction: Transaction) -> bool:
+            record = transaction.get(queue.shelf.dead, message_id)
+            if record is None:
+                return False
+            free_key(transaction, queue.name, read_dead(message_id, record).job)
+            return transaction.delete(queue.shelf.dead, message_id)
+
         def written(there: bool | None, error: BaseException | None) -> None:
             queue.dead -= 1 if there else 0
             queue.oldest.clear()
             done(None if error else int(bool(there)), error)
 
-        self._store.write(lambda t: t.delete(queue.shelf.dead, message_id), written)
+        self._store.write(discard, written)
 
     def adopt(self, source: Shelf, queue: KeptQueue, then: Callable[[], None]) -> None:
         """Move all jobs of another shelf here: at once, so that they come before later ones."""

@@ -31,7 +31,7 @@ from iii_engine.modules.queue.job import (
 )
 from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
-from iii_engine.modules.queue.publication import Publication
+from iii_engine.modules.queue.publication import Publication, free_key, seen_space
 from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
@@ -113,14 +113,14 @@ class EmbeddedBroker(Broker):
             draft,
             self._keys,
             self._now_ms,
-            f"queue/seen/topic/{topic}",
+            seen_space(QueueName(topic, topic=True)),
             self.topics.unsaved(topic),
         )
 
     def enqueuing(self, queue: str, draft: Draft) -> Publication:
         """What `enqueue` writes, for a transaction that does more than that."""
         kept = self.queue(QueueName(queue))
-        return Publication([kept], draft, self._keys, self._now_ms, f"queue/seen/named/{queue}")
+        return Publication([kept], draft, self._keys, self._now_ms, seen_space(kept.name))
 
     def submit(self, publication: Publication, done: Done[Receipt]) -> None:
         """Write it in a transaction of its own."""
@@ -212,24 +212,26 @@ class EmbeddedBroker(Broker):
                 leases.append(Lease(queue, job, self._tokens.make(), entry))
         done(leases)
 
-    def complete(self, lease: Lease) -> None:
+    def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
         kept, entry = self._held(lease)
         kept.line.end(entry)
-        self._remove(kept, entry.key, lease.job.id)
+        self._remove(kept, entry.key, lease.job, [] if cancelled else None)
 
     def _remove(
-        self, kept: KeptQueue, key: str, job_id: str, then: Sequence[Callable[[], None]] = ()
+        self, kept: KeptQueue, key: str, job: Job, cancels: Sequence[Callable[[], None]] | None
     ) -> None:
-        """Delete a job that has ended."""
-        kept.ending.add(key)
+        """Delete a job that is done, or was cancelled: then `cancels` are told."""
+        kept.ending[key] = cancels is not None
 
         def change(transaction: Transaction) -> None:
-            kept.shelf.remove(transaction, key, job_id)
+            kept.shelf.remove(transaction, key, job.id)
+            if cancels is not None:
+                free_key(transaction, kept.name, job)
 
         def removed() -> None:
-            kept.ending.discard(key)
+            kept.ending.pop(key, None)
             kept.line.forget(key)
-            for each in then:
+            for each in cancels or ():
                 each()
 
         self.journal.add(change, removed)
@@ -265,7 +267,7 @@ class EmbeddedBroker(Broker):
                 for each in cancels:
                     each()
             elif cancels:
-                self._remove(kept, key, job.id, cancels)
+                self._remove(kept, key, job, cancels)
                 kept.wake()  # those behind it in its group
             elif ordered:
                 entry.due_ms, entry.record = again.due_ms, again.record
@@ -294,15 +296,17 @@ class EmbeddedBroker(Broker):
 
         def change(transaction: Transaction) -> None:
             key = kept.shelf.place(transaction, message_id)
-            if key in kept.ending:  # it ran until now, and must not run again after a restart
-                kept.shelf.remove(transaction, key, message_id)
-            if key is None or not kept.waits(key):
+            # One that ran until now must not run again after a restart.
+            if key is None or not (key in kept.ending or kept.waits(key)):
                 return
             record = transaction.get(kept.shelf.space_of(key), key) or b""
             kept.shelf.remove(transaction, key, message_id)
-            # At once: nobody may take it while this is committed.
-            kept.line.withdraw(key, delayed=is_delayed(key))
-            withdrawn.append((key, record))
+            if kept.ending.get(key, True):
+                free_key(transaction, queue, read_job(key, record))
+            if key not in kept.ending:
+                # At once: nobody may take it while this is committed.
+                kept.line.withdraw(key, delayed=is_delayed(key))
+                withdrawn.append((key, record))
 
         def written(_: None, error: BaseException | None) -> None:
             for key, record in withdrawn:

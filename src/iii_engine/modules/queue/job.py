@@ -31,7 +31,8 @@ class Job(Struct, omit_defaults=True, kw_only=True):
     """A job as it is stored. Times are milliseconds since the epoch; `data` is the payload.
 
     `process_at` keeps it back until then. `error` is what the last attempt ended with.
-    `handed_back` counts how often an engine took it that did not have its function.
+    `handed_back` counts how often an engine took it that did not have its function. `once` is the
+    key under which a producer would find it again.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Job(Struct, omit_defaults=True, kw_only=True):
     baggage: str | None = None
     metadata: Raw = NULL
     error: str | None = None
+    once: str | None = None
 
     def renew(self) -> None:
         """It has all its attempts again."""
@@ -72,6 +74,11 @@ class Draft(Struct, kw_only=True):
     baggage: str | None = None
     metadata: Raw = NULL
 
+    @property
+    def once(self) -> str | None:
+        """The key under which the job is stored once."""
+        return self.options.idempotency_key or self.options.message_id
+
     def job(self, job_id: str, now_ms: int, delay_ms: int = 0) -> Job:
         """It is due `delay_ms` from now."""
         return Job(
@@ -84,6 +91,7 @@ class Draft(Struct, kw_only=True):
             traceparent=self.traceparent,
             baggage=self.baggage,
             metadata=self.metadata,
+            once=self.once,
         )
 
 

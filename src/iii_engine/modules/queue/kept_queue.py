@@ -65,8 +65,8 @@ class KeptQueue:
         #: Jobs that are being stored for their next attempt, by the place they leave: the id, and
         #: who wants them cancelled.
         self.moving: dict[str, tuple[str, list[Callable[[], None]]]] = {}
-        #: Places of jobs that have ended, and are about to be deleted.
-        self.ending: set[str] = set()
+        #: Places of jobs that have ended, and are about to be deleted; whether they were cancelled.
+        self.ending: dict[str, bool] = {}
         self._count()
 
     def _count(self) -> None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from iii_engine.core.queue_entry import Entry
 from iii_engine.core.queue_keys import DUE_DIGITS, Keys, delayed_key, due_of
-from iii_engine.modules.queue.job import Draft, Job, Receipt, encode_job
+from iii_engine.modules.queue.job import Draft, Job, QueueName, Receipt, encode_job
 from iii_engine.modules.queue.kept_queue import KeptQueue
 from iii_engine.modules.queue.topic_table import Bound
 from iii_engine.storage.base import Transaction
@@ -27,6 +27,20 @@ class Seen(Struct):
 
 
 decode_seen: Final = msgspec.json.Decoder(Seen).decode
+
+
+def seen_space(queue: QueueName) -> str:
+    """Where the keys of its jobs are; the functions of a topic share theirs."""
+    return f"queue/seen/{'topic' if queue.topic else 'named'}/{queue.name}"
+
+
+def free_key(transaction: Transaction, queue: QueueName, job: Job) -> None:
+    """The job was cancelled or discarded: its producer may make it anew."""
+    if job.once is not None:
+        space = seen_space(queue)
+        found = transaction.get(space, job.once)
+        if found is not None and decode_seen(found).id == job.id:
+            transaction.delete(space, job.once)
 
 
 class Publication:
@@ -53,8 +67,7 @@ class Publication:
 
     def write(self, transaction: Transaction) -> Receipt:
         """Store the jobs, or find that they are stored already."""
-        options = self._draft.options
-        once = options.idempotency_key or options.message_id
+        options, once = self._draft.options, self._draft.once
         if once is not None and (found := self._look(transaction, once)) is not None:
             return Receipt(found, duplicate=True)
         for bound in self._bindings:
@@ -90,6 +103,7 @@ class Publication:
             traceparent=draft.traceparent,
             baggage=draft.baggage,
             metadata=draft.metadata,
+            once=draft.once,
         )
         delay = max(options.delay_ms, settings.delay_ms, options.debounce_ms)
         if delay:

@@ -7,6 +7,7 @@ from tests.support.queue_engine import Shared, has_dead, holds, knows, running, 
 from tests.support.servers import RabbitServer, Server
 from tests.support.waiting import until
 
+from iii_engine.core.router import Call
 from iii_sdk.errors import BusError
 
 
@@ -154,3 +155,38 @@ async def test_a_group_goes_on_when_its_first_is_cancelled_while_it_waits(
 async def cancelled(engine: Shared, queue: str, job: str) -> bool:
     answer = await engine.ask("iii::queue::cancel", {"queue": queue, "message_id": job})
     return bool(answer["cancelled"])
+
+
+@pytest.mark.parametrize(
+    ("state", "option"),
+    [
+        ("delayed", "idempotency_key"),
+        ("delayed", "message_id"),
+        ("active", "idempotency_key"),
+        ("dead", "idempotency_key"),
+    ],
+)
+async def test_the_key_of_a_job_that_was_given_up_is_free(
+    place: Server | None, state: str, option: str
+) -> None:
+    if not names_jobs(place):
+        return  # there are no keys
+    async with shared(place, q={"max_retries": 1}) as (engine,):
+        heard = engine.function("fails", *["no"] * (state == "dead"))
+        calls: list[Call] = []
+        engine.core.add_function("hangs", calls.append, module="test")
+        function = "fails" if state == "dead" else "hangs"
+        options: dict[str, object] = {option: "k", "delay_ms": 60_000 * (state == "delayed")}
+        job = await engine.enqueue("q", function, 1, **options)
+        if state == "dead":
+            await until(lambda: has_dead(engine, "q", 1))
+            query = {"queue": "q", "message_id": job}
+            assert (await engine.ask("iii::queue::discard_message", query))["redriven"] == 1
+        else:
+            await until(lambda: len(calls) == (state == "active"))
+            assert await cancelled(engine, "q", job)
+        again = await engine.enqueue("q", "fails", 2, **{option: "k"})
+        await until(lambda: 2 in heard)
+        assert await engine.enqueue("q", "fails", 3, **{option: "k"}) == again
+        await until(lambda: holds(engine, "q", (0, 0)))
+        assert 3 not in heard

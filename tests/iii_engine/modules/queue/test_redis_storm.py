@@ -113,7 +113,7 @@ async def test_every_job_ends_and_groups_keep_to_their_limits(
     with redis.Redis.from_url(redis_server.url) as client:
         kept = {key.decode().rpartition(":")[2] for key in client.keys(f"*{QUEUE.name}:*")}
         kept -= {key.rpartition(":")[2] for key in map(bytes.decode, client.keys("*:once:*"))}
-        assert kept <= {"token", "dlq", "jobs", "states", "groups"}
+        assert kept <= {"token", "dlq", "jobs", "once", "states", "groups"}
         assert client.hlen(f"iii:queue:__fn_queue::{QUEUE.name}:jobs") == client.llen(
             f"iii:queue:__fn_queue::{QUEUE.name}:dlq"
         )

@@ -199,9 +199,15 @@ class JetStreamBroker(ServerBroker):
         job.attempts_made = max(0, deliveries - 1 - job.handed_back)
         return Lease(queue, job, next(self._tokens), message)
 
-    def complete(self, lease: Lease) -> None:
-        message = self._ended(lease)
-        self._settle(message.ack_sync)
+    def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
+        message, kept = self._ended(lease), self.queue(lease.queue)
+
+        async def complete() -> None:
+            if cancelled:
+                await kept.free_key(lease.job)
+            await message.ack_sync()
+
+        self._settle(complete if cancelled else message.ack_sync)
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         message, kept = self._ended(lease), self.queue(lease.queue)

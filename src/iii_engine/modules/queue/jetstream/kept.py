@@ -116,11 +116,14 @@ class JetQueue:
         """Store a job; whether one of this id was stored a while ago."""
         await self.ensure()
         lane = zlib.crc32(job.group_id.encode()) % LANES
+        known_as = job.id.encode().hex()
+        if job.once and (generation := await self._notes.generation(self._stream, job.id)):
+            known_as = f"{known_as}.{generation}"
         ack = await self._connection.ask(
             self.js.publish(
                 f"{self._stream}.{lane}.{token(job.id)}",
                 encode_job(job),
-                headers={"Nats-Msg-Id": job.id.encode().hex()},
+                headers={"Nats-Msg-Id": known_as},
             )
         )
         return bool(ack.duplicate)
@@ -133,7 +136,15 @@ class JetQueue:
 
     async def cancel(self, message_id: str) -> bool:
         found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
-        return found is not None and await self._delete(self._stream, found)
+        if found is None or not await self._delete(self._stream, found):
+            return False
+        await self.free_key(decode_job(found.data or b""))
+        return True
+
+    async def free_key(self, job: Job) -> None:
+        """The server remembers ids that it has seen: let the next job have another one there."""
+        if job.once:
+            await self._notes.free(self._stream, job.id)
 
     async def find(self, message_id: str) -> Job | DeadJob | bool:
         found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
@@ -186,7 +197,10 @@ class JetQueue:
 
     async def discard(self, message_id: str) -> int:
         found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
-        return 0 if found is None else int(await self._delete(self._dead, found))
+        if found is None or not await self._delete(self._dead, found):
+            return 0
+        await self.free_key(decode_dead(found.data or b"").job)
+        return 1
 
     async def bury_all(self, reason: str, now_ms: int) -> None:
         """Nobody will run what waits."""

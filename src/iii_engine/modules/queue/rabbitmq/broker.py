@@ -174,7 +174,7 @@ class RabbitBroker(ServerBroker):
         place.intake.arrivals.go([arrival])
         self._tasks.spawn(place.end(arrival, store))
 
-    def complete(self, lease: Lease) -> None:
+    def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
         place, arrival = self._of(lease)
         self._tasks.spawn(place.end(arrival))
 

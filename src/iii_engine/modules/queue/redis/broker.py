@@ -233,9 +233,10 @@ class RedisBroker(Broker):
             self._asking.until_done(jobs.COMPLETE, [kept.base], [job_id, token])
             return None
 
-    def complete(self, lease: Lease) -> None:
+    def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
         kept = self._ended(lease)
-        self._asking.until_done(jobs.COMPLETE, [kept.base], [lease.job.id, lease.token])
+        arguments: list[Argument] = [lease.job.id, lease.token, int(cancelled)]
+        self._asking.until_done(jobs.COMPLETE, [kept.base], arguments)
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         kept = self._ended(lease)

@@ -12,6 +12,7 @@ The keys of a queue begin with its base, `KEYS[1]`:
   are taken in each group; `held:…`: ids that wait for one, `full`: the groups that have such,
   `offered`: the id that left its wait last and has not run yet
 - `due`: until when a job holds up its group
+- `once`: the key that remembers the producer's name for a job
 
 All times are the server's, so the clocks of the engines do not matter.
 """
@@ -70,10 +71,16 @@ end
 local function holds(id, token) return call('HGET', q .. ':tokens', id) == token end
 
 local function forget(base, id)
-    for _, name in ipairs({':jobs', ':states', ':groups', ':due'}) do
+    for _, name in ipairs({':jobs', ':states', ':groups', ':due', ':once'}) do
         call('HDEL', base .. name, id)
     end
     leave_lane(base, id)
+end
+
+-- Its producer may make it anew.
+local function free_key(base, id)
+    local once = call('HGET', base .. ':once', id)
+    if once and call('GET', once) == id then call('DEL', once) end
 end
 
 local function bury(base, id, state, most)

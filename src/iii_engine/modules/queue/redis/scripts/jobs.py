@@ -23,6 +23,7 @@ local function add(base, ordered, own_ms)
     if debounce_ms > 0 or not known(base, id) then
         fresh = true
         made = store(base, id, record, group, wait, ordered, debounce_ms, ARGV[6])
+        if once then call('HSET', base .. ':once', made, once) end
     end
 end
 
@@ -119,10 +120,11 @@ end
 return {looks == 0 and 1 or 0, next_ms, found}
 """)
 
-#: ARGV: id, token. Answers 1, or 0 when somebody else holds it.
+#: ARGV: id, token, and 1 when it was cancelled. Answers 1, or 0 when somebody else holds it.
 COMPLETE: Final = Script("""
 if not holds(ARGV[1], ARGV[2]) then return 0 end
 end_lease(q, ARGV[1])
+if ARGV[3] == '1' then free_key(q, ARGV[1]) end
 forget(q, ARGV[1])
 return 1
 """)

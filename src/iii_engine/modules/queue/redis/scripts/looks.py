@@ -18,6 +18,7 @@ if found == 0 then
     found = call('LREM', held(q, group), 1, id) + call('LREM', held(q, ''), 1, id)
 end
 if found == 0 then return 0 end
+free_key(q, id)
 forget(q, id)
 for _, lane in ipairs({group, ''}) do  -- whose turn it was
     if call('HGET', q .. ':offered', lane) == id then offer(q, lane) end
@@ -66,6 +67,7 @@ return 1
 #: ARGV: id. Answers how many dead jobs were forgotten.
 DISCARD: Final = Script("""
 if call('LREM', q .. ':dlq', 1, ARGV[1]) == 0 then return 0 end
+free_key(q, ARGV[1])
 forget(q, ARGV[1])
 return 1
 """)

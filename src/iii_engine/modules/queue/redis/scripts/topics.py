@@ -20,14 +20,16 @@ end
 local early = KEYS[4]
 if not first or call('EXISTS', early .. ':jobs') == 0 then return 0 end
 if call('EXISTS', q .. ':jobs') == 0 then
-    for _, name in ipairs({':waiting', ':delayed', ':jobs', ':groups'}) do
+    for _, name in ipairs({':waiting', ':delayed', ':jobs', ':groups', ':once'}) do
         if call('EXISTS', early .. name) == 1 then call('RENAME', early .. name, q .. name) end
     end
 else
     local function move(id)
         call('HSET', q .. ':jobs', id, call('HGET', early .. ':jobs', id))
-        local group = call('HGET', early .. ':groups', id)
-        if group then call('HSET', q .. ':groups', id, group) end
+        for _, name in ipairs({':groups', ':once'}) do
+            local value = call('HGET', early .. name, id)
+            if value then call('HSET', q .. name, id, value) end
+        end
     end
     local id = call('RPOP', early .. ':waiting')
     while id do
@@ -45,7 +47,7 @@ else
         end
         delayed = call('ZPOPMIN', early .. ':delayed')
     end
-    call('DEL', early .. ':jobs', early .. ':groups')
+    call('DEL', early .. ':jobs', early .. ':groups', early .. ':once')
 end
 call('PUBLISH', 'iii:queue:wake', cjson.encode(q))
 return 1
