@@ -148,4 +148,4 @@ async def test_wire_case_40_a_thousand_calls_at_once(engine, bus, serve):
     began = asyncio.get_running_loop().time()
     answers = await asyncio.gather(*(bus.call("slow::echo", n) for n in range(1000)))
     assert answers == list(range(1000))
-    assert asyncio.get_running_loop().time() - began < 2
+    assert asyncio.get_running_loop().time() - began < 20  # one after another they take 100 s

@@ -76,7 +76,7 @@ class EmbeddedBroker(Broker):
 
     async def open(self) -> None:
         self.store.read(self.topics.load)
-        await self._tokens.open(self._now_ms)
+        self._tokens.open(self._now_ms)
         self._room.queues = sum(1 for _ in self.topics)
         for bound in [each for each in self.topics if each.removed]:
             self._tidy(bound)

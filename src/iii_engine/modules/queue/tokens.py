@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from iii_engine.modules.queue.journal import Journal
@@ -29,21 +28,12 @@ class Tokens:
         self._next = 0
         self._below = 0  # what the store is told
 
-    async def open(self, now_ms: int) -> None:
-        """Raises `StoreError` when the store cannot be written."""
+    def open(self, now_ms: int) -> None:
+        """Begin; the store is told with the first commit."""
         stored = self._store.read(lambda t: t.get(SPACE, KEY))
         self._next = max(now_ms * 1000, int(stored or 0))
         self._below = self._next + self._block
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(_: None, error: BaseException | None) -> None:
-            if error is None:
-                written.set_result(None)
-            else:
-                written.set_exception(error)
-
-        self._store.write(self._tell, done)
-        await written
+        self._journal.add(self._tell, _nothing)
 
     def make(self) -> int:
         token = self._next

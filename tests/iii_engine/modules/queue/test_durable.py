@@ -257,15 +257,15 @@ async def test_tokens_grow_although_the_clock_was_set_back_before_the_restart() 
     assert tokens == sorted(set(tokens))
 
 
-async def test_the_store_is_told_of_tokens_before_they_are_used_up() -> None:
+def test_the_store_is_told_of_tokens_before_they_are_used_up() -> None:
     store, engine = MemoryStore(), Engine(VirtualClock(), SeededIds(1))
     soon: list[Callable[[], None]] = []
     tokens = Tokens(store, Journal(store, engine.timers, soon.append), block=4)
-    await tokens.open(1)
+    tokens.open(1)
     made = [tokens.make() for _ in range(4)]
     for each in soon:
         each()
     later = Tokens(store, Journal(store, engine.timers, soon.append), block=4)
     made += [tokens.make() for _ in range(3)]
-    await later.open(0)
+    later.open(0)
     assert [*made, later.make()] == [*range(1000, 1007), 1008]
