@@ -22,8 +22,10 @@ from iii_engine.modules.queue.reading import BYTES, RECORDS
 #: Dead jobs of each queue that are sorted together.
 MERGED: Final = 10_000
 
-#: A piece of more bytes is enough for one tick of the loop.
+#: A piece of more bytes is enough for one tick of the loop, and so are that many queues: a broker
+#: may answer within the question.
 HEAVY: Final = BYTES // 4
+QUEUES: Final = 50
 
 #: When a job died (less is later), the number of its queue, and the size of its payload.
 Mark: TypeAlias = tuple[int, int, int]
@@ -75,8 +77,9 @@ class DeadPage:
             return
         marks = [(-dead.failed_at, index, len(dead.job.data)) for dead in found]
         self._marks[index] += marks
-        after = partial(self._look, index if found else index + 1)
-        if sum(size for _, _, size in marks) > HEAVY:
+        following = index if found else index + 1
+        after = partial(self._look, following)
+        if following % QUEUES == QUEUES - 1 or sum(size for _, _, size in marks) > HEAVY:
             self._soon(after)
         else:
             after()
