@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from inspect import cleandoc
 from typing import Any
 
 from tools.field_comments import Comments
@@ -25,7 +26,8 @@ def fields_table(
     lines = _table(_resolve(schema, definitions), definitions, heading, meanings.get(top, {}))
     for name in sorted(set(definitions) - {top}):
         if definitions[name].get("properties"):
-            heading = f"{name} is an object"
+            about = cleandoc(definitions[name].get("description", ""))
+            heading = f"{name} is an object" + (f". {about}" if about else "")
             lines += _table(definitions[name], definitions, heading, meanings.get(name, {}))
     return lines
 
@@ -38,7 +40,12 @@ def _table(
         name = _type(shape, definitions)
         return [] if name in ("any", "object") else [f"{heading}: {name}.", ""]
     required = set(shape.get("required", []))
-    lines = [f"{heading}:", "", "| field | type | |", "|---|---|---|"]
+    lines = [
+        heading if heading.endswith(".") else f"{heading}:",
+        "",
+        "| field | type | |",
+        "|---|---|---|",
+    ]
     for name, field in properties.items():
         told = "required" if name in required else _default(field)
         told = ". ".join(filter(None, (told, meanings.get(name, ""))))

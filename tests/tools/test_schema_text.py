@@ -41,6 +41,19 @@ def test_an_object_becomes_a_table_and_so_do_the_objects_in_it() -> None:
     ]
 
 
+def test_what_a_class_says_of_itself_stands_above_its_table() -> None:
+    class Told(Struct):
+        """A thing.
+
+        With a second paragraph.
+        """
+
+        level: int
+
+    lines = fields_table(msgspec.json.schema(list[Told]), "Result")
+    assert lines[2:4] == ["Told is an object. A thing.\n\nWith a second paragraph.", ""]
+
+
 def test_anything_else_becomes_a_sentence() -> None:
     assert fields_table(msgspec.json.schema(list[int]), "Result") == [
         "Result: list of integer.",

@@ -121,6 +121,12 @@ class Access:
     def may_register_functions(self) -> bool:
         return not self.rules.guarded or self.grant.may_register_functions
 
+    def may_register_endpoints(self) -> bool:
+        """Whether the engine makes requests for its functions: from the engine's place in the
+        network, and with any environment variable of the engine that they name.
+        """
+        return not self.rules.guarded or self.grant.may_register_endpoints
+
     def may_register_trigger_types(self) -> bool:
         return not self.rules.guarded or self.grant.may_register_trigger_types
 

@@ -23,6 +23,7 @@ class AuthResult(Struct):
     allowed_trigger_types: frozenset[str] | None = None
     allow_trigger_type_registration: bool | None = None
     allow_function_registration: bool | None = None
+    allow_endpoint_registration: bool | None = None
     function_registration_prefix: str | None = None
     context: dict[str, Raw] | None = None
 
@@ -39,6 +40,7 @@ class Grant:
     allowed_trigger_types: frozenset[str] | None = None
     may_register_trigger_types: bool = False
     may_register_functions: bool = True
+    may_register_endpoints: bool = False
     prefix: str | None = None
     context: dict[str, Raw] = field(default_factory=dict)
 
@@ -63,6 +65,7 @@ def read_grant(result: Raw) -> Grant:
         found.allowed_trigger_types,
         bool(found.allow_trigger_type_registration),
         found.allow_function_registration is not False,
+        bool(found.allow_endpoint_registration),
         found.function_registration_prefix or None,
         # Copies: the parts would keep the whole answer alive.
         {key: Raw(bytes(value)) for key, value in (found.context or {}).items()},

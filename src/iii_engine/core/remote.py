@@ -95,7 +95,10 @@ class RemoteFunctions:
         return ErrorBody("function_not_found", f"Function {function_id} not found")
 
     def _verdict(self, offer: _Offer) -> LocalHandler | ErrorBody:
-        message = offer.message
+        message, access = offer.message, offer.session.access
+        if access is not None and not access.may_register_endpoints():
+            text = "it is an HTTP endpoint, and the worker's auth function does not allow it such"
+            return ErrorBody("FORBIDDEN", f"{text} (allow_endpoint_registration)")
         if self._invoker is not None:
             return self._invoker(message, lambda error: self._refuse_later(offer, error))
         return ErrorBody(

@@ -18,13 +18,18 @@ class AuthInput(Model):
 
 
 class AuthResult(Model, omit_defaults=True):
-    """What the connection may do. `context` is given to hooks and middleware."""
+    """What the connection may do. `context` is given to hooks and middleware.
+
+    `allow_endpoint_registration`: the engine makes requests for its functions, into its network
+    and with any environment variable that they name.
+    """
 
     allowed_functions: list[str] = field(default_factory=list)
     forbidden_functions: list[str] = field(default_factory=list)
     allowed_trigger_types: list[str] | None = None
     allow_trigger_type_registration: bool = False
     allow_function_registration: bool = True
+    allow_endpoint_registration: bool = False
     function_registration_prefix: str | None = None
     context: dict[str, Any] = field(default_factory=dict)
 

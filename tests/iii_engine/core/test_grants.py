@@ -16,6 +16,7 @@ def test_all_fields_are_optional_and_null_is_absent() -> None:
         "allowed_trigger_types",
         "allow_trigger_type_registration",
         "allow_function_registration",
+        "allow_endpoint_registration",
         "function_registration_prefix",
         "context",
     )
@@ -30,6 +31,7 @@ def test_everything_given() -> None:
         "allowed_trigger_types": [],
         "allow_trigger_type_registration": True,
         "allow_function_registration": False,
+        "allow_endpoint_registration": True,
         "function_registration_prefix": "p",
         "context": {"user": {"id": 1}},
     }
@@ -39,6 +41,7 @@ def test_everything_given() -> None:
         frozenset(),
         True,
         False,
+        True,
         "p",
         {"user": Raw(b'{"id":1}')},
     )

@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 from tests.support.bus import Bus, Peer, replying
 
+from iii_engine.core.access import Rules
+from iii_engine.core.filters import read_filter
+from iii_engine.core.grants import Grant
 from iii_engine.core.registry import LocalHandler
 from iii_engine.core.remote import Refuse
 from iii_sdk.protocol import ErrorBody, RegisterFunction
 
 INVOCATION = {"url": "https://example.com/"}
+GUARDED = Rules(auth_function_id="auth", expose=(read_filter('match("ext::*")'),))
 
 
 class Module:
@@ -177,3 +181,42 @@ def test_the_payload_leaves_without_the_callers_id() -> None:
         b'{"a":1}',
         b'{"a":{"_caller_worker_id":"nested"}}',
     ]
+
+
+def test_the_engine_makes_requests_for_guarded_workers_that_may_have_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bus = Bus()
+    bus.engine.remote.install(Module("one"))
+    # That it may call a function of this name does not mean that it may be that function.
+    guest = bus.guarded(GUARDED, Grant(allowed_functions=frozenset({"ext::f"})))
+    offer(guest, "ext::f")
+    assert result(bus.peer(), "ext::f") == "FORBIDDEN"
+    assert result(guest, "ext::f") == "FORBIDDEN"
+    assert "function 'ext::f' of worker" in caplog.text
+    assert "allow_endpoint_registration" in caplog.text
+    assert "(FORBIDDEN)" in caplog.text
+    bus.engine.remote.install(Module("two"))  # which judges anew
+    assert result(guest, "ext::f") == "FORBIDDEN"
+    offer(bus.guarded(GUARDED, Grant(may_register_endpoints=True)), "ext::g")
+    offer(bus.guarded(Rules(guarded=False, middleware="m")), "ext::h")
+    caller = bus.peer()
+    assert [result(caller, "ext::g"), result(caller, "ext::h")] == ["two", "two"]
+
+
+def test_without_an_auth_function_no_guarded_worker_may() -> None:
+    bus = Bus()
+    bus.engine.remote.install(Module("one"))
+    guest = bus.guarded(Rules(expose=GUARDED.expose))
+    offer(guest, "ext::f")
+    assert result(guest, "ext::f") == "FORBIDDEN"
+
+
+def test_a_forbidden_endpoint_leaves_the_workers_own_function_as_it_was() -> None:
+    bus = Bus()
+    bus.engine.remote.install(Module("one"))
+    guest = bus.guarded(GUARDED)
+    guest.offer("ext::f")
+    offer(guest, "ext::f")
+    bus.call("ext::f")
+    assert guest.only()["function_id"] == "ext::f"

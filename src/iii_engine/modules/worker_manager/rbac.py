@@ -24,7 +24,9 @@ class RbacOptions(Struct, forbid_unknown_fields=True):
     types tell it what others do (`state`, `stream`, `subscribe`, `durable:subscriber`, the events
     of `engine::`): where that matters, let the auth function answer `allowed_trigger_types`. The
     types `log` and `stream:join`, and functions `stream::<operation>(<stream>)`, it may only have
-    when the auth function names them."""
+    when the auth function names them. Functions that are HTTP endpoints (`invocation`) it may only
+    have when the auth function answers `allow_endpoint_registration`: the engine makes their
+    requests, from its place in the network and with any environment variable that they name."""
 
     #: Decides about each connection.
     auth_function_id: str | None = None
