@@ -53,7 +53,7 @@ class Services:
 
     def register(self, session: Session, message: RegisterService) -> None:
         service = self._services.setdefault(message.id, Service(message.id, message.id))
-        if session.precedes(service.owner):
+        if session.left_behind(f"service {service.id!r}", service.owner):
             return
         service.name = message.name or message.id
         service.description = message.description

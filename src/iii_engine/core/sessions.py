@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from iii_engine.core.access import Access
     from iii_engine.core.ledger import Ledger
     from iii_engine.core.registrations import Registrations
+
+log = logging.getLogger("iii.registry")
 
 MIB = 1024 * 1024
 
@@ -217,17 +220,29 @@ class Session:
         return self.metadata.name or self.id
 
     def precedes(self, other: Session | None) -> bool:
-        """Whether `other` is a later connection of the same program.
+        """Whether `other` is a later connection of the same program, with the same rights.
 
-        Then what still arrives on this one is older than what the later one said.
+        Then what still arrives on this one is older than what the later one said. Name and pid are
+        what a worker says of itself: they give it no place before workers with other rights.
         """
         if other is None or self.epoch >= other.epoch or self.metadata.pid is None:
+            return False
+        access = self.access
+        if not (other.access is None if access is None else access.same_party(other.access)):
             return False
         return (self.ip, self.metadata.pid, self.metadata.name) == (
             other.ip,
             other.metadata.pid,
             other.metadata.name,
         )
+
+    def left_behind(self, what: str, other: Session | None) -> bool:
+        """Whether a registration is too old to apply, as its thing is a later connection's."""
+        if not self.precedes(other):
+            return False
+        text = "%s of worker %s is left as its later connection has it"
+        log.warning(text, what, self.name)
+        return True
 
     def offers(self, function_id: str) -> None:
         """It provides a function."""

@@ -179,9 +179,10 @@ class Triggers:
         if old is not None and old.module is not None and kind.module is None:
             log.warning("trigger type %r belongs to %s", kind.id, old.module)
             return False
-        if old is not None and kind.session is not None and kind.session.precedes(old.session):
-            return False
         if old is not None:
+            named = f"trigger type {kind.id!r}"
+            if kind.session is not None and kind.session.left_behind(named, old.session):
+                return False
             if old.session is not kind.session:
                 log.warning("trigger type %r has a new owner", kind.id)
             if old.session is not kind.session or kind.module is not None:
@@ -225,7 +226,8 @@ class Triggers:
                 old.claim(trigger)
                 self._triggers.heed(old)
                 return None
-            if trigger.owner is not None and trigger.owner.precedes(old.owner):
+            named = f"trigger {trigger.id!r}"
+            if trigger.owner is not None and trigger.owner.left_behind(named, old.owner):
                 return None
             self._take_out(trigger.id)
         self._triggers.put(trigger)

@@ -9,6 +9,7 @@ from tests.support.bus import Bus, replying
 from iii_engine.core.access import INFRASTRUCTURE, Rules
 from iii_engine.core.filters import read_filter
 from iii_engine.core.grants import Grant
+from iii_engine.core.sessions import Session
 
 RULES = Rules(expose=(read_filter('match("open::*")'), read_filter({"public": True})))
 TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
@@ -124,3 +125,38 @@ def test_only_who_is_vouched_for_may_guard_others() -> None:
     anybody = bus.guarded(Rules(middleware="middleware"))  # nobody is told from others
     anybody.offer("middleware")
     assert list(anybody.session.functions) == ["middleware"]
+
+
+def test_only_a_connection_with_its_rights_is_a_later_one_of_a_program(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bus = Bus()
+    trusted = bus.peer()
+    guest = bus.guarded(Rules(expose=(read_filter('match("*")'),)))
+    later = bus.peer()
+    for peer in (trusted, guest, later):  # name and pid are what a worker says of itself
+        peer.describe(name="host:7", pid=7)
+    bind = {"trigger_type": "t", "function_id": "f"}
+    guest.tell("registerservice", id="s", name="guest")
+    guest.tell("registertriggertype", id="t", description="guest")
+    guest.tell("registertrigger", id="t1", config=1, **bind)
+    trusted.tell("registerservice", id="s", name="trusted")
+    trusted.tell("registertriggertype", id="t", description="trusted")
+    trusted.tell("registertrigger", id="t1", config=2, **bind)
+
+    def owners() -> list[Session | None]:
+        kind, trigger = bus.engine.triggers.type_of("t"), bus.engine.triggers.get("t1")
+        assert kind is not None
+        assert trigger is not None
+        return [bus.engine.services.owner_of("s"), kind.session, trigger.owner]
+
+    assert owners() == [trusted.session] * 3
+    later.tell("registerservice", id="s", name="later")
+    later.tell("registertriggertype", id="t", description="later")
+    later.tell("registertrigger", id="t1", config=3, **bind)
+    trusted.tell("registerservice", id="s", name="trusted")
+    trusted.tell("registertriggertype", id="t", description="trusted")
+    trusted.tell("registertrigger", id="t1", config=2, **bind)
+    assert owners() == [later.session] * 3
+    for what in ("service 's'", "trigger type 't'", "trigger 't1'"):
+        assert f"{what} of worker host:7 is left as its later connection has it" in caplog.text
