@@ -9,11 +9,11 @@ import asyncio
 import sys
 
 import msgspec
-import picows
 from msgspec import Raw, Struct
-from picows import WSFrame, WSListener, WSTransport
+from picows import WSTransport
 
 from benchmarks import loops, wire
+from benchmarks.batching import Batching, connect
 
 ECHO = "bench::echo"
 PAGE = "bench::page"
@@ -29,10 +29,10 @@ class Envelope(Struct):
     data: Raw
 
 
-class EchoWorker(WSListener):
+class EchoWorker(Batching):
     def __init__(self, ready: asyncio.Event) -> None:
+        super().__init__()
         self._ready = ready
-        self._out: list[bytes] = []
         self._checked = False
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -41,15 +41,11 @@ class EchoWorker(WSListener):
         hello.append(wire.call_head(ECHO) + _PROBE + wire.CALL_MIDDLE + b'{"probe":true}}')
         transport.underlying_transport.write(b"".join(map(wire.client_frame, hello)))
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        message = frame.get_payload_as_bytes()
+    def on_message(self, message: bytes) -> None:
         if message.startswith(b'{"type":"invokefunction"'):
             self._answer(message)
         elif message.startswith(wire.RESULT_HEAD) and wire.id_of(message) == _PROBE:
             self._ready.set()
-        if frame.last_in_buffer and self._out:
-            transport.underlying_transport.write(b"".join(self._out))
-            self._out = []
 
     def _answer(self, message: bytes) -> None:
         call_id = wire.id_of(message)
@@ -60,7 +56,7 @@ class EchoWorker(WSListener):
         if message.find(PAGE.encode(), 0, 400) >= 0:
             result = PAGE_RESULT
         size = len(wire.RESULT_HEAD) + len(wire.RESULT_MIDDLE) + 36 + len(result) + 1
-        self._out += (
+        self.out += (
             wire.client_header(size),
             wire.RESULT_HEAD,
             call_id,
@@ -79,9 +75,7 @@ class EchoWorker(WSListener):
 
 async def main(url: str) -> None:
     ready = asyncio.Event()
-    transport, _ = await picows.ws_connect(
-        lambda: EchoWorker(ready), url, max_frame_size=64 * 1024 * 1024
-    )
+    transport = await connect(EchoWorker(ready), url)
     await asyncio.wait_for(ready.wait(), 10)
     print("ready", flush=True)
     await transport.wait_disconnected()

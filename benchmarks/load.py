@@ -13,11 +13,10 @@ import sys
 import time
 
 import msgspec
-import picows
 from msgspec import Struct
-from picows import WSFrame, WSListener, WSTransport
 
 from benchmarks import loops, wire
+from benchmarks.batching import Batching, connect
 from benchmarks.client import ask_async
 from benchmarks.payloads import PAYLOADS
 from benchmarks.processes import cpu_ns, pin
@@ -60,8 +59,9 @@ class Outcome(Struct):
     first_error: str
 
 
-class Caller(WSListener):
+class Caller(Batching):
     def __init__(self, plan: Plan) -> None:
+        super().__init__()
         self.plan = plan
         self.pending: dict[bytes, int] = {}
         self.unexpected = 0
@@ -73,20 +73,14 @@ class Caller(WSListener):
         self.calling = True
         self.drained = asyncio.Event()
         self._issued = 0
-        self._out: list[bytes] = []
         self._head = wire.call_head(plan.function, plan.queue)
         tails = [wire.CALL_MIDDLE + text + b"}" for text in PAYLOADS[plan.payload]()]
         head_size = len(self._head) + 36
         self._tails = [(wire.client_header(head_size + len(tail)), tail) for tail in tails]
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        message = frame.get_payload_as_bytes()
-        if message.startswith(wire.RESULT_HEAD):
-            self._answer(message)
-        if frame.last_in_buffer and self._out:
-            self.flush(transport)
-
-    def _answer(self, message: bytes) -> None:
+    def on_message(self, message: bytes) -> None:
+        if not message.startswith(wire.RESULT_HEAD):
+            return
         started = self.pending.pop(wire.id_of(message), 0)
         if started == 0:
             self.unexpected += 1
@@ -107,14 +101,10 @@ class Caller(WSListener):
         self._issued += 1
         call_id = wire.invocation_id(self._issued)
         header, tail = self._tails[self._issued % len(self._tails)]
-        self._out += (header, self._head, call_id, tail)
+        self.out += (header, self._head, call_id, tail)
         self.pending[call_id] = time.perf_counter_ns()
         if self._issued == self.plan.calls:
             self.calling = False
-
-    def flush(self, transport: WSTransport) -> None:
-        out, self._out = self._out, []
-        transport.underlying_transport.write(b"".join(out))
 
     async def finish(self) -> None:
         """Wait until all calls were answered, or until no more answers come."""
@@ -128,11 +118,8 @@ class Caller(WSListener):
 
 
 async def drive(plan: Plan) -> Outcome:
-    transport, listener = await picows.ws_connect(
-        lambda: Caller(plan), plan.url, max_frame_size=64 * 1024 * 1024
-    )
-    assert isinstance(listener, Caller)
-    caller = listener
+    caller = Caller(plan)
+    transport = await connect(caller, plan.url)
     caller.counting = plan.calls > 0
     cpu, began = cpu_ns(plan.watch), time.perf_counter()
     for _ in range(plan.inflight):

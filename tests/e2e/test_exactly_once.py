@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-import picows
 import pytest
 from tests.support.engine import EngineProcess
 
+from benchmarks.batching import connect
 from benchmarks.echo_worker import ECHO, EchoWorker
 from benchmarks.load import Plan, drive
 
@@ -20,7 +20,7 @@ CALLS = 20_000
 )
 async def test_20_000_calls_are_each_answered_once(engine_process: EngineProcess) -> None:
     url, ready = engine_process.url, asyncio.Event()
-    worker, _ = await picows.ws_connect(lambda: EchoWorker(ready), url)
+    worker = await connect(EchoWorker(ready), url)
     await asyncio.wait_for(ready.wait(), 10)
     plan = Plan(url, ECHO, "100 B", inflight=128, watch=engine_process.pid, calls=CALLS)
     outcome = await drive(plan)
