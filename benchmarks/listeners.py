@@ -19,6 +19,7 @@ from msgspec import Struct
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from benchmarks import loops, wire
+from benchmarks.deliveries import Deliveries, middle_and_tail
 from benchmarks.processes import PATIENCE, Failed
 
 _CALL = b'{"type":"invokefunction"'
@@ -60,13 +61,8 @@ class Called(Struct):
 _decode = msgspec.json.Decoder(Called).decode
 
 
-class Count:
+class Count(Deliveries):
     """What all listeners heard."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.counting = False
-        self.delays: list[int] = []
 
     def heard(self, message: Message) -> None:
         self.total += 1
@@ -175,26 +171,10 @@ async def drive(plan: Plan) -> Outcome:
     missing = 0
     if plan.topic:
         await asyncio.wait_for(publisher.idle.wait(), PATIENCE)
-        missing = await settled(count, publisher.published * plan.listeners)
+        missing = await count.missing(publisher.published * plan.listeners)
     for peer in peers:
         peer.disconnect()
-    times = sorted(count.delays) or [0]
-    return Outcome(
-        delivered,
-        delivered / elapsed,
-        times[len(times) // 2] / 1e3,
-        times[len(times) * 99 // 100] / 1e3,
-        missing,
-    )
-
-
-async def settled(count: Count, wanted: int) -> int:
-    """Deliveries that are missing once nothing comes any more."""
-    before = -1
-    while count.total < wanted and count.total != before:
-        before = count.total
-        await asyncio.sleep(0.5)
-    return wanted - count.total
+    return Outcome(delivered, delivered / elapsed, *middle_and_tail(count.delays), missing)
 
 
 def main() -> None:

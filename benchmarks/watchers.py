@@ -18,6 +18,7 @@ from msgspec import Struct
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from benchmarks import loops, wire
+from benchmarks.deliveries import Deliveries, middle_and_tail
 from benchmarks.processes import PATIENCE, Failed, cpu_ns
 
 _SYNC = b'{"type":"sync"'
@@ -51,13 +52,11 @@ class Outcome(Struct):
     missing: int
 
 
-class Count:
+class Count(Deliveries):
     """What all watchers got."""
 
     def __init__(self, watchers: int) -> None:
-        self.total = 0
-        self.delays: list[int] = []
-        self.counting = False
+        super().__init__()
         self.synced = 0
         self.all_synced = asyncio.Event()
         self.watchers = watchers
@@ -155,27 +154,11 @@ async def drive(plan: Plan) -> Outcome:
     delivered = count.total - before
     count.counting = changer.changing = False
     await asyncio.wait_for(changer.idle.wait(), PATIENCE)
-    missing = await settled(count, changer.answered * plan.watchers)
+    missing = await count.missing(changer.answered * plan.watchers)
     for peer in (transport, *watchers):
         peer.disconnect()
-    times = sorted(count.delays)
-    return Outcome(
-        delivered,
-        delivered / elapsed,
-        cpu / max(delivered, 1) / 1e3,
-        times[len(times) // 2] / 1e3,
-        times[len(times) * 99 // 100] / 1e3,
-        missing,
-    )
-
-
-async def settled(count: Count, wanted: int) -> int:
-    """Deliveries that are missing once nothing comes any more."""
-    before = -1
-    while count.total < wanted and count.total != before:
-        before = count.total
-        await asyncio.sleep(0.5)
-    return wanted - count.total
+    cpu_us = cpu / max(delivered, 1) / 1e3
+    return Outcome(delivered, delivered / elapsed, cpu_us, *middle_and_tail(count.delays), missing)
 
 
 def main() -> None:

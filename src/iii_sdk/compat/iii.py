@@ -16,19 +16,12 @@ from iii_sdk.compat.discovery import HIDDEN, FunctionInfo, functions
 from iii_sdk.compat.handlers import Handlers
 from iii_sdk.compat.link import ConnectionState, Link
 from iii_sdk.compat.listeners import Listeners
-from iii_sdk.compat.messages import (
-    HttpInvocationConfig,
-    RegisterServiceInput,
-    RegisterTriggerInput,
-    RegisterTriggerTypeInput,
-)
-from iii_sdk.compat.offers import FunctionRef, Offers, first_line
+from iii_sdk.compat.offers import Offers, first_line
 from iii_sdk.compat.options import InitOptions, OtelConfig, ReconnectionConfig
 from iii_sdk.compat.requests import Requests
 from iii_sdk.compat.results import PendingCall, completed
 from iii_sdk.compat.streams import IStream, stream_functions
 from iii_sdk.compat.threads import Pool
-from iii_sdk.compat.triggers import Trigger, TriggerHandler, TriggerTypeRef
 from iii_sdk.telemetry import Exporter
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,7 +32,7 @@ CONNECT_SECONDS = 30.0
 HANDLER_SECONDS = 1.5
 
 
-class III(Caller):
+class III(Caller, Offers):
     """A worker and a client of the bus, for programs with or without an event loop.
 
     Making one starts to connect in the background and returns at once, whether there is an engine
@@ -102,9 +95,9 @@ class III(Caller):
         pool = Pool(self._options.max_sync_handlers, "iii-sync")
         link = Link(address, self._options, pool)
         timeout_ms = self._options.invocation_timeout_ms
-        super().__init__(link, Requests(link, timeout_ms, self.may_block))
-        self._handlers = Handlers(self, self._link, pool)
-        self._offers = Offers(self._link, self._handlers)
+        Caller.__init__(self, link, Requests(link, timeout_ms, self.may_block))
+        self._handlers = Handlers(self, link, pool)
+        Offers.__init__(self, link, self._handlers)
         self._listeners = Listeners(self._handlers)
         self._link.on_state = self._listeners.tell
         self._shutdown: PendingCall[None] | None = None
@@ -202,63 +195,10 @@ class III(Caller):
 
         return register
 
-    def register_function(
-        self,
-        function_id: str,
-        handler: Callable[..., Any] | HttpInvocationConfig,
-        *,
-        description: str | None = None,
-        metadata: Any = None,
-        request_format: Any = None,
-        response_format: Any = None,
-    ) -> FunctionRef:
-        """Offer a handler, or a function that the engine calls over HTTP.
-
-        Raises `TypeError` for a wrong kind of argument, `ValueError` for an id that is empty or
-        taken.
-        """
-        return self._offers.register_function(
-            function_id,
-            handler,
-            description=description,
-            metadata=metadata,
-            request_format=request_format,
-            response_format=response_format,
-        )
-
-    def register_trigger(
-        self,
-        type: str | RegisterTriggerInput | Mapping[str, Any],
-        function_id: str | None = None,
-        config: Any = None,
-        metadata: Any = None,
-    ) -> Trigger:
-        """Have an event call a function: `register_trigger({"type": …, "function_id": …,
-        "config": …})` or `register_trigger(type, function_id, config)`."""
-        return self._offers.register_trigger(type, function_id, config, metadata)
-
-    def register_trigger_type(
-        self,
-        trigger_type: RegisterTriggerTypeInput | Mapping[str, Any],
-        handler: TriggerHandler[Any],
-    ) -> TriggerTypeRef[Any]:
-        """Own a type of trigger: the handler binds and unbinds its triggers."""
-        return self._offers.register_trigger_type(trigger_type, handler)
-
-    def unregister_trigger_type(
-        self, trigger_type: RegisterTriggerTypeInput | Mapping[str, Any]
-    ) -> None:
-        """Own a type of trigger no more."""
-        self._offers.unregister_trigger_type(trigger_type)
-
-    def register_service(self, service: RegisterServiceInput | Mapping[str, Any]) -> None:
-        """Tell the engine of a group of functions."""
-        self._offers.register_service(service)
-
     def create_stream(self, stream_name: str, stream: IStream[Any]) -> None:
         """Keep the items of a stream in this worker. Raises `ValueError` when it does already."""
         for function_id, handler in stream_functions(stream_name, stream).items():
-            self._offers.register_function(function_id, handler)
+            self.register_function(function_id, handler)
 
     # -- what is there ---------------------------------------------------------------------------
 

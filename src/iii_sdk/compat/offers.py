@@ -50,14 +50,14 @@ class FunctionRef:
 
 
 class Offers:
-    """Registrations from any thread. They are replayed on every connection."""
+    """The half of the client that registers, from any thread. It is replayed on every connection."""
 
     def __init__(self, link: Link, handlers: Handlers) -> None:
         self._link = link
         self._handlers = handlers
         self._channels = channel_maker(link)
         self._functions: dict[str, object] = {}
-        self._guard = threading.Lock()
+        self._registering = threading.Lock()
 
     def register_function(
         self,
@@ -69,8 +69,11 @@ class Offers:
         request_format: Any = None,
         response_format: Any = None,
     ) -> FunctionRef:
-        """Raises `TypeError` for a wrong kind of argument, `ValueError` for an id that is empty or
-        taken. What is refused changes nothing."""
+        """Offer a handler, or a function that the engine calls over HTTP.
+
+        Raises `TypeError` for a wrong kind of argument, `ValueError` for an id that is empty or
+        taken. What is refused changes nothing.
+        """
         if not isinstance(function_id, str):
             raise TypeError(f"function_id must be str, got {type(function_id).__name__}")
         if not function_id.strip():
@@ -102,14 +105,14 @@ class Offers:
     def _add(self, message: RegisterFunction, on_invoke: OnInvoke | None) -> FunctionRef:
         self._link.check_process()
         check_text(message)
-        with self._guard:
+        with self._registering:
             if message.id in self._functions:
                 raise ValueError(f"function id '{message.id}' already registered")
             self._functions[message.id] = message
             self._link.register(lambda all: all.add_function(message, on_invoke))
 
         def unregister() -> None:
-            with self._guard:
+            with self._registering:
                 if self._functions.get(message.id) is message:
                     del self._functions[message.id]
                     self._link.register(lambda all: all.remove_function(message.id))
@@ -123,7 +126,8 @@ class Offers:
         config: Any = None,
         metadata: Any = None,
     ) -> Trigger:
-        """Either form: one input, or its fields."""
+        """Have an event call a function: `register_trigger({"type": …, "function_id": …,
+        "config": …})` or `register_trigger(type, function_id, config)`."""
         if isinstance(type, str):
             if function_id is None:
                 raise TypeError("function_id is required")
@@ -149,7 +153,10 @@ class Offers:
         trigger_type: RegisterTriggerTypeInput | Mapping[str, Any],
         handler: TriggerHandler[Any],
     ) -> TriggerTypeRef[Any]:
-        """Own a type of trigger. A type of the same id is replaced."""
+        """Own a type of trigger: the handler binds and unbinds its triggers.
+
+        A type of the same id is replaced.
+        """
         given = built(RegisterTriggerTypeInput, trigger_type, "trigger_type")
         message = RegisterTriggerType(
             given.id,
@@ -165,7 +172,7 @@ class Offers:
     def unregister_trigger_type(
         self, trigger_type: RegisterTriggerTypeInput | Mapping[str, Any]
     ) -> None:
-        """Unknown ids are ignored."""
+        """Own a type of trigger no more. Unknown ids are ignored."""
         type_id = built(RegisterTriggerTypeInput, trigger_type, "trigger_type").id
         self._link.register(lambda all: all.remove_type(type_id))
 
