@@ -387,21 +387,27 @@ async def test_a_file_that_is_replaced_or_a_link_that_is_switched(
 async def test_a_file_is_read_when_it_has_been_quiet(
     followed: Followed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("iii_engine.reloader.SETTLE_SECONDS", 0.2)
     reads = 0
-    read = followed.source.read
+    read, stamp = followed.source.read, followed.source.stamp
 
     def counted() -> Any:
         nonlocal reads
         reads += 1
         return read()
 
+    text = "workers:\n" + MANAGER % "" + STATE
+    pieces = [text[:length] for length in range(1, len(text), 20)] + [text]
+
+    def written_on() -> Any:
+        """The file whenever it is looked at, while an editor writes it piece by piece."""
+        if pieces:
+            put(followed.path, pieces.pop(0))
+        return stamp()
+
     monkeypatch.setattr(followed.source, "read", counted)
-    text = text_of(followed.path)
-    for length in range(1, len(text), 20):  # an editor that writes piece by piece
-        put(followed.path, text[:length])
-        await asyncio.sleep(0.01)
-    await followed.write(MANAGER % "" + STATE)
+    monkeypatch.setattr(followed.source, "stamp", written_on)
+    await until(lambda: not pieces)
+    await followed.taken_up()
     assert reads == 1
     assert (await followed.health())["status"] == "healthy"
 

@@ -18,6 +18,7 @@ from picows import (
     WSUpgradeRequest,
     ws_create_server,
 )
+from tests.support.waiting import until
 
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
@@ -231,13 +232,6 @@ class FakeEngine:
         return await answer
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until something holds; fails after a deadline."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - nothing tells when a foreign object changes
-            await asyncio.sleep(0.005)
-
-
 @asynccontextmanager
 async def serving(worker: Worker, url: str) -> AsyncIterator[None]:
     """A worker that is ready for the block."""
@@ -285,7 +279,7 @@ async def serve(engine: FakeEngine) -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-def wait_until() -> Callable[..., Awaitable[None]]:
+def wait_until() -> Callable[..., Awaitable[object]]:
     return until
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.support.waiting import until
 
 from iii_sdk import Bus, BusError, Worker
 from iii_sdk.protocol import Raw
@@ -115,8 +116,7 @@ async def test_wire_case_42_trace_and_baggage_go_from_call_to_call(engine, serve
     )
     async with asyncio.timeout(5):
         await done
-        while not logged:  # noqa: ASYNC110 - a void call tells nobody when it has arrived
-            await asyncio.sleep(0.002)
+    await until(lambda: logged)  # a void call tells nobody when it has arrived
     assert seen == [(trace, "tenant=ac\u00e9me")]
     assert logged[0]["trace_id"] == trace
     assert logged[0]["data"] == {"answer": 42}

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
+from tests.support.waiting import until
 
 from iii_sdk import (
     Bus,
@@ -431,9 +432,8 @@ async def test_the_source_stops_when_the_client_leaves(engine, serve):
     refs = engine.new_channel()
     pipe = engine.pipes[refs["writer"]["channel_id"]]
     call = asyncio.create_task(engine.call("e::go", request("/go", response=refs["writer"])))
+    await until(lambda: pipe.frames)
     async with asyncio.timeout(5):
-        while not pipe.frames:  # noqa: ASYNC110 - the fake's list tells nobody
-            await asyncio.sleep(0.002)
         pipe.ends["write"].transport.disconnect()
         await closed.wait()
         assert await call is None
@@ -455,9 +455,8 @@ async def test_the_source_stops_before_its_first_item_when_the_client_leaves(eng
     refs = engine.new_channel()
     pipe = engine.pipes[refs["writer"]["channel_id"]]
     call = asyncio.create_task(engine.call("s::go", request("/go", response=refs["writer"])))
+    await until(lambda: "write" in pipe.ends)
     async with asyncio.timeout(5):
-        while "write" not in pipe.ends:  # noqa: ASYNC110 - the fake's ends tell nobody
-            await asyncio.sleep(0.002)
         pipe.ends["write"].transport.disconnect()
         await closed.wait()
         assert await call is None

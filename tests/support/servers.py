@@ -42,6 +42,15 @@ def free_port() -> int:
             return port
 
 
+def refused(port: int) -> bool:
+    """Whether nobody listens on a port of the loopback interface."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 class Server(ABC):
     """One server program. `folder` holds everything it writes."""
 

@@ -50,7 +50,7 @@ class FunctionRef:
 
 
 class Offers:
-    """The half of the client that registers, from any thread. It is replayed on every connection."""
+    """The half of the client that registers, from any thread; replayed on every connection."""
 
     def __init__(self, link: Link, handlers: Handlers) -> None:
         self._link = link

@@ -25,11 +25,14 @@ class Frames:
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []
+        self.refused = 0
         self.open = True
 
     def __call__(self, frame: bytes) -> bool:
         if self.open:
             self.taken.append(frame)
+        else:
+            self.refused += 1
         return self.open
 
 
@@ -186,7 +189,7 @@ async def test_more_than_fits_drops_the_oldest():
         exporter.span(ended(str(number)))
     assert len(exporter.spans.records) == WAITING
     assert exporter.spans.dropped == 10
-    await asyncio.sleep(0.02)
+    await until(lambda: frames.refused)
     assert len(exporter.spans.records) == WAITING
     frames.open = True
     exporter.close()

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
-from tests.support.servers import free_port
+from tests.support.servers import free_port, refused
 from tests.support.waiting import until
 
 from iii_engine.modules.http.options import HttpOptions
@@ -238,14 +238,6 @@ async def test_a_lower_limit_holds_when_enough_have_ended(make_site: Any) -> Non
 
 
 # -- another address -----------------------------------------------------------------------------
-
-
-def refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 5).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 async def test_another_port_serves_the_same_routes(site: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.raw_worker import CallFailed, RawWorker
-from tests.support.servers import free_port
+from tests.support.servers import free_port, refused
 from tests.support.waiting import until
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -40,14 +40,6 @@ async def reconfigure(module: WorkerManagerModule, **options: Any) -> bool:
 
 def url(module: WorkerManagerModule) -> str:
     return f"ws://127.0.0.1:{module.port}"
-
-
-def refused(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 5).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 async def test_connected_workers_do_not_notice(module: WorkerManagerModule) -> None:
