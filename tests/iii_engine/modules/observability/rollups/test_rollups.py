@@ -15,6 +15,7 @@ from iii_engine.modules.observability.metrics.metric import Metric
 from iii_engine.modules.observability.metrics.series import SeriesTable
 from iii_engine.modules.observability.rollups import level as levels
 from iii_engine.modules.observability.rollups.level import RESOLUTIONS, Level
+from iii_engine.modules.observability.rollups.part import EVERY, SAMPLE_SECONDS
 from iii_sdk.errors import BusError
 
 #: A whole hour.
@@ -87,15 +88,22 @@ async def test_a_bucket_that_overlaps_the_range_is_part_of_it(desk: Desk) -> Non
     assert rollups(desk, start_time=HOUR // 1_000_000 + 60_000, end_time=2e12) == []
 
 
+def pass_by(desk: Desk, seconds: float) -> None:
+    """Let time pass, and what is due every few seconds happen in the last of its minutes."""
+    last = SAMPLE_SECONDS * EVERY
+    desk.clock.advance(seconds - last)
+    desk.advance(last)
+
+
 async def test_each_level_has_its_length_and_is_kept_for_its_time(desk: Desk) -> None:
     take(desk, report("m", 1, at_ns=HOUR))
     for seconds, known in ((3600, (1, 1, 1)), (15_000, (0, 1, 1)), (580_000, (0, 0, 1))):
-        desk.advance(seconds)
+        pass_by(desk, seconds)
         everything = {"start_time": 0, "end_time": 2e12}
         found = [rollups(desk, level=number, **everything) for number in range(3)]
         # The report itself is there for an hour, and stands in for what is no longer rolled up.
         assert tuple(map(len, found)) == known, seconds
-    desk.advance(100_000)
+    pass_by(desk, 100_000)
     assert rollups(desk, level=2, start_time=0) == []
 
 
