@@ -69,7 +69,7 @@ class DeadMessage(Struct):
 
 
 class Cancelled(Struct):
-    """`was` says how far the job was; null when there is none."""
+    """`was` is the `state` that the job was in; null when there is none."""
 
     queue: str
     message_id: str

@@ -28,11 +28,24 @@ class Controls:
         name, message_id = message_of(request)
         ran = [c.cancel(message_id) for c in list(self._queues.consumers(name))]
 
-        def ask(queue: QueueName, done: Done[bool]) -> None:
-            self._broker.cancel(queue, message_id, done)
+        def ask(queue: QueueName, done: Done[str]) -> None:
+            """The state in which it was removed; empty when it was not."""
 
-        def answer(waited: list[bool]) -> answers.Cancelled:
-            was = "active" if any(ran) else "waiting" if any(waited) else None
+            def found(job: Job | DeadJob | bool | None, error: BaseException | None) -> None:
+                if not isinstance(job, Job):
+                    done(None if error else "", error)
+                    return
+                state = self._state(job)
+                self._broker.cancel(
+                    queue,
+                    message_id,
+                    lambda gone, error: done(None if error else state if gone else "", error),
+                )
+
+            self._broker.find(queue, message_id, found)
+
+        def answer(states: list[str]) -> answers.Cancelled:
+            was = "active" if any(ran) else max(states, default="") or None
             return answers.Cancelled(name, message_id, was is not None, was)
 
         gather(self._queues.behind(name), ask, answering(call, "cancel_failed", answer))
@@ -61,7 +74,7 @@ class Controls:
         elif running:
             state = "active"
         else:
-            state = "delayed" if job.process_at > self._queues.now_ms else "waiting"
+            state = self._state(job)
         return answers.Status(
             name,
             job.id,
@@ -71,6 +84,10 @@ class Controls:
             job.process_at or None,
             job.error,
         )
+
+    def _state(self, job: Job) -> str:
+        """Of one that neither runs nor is dead."""
+        return "delayed" if job.process_at > self._queues.now_ms else "waiting"
 
     def heartbeat(self, call: Call, request: requests.HeartbeatRequest) -> None:
         """Renew a lease; with a `token`, only for the holder who has that one."""

@@ -49,9 +49,10 @@ async def test_a_job_is_cancelled_before_it_runs() -> None:
         delayed = desk.enqueue("q", "work", "delayed", delay_ms=1000)
         named = desk.enqueue("q", "work", "named", message_id="mine")
         await desk.settle()
-        for message_id in (ids[1], delayed, named):
+        for message_id, was in ((ids[1], "waiting"), (delayed, "delayed"), (named, "waiting")):
+            assert ask(desk, "status", message_id)["state"] == was
             answer = ask(desk, "cancel", message_id)
-            assert (answer["cancelled"], answer["was"]) == (True, "waiting")
+            assert (answer["cancelled"], answer["was"]) == (True, was)
             assert ask(desk, "cancel", message_id)["cancelled"] is False
         calls[0].reply()
         await desk.advance(2)

@@ -37,6 +37,7 @@ async def test_what_cannot_be_stored_is_refused_and_does_not_run() -> None:
     async with queue_desk(store=store) as desk:
         desk.handler("work")
         desk.trigger("t", "topic", "work")
+        waits = desk.enqueue("default", "work", 0, delay_ms=1_000_000)
         await desk.settle()
         store.full = True
         calls: list[tuple[Callable[..., Any], tuple[Any, ...], str]] = [
@@ -56,7 +57,7 @@ async def test_what_cannot_be_stored_is_refused_and_does_not_run() -> None:
             ),
             (
                 desk.ask,
-                ("iii::queue::cancel", {"queue": "topic", "message_id": "m"}),
+                ("iii::queue::cancel", {"queue": "default", "message_id": waits}),
                 "cancel_failed",
             ),
         ]
