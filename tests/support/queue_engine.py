@@ -35,11 +35,11 @@ class Shared(RunningEngine):
     """
 
     def __init__(self, server: Server | None, prefix: str = "iii", **queues: Any) -> None:
+        self.kind = "builtin" if server is None else KINDS[type(server)]
         adapter: dict[str, Any] = {"name": "builtin", "config": {}}
         if server is not None:
-            kind = KINDS[type(server)]
-            own = {"prefix": prefix} if kind == "rabbitmq" else {"lease_ms": 600}
-            adapter = adapter_of(kind, server.url, **own)
+            own = {"prefix": prefix} if self.kind == "rabbitmq" else {"lease_ms": 600}
+            adapter = adapter_of(self.kind, server.url, **own)
         adapter["config"]["backoff_ms"] = 50
         super().__init__({"iii-queue": {"adapter": adapter, "queue_configs": queues}})
 
@@ -126,6 +126,17 @@ async def holds(engine: Shared, queue: str, stats: tuple[int, int]) -> bool:
 
 async def knows(engine: Shared, topic: str) -> bool:
     return any(t["name"] == topic for t in await engine.ask("engine::queue::list_topics"))
+
+
+def lose(engine: Shared) -> None:
+    """As if it were killed: nothing is renewed or answered any more."""
+    module = engine.app.modules["iii-queue"]
+    broker = module.broker  # type: ignore[attr-defined]
+    if engine.kind == "rabbitmq":  # it knows by the connection
+        asyncio.get_running_loop().create_task(broker._connection.close())
+    else:
+        broker._renewing.cancel()
+    module.queues.close()  # type: ignore[attr-defined]
 
 
 def running(engine: Shared) -> int:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from itertools import pairwise
+from typing import Any, Final
+
 import pytest
 from tests.support.queue_engine import Shared, has_dead, holds, knows, running, shared
 from tests.support.servers import RabbitServer, Server
 from tests.support.waiting import until
 
 from iii_engine.core.router import Call
+from iii_engine.modules.queue.jetstream.options import REFUSALS as NATS
+from iii_engine.modules.queue.rabbitmq.options import REFUSALS as RABBITMQ
+from iii_engine.modules.queue.redis.options import REFUSALS as REDIS
 from iii_sdk.errors import BusError
 
 
@@ -190,3 +197,81 @@ async def test_the_key_of_a_job_that_was_given_up_is_free(
         assert await engine.enqueue("q", "fails", 3, **{option: "k"}) == again
         await until(lambda: holds(engine, "q", (0, 0)))
         assert 3 not in heard
+
+
+#: What each adapter has no means for; the embedded queues can do everything.
+REFUSED: Final[dict[str, tuple[str, ...]]] = {
+    "builtin": (),
+    "nats": NATS.options,
+    "redis": REDIS.options,
+    "rabbitmq": RABBITMQ.options,
+}
+
+
+@pytest.mark.parametrize(
+    "option", [{"priority": 1}, {"debounce_ms": 10}, {"idempotency_key": "k"}, {"message_id": "m"}]
+)
+async def test_an_option_of_a_job_counts_or_is_refused(
+    place: Server | None, option: dict[str, Any]
+) -> None:
+    async with shared(place) as (engine,):
+        heard = engine.function("work")
+        (name,) = option
+        if name in REFUSED[engine.kind]:
+            refusal = rf"\$.{name}: not possible with the adapter '{engine.kind}'"
+            with pytest.raises(BusError, match=refusal) as refused:
+                await engine.enqueue("default", "work", 1, **option)
+            assert refused.value.code == "unsupported_by_adapter"
+            await engine.enqueue("default", "work", 1)
+        else:
+            await engine.enqueue("default", "work", 1, **option)
+        await until(lambda: heard == [1])
+
+
+async def test_a_paused_queue_starts_nothing_until_it_goes_on(place: Server | None) -> None:
+    async with shared(place) as (engine,):
+        heard = engine.function("work")
+        query = {"queue": "default"}
+        await engine.enqueue("default", "work", 0)
+        await until(lambda: heard == [0])
+        assert (await engine.ask("iii::queue::pause", query))["paused"] is True
+        for n in (1, 2):
+            await engine.enqueue("default", "work", n)
+        await until(lambda: holds(engine, "default", (2, 0)))
+        assert heard == [0]
+        assert (await engine.ask("iii::queue::resume", query))["paused"] is False
+        await until(lambda: sorted(heard) == [0, 1, 2])
+        await until(lambda: holds(engine, "default", (0, 0)))
+
+
+async def test_pauses_grow_and_a_long_one_does_not_hold_up_a_short_one(
+    place: Server | None,
+) -> None:
+    async with shared(place, q={"max_retries": 4, "backoff_ms": 60}) as (engine,):
+        clock, times = asyncio.get_running_loop().time, [0.0]
+        await engine.enqueue("q", "work", "long", delay_ms=60_000)
+
+        def fail(call: Call) -> None:
+            times.append(clock())
+            call.fail("broken", "always")
+
+        engine.core.add_function("work", fail, module="test")
+        await engine.enqueue("q", "work", 1)
+        await until(lambda: has_dead(engine, "q", 1))
+        gaps = [later - earlier for earlier, later in pairwise(times[1:])]
+        assert len(gaps) == 3
+        assert all(gap >= least for gap, least in zip(gaps, (0.05, 0.11, 0.23), strict=True))
+        assert await engine.stats("q") == (1, 1)
+
+
+async def test_one_of_the_dead_jobs_runs_again(place: Server | None) -> None:
+    async with shared(place, q={"max_retries": 1}) as (engine,):
+        heard = engine.function("work", "no", "no")
+        jobs = [await engine.enqueue("q", "work", n) for n in range(2)]
+        await until(lambda: has_dead(engine, "q", 2))
+        query = {"queue": "q", "message_id": jobs[1]}
+        assert (await engine.ask("iii::queue::redrive_message", query))["redriven"] == 1
+        await until(lambda: heard.count(1) == 2)
+        await until(lambda: holds(engine, "q", (0, 1)))
+        (left,) = await engine.dead("q")
+        assert left["id"] == jobs[0]

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
 from typing import Any
 
 import aio_pika
@@ -46,18 +45,6 @@ async def message_in(channel: AbstractChannel, queue: str) -> Any:
     return await until(lambda: found.get(fail=False, no_ack=True))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"priority": 1}, {"debounce_ms": 10}, {"idempotency_key": "k"}, {"message_id": "m"}],
-)
-async def test_what_rabbitmq_cannot_do_is_refused(
-    rabbitmq_server: RabbitServer, options: dict[str, Any]
-) -> None:
-    async with shared(rabbitmq_server) as (engine,):
-        with pytest.raises(BusError, match="not possible with the adapter 'rabbitmq'"):
-            await engine.enqueue("default", "work", 1, **options)
-
-
 async def test_a_named_queue_is_what_other_programs_expect(rabbitmq_server: RabbitServer) -> None:
     async with shared(rabbitmq_server) as (engine,), watching(rabbitmq_server) as channel:
         await engine.ask("iii::queue::pause", {"queue": "default"})
@@ -95,54 +82,6 @@ async def test_a_topic_is_what_other_programs_expect(rabbitmq_server: RabbitServ
         dead = json.loads(message.body)
         assert set(dead) == {"job", "error", "exhausted_at"}
         assert (dead["job"]["data"], dead["error"]) == ([1], "broken: bad")
-
-
-async def test_pauses_grow_and_a_long_one_does_not_hold_up_a_short_one(
-    rabbitmq_server: RabbitServer,
-) -> None:
-    queues = {"q": {"max_retries": 4, "backoff_ms": 60}}
-    async with shared(rabbitmq_server, **queues) as (engine,):
-        clock, times = asyncio.get_running_loop().time, [0.0]
-        await engine.enqueue("q", "work", "long", delay_ms=60_000)
-
-        def fail(call: Call) -> None:
-            times.append(clock())
-            call.fail("broken", "always")
-
-        engine.core.add_function("work", fail, module="test")
-        await engine.enqueue("q", "work", 1)
-        await until(lambda: has_dead(engine, "q", 1))
-        gaps = [later - earlier for earlier, later in pairwise(times[1:])]
-        assert len(gaps) == 3
-        assert all(gap >= least for gap, least in zip(gaps, (0.05, 0.11, 0.23), strict=True))
-        assert await engine.stats("q") == (1, 1)
-
-
-async def test_jobs_of_a_group_run_in_order_and_other_groups_go_on(
-    rabbitmq_server: RabbitServer,
-) -> None:
-    queues = {"q": {"type": "fifo", "message_group_field": "group", "backoff_ms": 100}}
-    async with shared(rabbitmq_server, 2, **queues) as engines:
-        heard: list[Any] = []
-
-        def handle(call: Call) -> None:
-            data = json.loads(bytes(call.data))
-            heard.append(data)
-            if data == {"group": "a", "n": 3} and heard.count(data) == 1:
-                call.fail("broken", "once")
-            else:
-                call.reply()
-
-        for engine in engines:
-            engine.core.add_function("work", handle, module="test")
-        for n in range(8):
-            for group in "ab":
-                await engines[n % 2].enqueue("q", "work", {"group": group, "n": n})
-        await until(lambda: len(heard) >= 17)
-        order = {g: [job["n"] for job in heard if job["group"] == g] for g in "ab"}
-        assert order == {"a": [0, 1, 2, 3, 3, 4, 5, 6, 7], "b": list(range(8))}
-        last_of_b = heard.index({"group": "b", "n": 7})
-        assert last_of_b < heard.index({"group": "a", "n": 4})
 
 
 async def test_an_ordered_queue_goes_to_another_engine(rabbitmq_server: RabbitServer) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 import redis
 from tests.support.engine import EngineProcess
-from tests.support.queue_engine import Shared, holds, knows, running, shared
+from tests.support.queue_engine import Shared, holds, knows, lose, running, shared
 from tests.support.raw_worker import RawWorker
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import until
@@ -20,19 +19,12 @@ from iii_engine.core.router import Call
 from iii_engine.modules.queue import QueueModule
 from iii_engine.modules.queue.redis.broker import RedisBroker
 from iii_sdk import Worker, connect
-from iii_sdk.errors import BusError
 
 
 def broker_of(engine: Shared) -> RedisBroker:
     broker = engine.app.modules["iii-queue"].broker  # type: ignore[attr-defined]
     assert isinstance(broker, RedisBroker)
     return broker
-
-
-def lose(engine: Shared) -> None:
-    """As if it were killed: nothing is renewed or answered any more."""
-    broker_of(engine)._renewing.cancel()
-    engine.app.modules["iii-queue"].queues.close()  # type: ignore[attr-defined]
 
 
 def never_answers(engine: Shared, function_id: str = "work") -> list[Call]:
@@ -64,15 +56,6 @@ async def test_the_keys_are_those_of_the_contract(redis_server: RedisServer) -> 
             assert client.llen("iii:queue:a%3Ab:::waiting") == 1
 
 
-async def test_what_a_list_cannot_do_is_refused(redis_server: RedisServer) -> None:
-    async with shared(redis_server) as (engine,):
-        with pytest.raises(BusError, match="priority: not possible with the adapter 'redis'"):
-            await engine.enqueue("default", "work", 1, priority=1)
-        refused = engine.bind("t", "work", {"keyRateLimit": 1})
-        assert refused is not None
-        assert refused.code == "unsupported_by_adapter"
-
-
 async def test_a_job_takes_the_place_of_one_with_its_debounce_key(
     redis_server: RedisServer,
 ) -> None:
@@ -84,47 +67,6 @@ async def test_a_job_takes_the_place_of_one_with_its_debounce_key(
         await until(lambda: len(heard) == 2)
         assert heard == [3, 2]
         await until(lambda: holds(engine, "default", (0, 0)))
-
-
-@pytest.mark.promise(
-    "Queues",
-    "Engines that keep their queues in one Redis work on them together: jobs of a group run one "
-    "after another, whichever engine they run on.",
-)
-async def test_jobs_of_a_group_run_in_order_on_any_number_of_engines(
-    redis_server: RedisServer,
-) -> None:
-    queues = {"q": {"type": "fifo", "message_group_field": "group", "backoff_ms": 20}}
-    async with shared(redis_server, 2, **queues) as engines:
-        heard: list[Any] = []
-        busy: set[str] = set()
-
-        async def work(call: Call) -> None:
-            data = json.loads(bytes(call.data))
-            assert data["group"] not in busy
-            busy.add(data["group"])
-            heard.append(data)
-            await asyncio.sleep(0.005)
-            busy.remove(data["group"])
-            if data["n"] == 3 and heard.count(data) == 1:
-                call.fail("broken", "once")
-            else:
-                call.reply()
-
-        tasks: list[asyncio.Task[None]] = []
-        for engine in engines:
-            engine.core.add_function(
-                "work", lambda call: tasks.append(asyncio.create_task(work(call))), module="test"
-            )
-        for n in range(8):
-            for group in "ab":
-                await engines[n % 2].enqueue("q", "work", {"group": group, "n": n})
-        await until(lambda: len(heard) >= 18)
-        await until(lambda: holds(engines[0], "q", (0, 0)))
-        await asyncio.gather(*tasks)
-        for group in "ab":
-            order = [job["n"] for job in heard if job["group"] == group]
-            assert order == [0, 1, 2, 3, 3, 4, 5, 6, 7]
 
 
 async def test_a_delayed_job_of_a_group_holds_up_those_behind_it(
@@ -210,20 +152,6 @@ async def test_what_ends_while_redis_is_away_is_stored_when_it_is_back(
         await asyncio.to_thread(redis_server.start)
         await until(lambda: holds(engine, "q", (0, 1)))
         assert len(calls) == 2
-
-
-async def test_jobs_of_an_engine_that_is_gone_run_on_another(redis_server: RedisServer) -> None:
-    async with shared(redis_server, 2) as (one, two):
-        calls = never_answers(one) + never_answers(two)
-        await one.enqueue("default", "work", "x")
-        await until(lambda: running(one) + running(two) == 1)
-        dead, alive = (one, two) if running(one) else (two, one)
-        alive.core.remove_function("work")
-        heard = alive.function("work")
-        lose(dead)
-        await until(lambda: heard == ["x"])
-        await until(lambda: holds(alive, "default", (0, 0)))
-        assert calls == []
 
 
 async def test_who_lost_the_lease_changes_nothing(redis_server: RedisServer) -> None:

@@ -158,6 +158,7 @@ class JetStreamBroker(ServerBroker):
                 await kept.close_lanes()
                 if kept.wake is not None:
                     await kept.open_lanes()
+                if kept.wake is not None:  # still
                     kept.wake()
 
             self._insist(reopen)
