@@ -12,11 +12,15 @@ from uuid import uuid4
 from msgspec import Raw
 from tests.support.engine import RunningEngine
 from tests.support.servers import NatsServer, RabbitServer, RedisServer, Server
+from tests.support.waiting import until
 
 from iii_engine.core.router import Call
 from iii_engine.core.triggers import Trigger
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody
+
+#: The place of queues that are another engine's.
+BRIDGE: Final = "bridge"
 
 #: The adapter of each server.
 KINDS: Final = {NatsServer: "nats", RedisServer: "redis", RabbitServer: "rabbitmq"}
@@ -34,13 +38,19 @@ class Shared(RunningEngine):
     Those of one test have a `prefix` of their own in a RabbitMQ, which outlives the test.
     """
 
-    def __init__(self, server: Server | None, prefix: str = "iii", **queues: Any) -> None:
-        self.kind = "builtin" if server is None else KINDS[type(server)]
+    def __init__(self, server: Server | str | None, prefix: str = "iii", **queues: Any) -> None:
+        """`server` may be the address of another engine, which has the queues."""
         adapter: dict[str, Any] = {"name": "builtin", "config": {}}
-        if server is not None:
+        self.kind = "builtin"
+        if isinstance(server, str):
+            self.kind = "bridge"
+            adapter = {"name": "bridge", "config": {"bridge_url": server}}
+        elif server is not None:
+            self.kind = KINDS[type(server)]
             own = {"prefix": prefix} if self.kind == "rabbitmq" else {"lease_ms": 600}
             adapter = adapter_of(self.kind, server.url, **own)
-        adapter["config"]["backoff_ms"] = 50
+        if self.kind != "bridge":
+            adapter["config"]["backoff_ms"] = 50
         super().__init__({"iii-queue": {"adapter": adapter, "queue_configs": queues}})
 
     @property
@@ -107,8 +117,15 @@ class Shared(RunningEngine):
 
 @asynccontextmanager
 async def shared(
-    server: Server | None, count: int = 1, **queues: Any
+    server: Server | str | None, count: int = 1, **queues: Any
 ) -> AsyncIterator[list[Shared]]:
+    """Engines with these queues; with `BRIDGE` another engine has them."""
+    if server == BRIDGE:
+        async with shared(None, **queues) as (home,), shared(home.url, count) as engines:
+            for engine in engines:
+                await until(lambda engine=engine: engine.status == "running")  # type: ignore[misc]
+            yield engines
+        return
     prefix = f"test-{uuid4().hex[:12]}"
     engines = [Shared(server, prefix, **queues) for _ in range(count)]
     for engine in engines:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import pytest
-from tests.support.queue_engine import Shared, has_dead, holds, knows, running, shared
+from tests.support.queue_engine import BRIDGE, Shared, has_dead, holds, knows, running, shared
 from tests.support.servers import RabbitServer, Server
 from tests.support.waiting import until
 
@@ -21,6 +21,16 @@ from iii_sdk.errors import BusError
 @pytest.fixture(params=["builtin", "nats", "redis", "rabbitmq"])
 def place(request: pytest.FixtureRequest) -> Server | None:
     """The server that keeps the jobs; None for the engine itself."""
+    return place_of(request)
+
+
+@pytest.fixture(params=["builtin", "nats", "redis", "rabbitmq", BRIDGE])
+def anywhere(request: pytest.FixtureRequest) -> Server | str | None:
+    """The same, or another engine, which keeps the jobs but has no functions for single ones."""
+    return BRIDGE if request.param == BRIDGE else place_of(request)
+
+
+def place_of(request: pytest.FixtureRequest) -> Server | None:
     server: Server | None = None
     if request.param != "builtin":
         server = request.getfixturevalue(f"{request.param}_server")
@@ -32,8 +42,8 @@ def names_jobs(place: Server | None) -> bool:
     return not isinstance(place, RabbitServer)
 
 
-async def test_a_job_runs_and_is_gone(place: Server | None) -> None:
-    async with shared(place) as (engine,):
+async def test_a_job_runs_and_is_gone(anywhere: Server | str | None) -> None:
+    async with shared(anywhere) as (engine,):
         heard = engine.function("work")
         receipt = await engine.enqueue("default", "work", {"n": 1})
         assert receipt
@@ -41,9 +51,11 @@ async def test_a_job_runs_and_is_gone(place: Server | None) -> None:
         await until(lambda: holds(engine, "default", (0, 0)))
 
 
-async def test_a_job_that_fails_is_tried_again_and_dies_at_last(place: Server | None) -> None:
+async def test_a_job_that_fails_is_tried_again_and_dies_at_last(
+    anywhere: Server | str | None,
+) -> None:
     queues = {"q": {"max_retries": 2, "backoff_ms": 50}}
-    async with shared(place, **queues) as (engine,):
+    async with shared(anywhere, **queues) as (engine,):
         heard = engine.function("work", "one", "two", "three")
         receipt = await engine.enqueue("q", "work", 7)
         await until(lambda: holds(engine, "q", (0, 1)))
@@ -58,9 +70,9 @@ async def test_a_job_that_fails_is_tried_again_and_dies_at_last(place: Server | 
 
 
 async def test_dead_jobs_are_listed_newest_first_and_can_be_forgotten(
-    place: Server | None,
+    anywhere: Server | str | None,
 ) -> None:
-    async with shared(place, q={"max_retries": 1}) as (engine,):
+    async with shared(anywhere, q={"max_retries": 1}) as (engine,):
         engine.function("work", *"abc")
         jobs: list[str] = []
         for n in range(3):
@@ -77,8 +89,8 @@ async def test_dead_jobs_are_listed_newest_first_and_can_be_forgotten(
         assert [dead["payload"] for dead in await engine.dead("q")] == [2, 0]
 
 
-async def test_a_delayed_job_waits(place: Server | None) -> None:
-    async with shared(place) as (engine,):
+async def test_a_delayed_job_waits(anywhere: Server | str | None) -> None:
+    async with shared(anywhere) as (engine,):
         heard = engine.function("work")
         await engine.enqueue("default", "work", "late", delay_ms=400)
         await engine.enqueue("default", "work", "now")
@@ -100,8 +112,8 @@ async def test_the_same_job_is_stored_once(place: Server | None) -> None:
         assert heard == [1]
 
 
-async def test_a_topic_in_order_is_one_line(place: Server | None) -> None:
-    async with shared(place) as (engine,):
+async def test_a_topic_in_order_is_one_line(anywhere: Server | str | None) -> None:
+    async with shared(anywhere) as (engine,):
         heard = engine.function("work", "once")
         config = {"type": "fifo", "backoffDelayMs": 50}
         assert engine.bind("t", "work", config) is None
@@ -245,9 +257,9 @@ async def test_a_paused_queue_starts_nothing_until_it_goes_on(place: Server | No
 
 
 async def test_pauses_grow_and_a_long_one_does_not_hold_up_a_short_one(
-    place: Server | None,
+    anywhere: Server | str | None,
 ) -> None:
-    async with shared(place, q={"max_retries": 4, "backoff_ms": 60}) as (engine,):
+    async with shared(anywhere, q={"max_retries": 4, "backoff_ms": 60}) as (engine,):
         clock, times = asyncio.get_running_loop().time, [0.0]
         await engine.enqueue("q", "work", "long", delay_ms=60_000)
 
@@ -264,8 +276,8 @@ async def test_pauses_grow_and_a_long_one_does_not_hold_up_a_short_one(
         assert await engine.stats("q") == (1, 1)
 
 
-async def test_one_of_the_dead_jobs_runs_again(place: Server | None) -> None:
-    async with shared(place, q={"max_retries": 1}) as (engine,):
+async def test_one_of_the_dead_jobs_runs_again(anywhere: Server | str | None) -> None:
+    async with shared(anywhere, q={"max_retries": 1}) as (engine,):
         heard = engine.function("work", "no", "no")
         jobs = [await engine.enqueue("q", "work", n) for n in range(2)]
         await until(lambda: has_dead(engine, "q", 2))
