@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.support.desk import Desk
+
+from iii_engine.modules.records import answers
+from iii_sdk.errors import BusError
 
 
 def fill(desk: Desk, scope: str, *keys: str) -> None:
@@ -50,3 +54,20 @@ def test_delete_scope_empties_one_scope(desk: Desk) -> None:
     assert desk.ask("state::delete_scope", {"scope": "s"}) == {"deleted": 2}
     assert desk.ask("state::delete_scope", {"scope": "s"}) == {"deleted": 0}
     assert desk.ask("state::list_groups") == {"groups": ["t"]}
+
+
+def test_of_a_list_that_nobody_could_take_no_more_is_read(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MAX_LIST", 1000)
+    parts = iter([b"x" * 99] * 100)
+    with pytest.raises(BusError):
+        answers.array(parts)
+    assert len(list(parts)) == 89
+    for number in range(100):
+        desk.ask("state::set", {"scope": "s", "key": str(number), "value": "x" * 98})
+    for more in ({}, {"include_keys": True}):
+        with pytest.raises(BusError, match="larger than 1000 bytes") as refused:
+            desk.ask("state::list", {"scope": "s", **more})
+        assert refused.value.code == "payload_too_large"
+    assert len(desk.ask("state::list", {"scope": "s", "limit": 9})) == 9
