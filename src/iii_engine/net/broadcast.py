@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from msgspec import Struct
 
+from iii_engine.core.foreign_json import foreign_json
 from iii_engine.storage.base import ServerLost, StoreError
 from iii_engine.storage.pump import Pump
 
@@ -53,6 +54,7 @@ class Broadcast(ABC):
         self._heard = heard
         self._patience = patience
         self._patterns: dict[str, None] = {}
+        self._said = False  # that there are messages which cannot be read
         #: Called when all is heard again after a loss: what was sent meanwhile was missed.
         self.returned: Callable[[], None] = _nothing
         #: Why the server could not be used when it was asked last; None when it could.
@@ -107,6 +109,27 @@ class Broadcast(ABC):
             for sending, problem in zip(batch, refused, strict=True):
                 sending.sent(problem)
             return len(batch)
+
+    def _arrived(self, pattern: str, message: Message) -> None:
+        """Tell of a message, whoever sent it. None ends the hearing of the others."""
+        if pattern not in self._patterns:
+            return
+        try:
+            foreign_json(message.data)
+        except ValueError as error:
+            if not self._said:
+                self._said = True
+                log.warning(
+                    "%s: what came on %.200s cannot be read, and nobody was told: %s (said once)",
+                    self.name,
+                    message.topic,
+                    error,
+                )
+            return
+        try:
+            self._heard(pattern, message)
+        except Exception:
+            log.exception("%s: a message on %s was lost", self.name, message.topic)
 
     @abstractmethod
     def _wanted_changed(self) -> None:

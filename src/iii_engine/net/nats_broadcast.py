@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from iii_engine.net.broadcast import Broadcast, Heard, Message
@@ -95,7 +96,7 @@ class NatsBroadcast(Broadcast):
                 for pattern in self._patterns.keys() - self._subscriptions.keys():
                     self._subscriptions[pattern] = await client.subscribe(
                         self._root + pattern_subject(pattern),
-                        cb=Listener(pattern, self._root, self._heard).take,
+                        cb=partial(self._take, pattern),
                     )
                 for pattern in self._subscriptions.keys() - self._patterns.keys():
                     await self._subscriptions.pop(pattern).unsubscribe()
@@ -104,24 +105,16 @@ class NatsBroadcast(Broadcast):
         finally:
             self._aligning = None
 
-
-class Listener:
-    """Takes the messages of one subscription."""
-
-    def __init__(self, pattern: str, root: str, heard: Heard) -> None:
-        self._pattern = pattern
-        self._begin = pattern[:-1] if pattern.endswith("*") else None
-        self._root = root
-        self._heard = heard
-
-    async def take(self, message: Msg) -> None:
-        topic = subject_topic(message.subject[len(self._root) :])
-        if self._begin is None or topic.startswith(self._begin):
-            headers = message.headers or {}
-            self._heard(
-                self._pattern,
-                Message(topic, message.data, headers.get(TRACEPARENT), headers.get(BAGGAGE)),
-            )
+    async def _take(self, pattern: str, message: Msg) -> None:
+        try:
+            topic = subject_topic(message.subject[len(self._root) :])
+        except UnicodeDecodeError:
+            return  # no name that an engine gives
+        if pattern.endswith("*") and not topic.startswith(pattern[:-1]):
+            return
+        headers = message.headers or {}
+        carried = Message(topic, message.data, headers.get(TRACEPARENT), headers.get(BAGGAGE))
+        self._arrived(pattern, carried)
 
 
 def topic_subject(topic: str) -> str:

@@ -42,10 +42,10 @@ class NatsConnection:
     def __init__(self, url: str) -> None:
         """Raises `MissingExtra`."""
         need("nats", "an adapter 'nats'")
-        from nats.aio.client import Client
+        from iii_engine.net.tolerant_nats import TolerantClient
 
         self.url = url
-        self.client: Client = Client()
+        self.client: Client = TolerantClient()
         self._asking: set[asyncio.Task[object]] = set()
         self._problem: Exception | None = None
 

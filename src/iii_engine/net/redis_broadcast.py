@@ -8,9 +8,6 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-from msgspec import Raw
-
 from iii_engine.net.broadcast import RETRY_SECONDS, Broadcast, Heard, Message
 from iii_engine.net.redis_client import make_redis, open_redis, told
 from iii_engine.net.server_url import masked
@@ -107,7 +104,7 @@ class RedisBroadcast(Broadcast):
             while True:
                 message = await subscription.get_message(timeout=None)
                 if message is not None:
-                    self._take_safely(message)
+                    self._take(message)
         finally:
             asking.cancel()
 
@@ -135,20 +132,14 @@ class RedisBroadcast(Broadcast):
                 return
             asked = wanted
 
-    def _take_safely(self, message: dict[str, Any]) -> None:
-        """One message must not end the hearing of all others."""
-        try:
-            self._take(message)
-        except Exception:
-            log.exception("%s: a message was lost", self.name)
-
     def _take(self, message: dict[str, Any]) -> None:
         channel: str = message["channel"].decode("utf-8", "replace")
         match message["type"]:
             case "message":
-                self._deliver(channel, channel, message["data"])
+                self._arrived(channel, Message(channel, message["data"]))
             case "pmessage":
-                self._deliver(unglobbed(message["pattern"].decode()), channel, message["data"])
+                pattern = unglobbed(message["pattern"].decode())
+                self._arrived(pattern, Message(channel, message["data"]))
             case "subscribe":
                 self._confirm(channel)
             case "psubscribe":
@@ -165,16 +156,6 @@ class RedisBroadcast(Broadcast):
             if self._missed:
                 self._missed = False
                 self.returned()
-
-    def _deliver(self, pattern: str, topic: str, data: bytes) -> None:
-        try:
-            data.decode()  # what is inside strings is not looked at below
-            msgspec.json.decode(data, type=Raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            log.debug("what came on %s is no JSON, and nobody was told", topic)
-            return
-        if pattern in self._patterns:
-            self._heard(pattern, Message(topic, data))
 
 
 def glob(pattern: str) -> str:

@@ -58,9 +58,9 @@ class Carrier:
 
     async def open(self, patience: float) -> bool:
         """Connect, and go on trying; whether that was done within `patience` seconds."""
-        from nats.aio.client import Client
+        from iii_engine.net.tolerant_nats import TolerantClient
 
-        self._client = client = Client()
+        self._client = client = TolerantClient()
         self._tasks = [
             asyncio.create_task(self._connect(client)),
             asyncio.create_task(self._write(client)),

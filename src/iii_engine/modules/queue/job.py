@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw, Struct
 
+from iii_engine.core.foreign_json import foreign_json
 from iii_sdk.protocol import NULL, JobOptions, tolerant_raw, tolerant_value
 
 
@@ -142,19 +143,36 @@ _decode_dead: Final = msgspec.json.Decoder(DeadJob).decode
 def decode_job(record: bytes) -> Job:
     """A stored job. Raises `msgspec.DecodeError` for what is none."""
     try:
-        return _decode_job(record)
+        job = _decode_job(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _tolerant_job(_tolerant_object(record))
+        job = _tolerant_job(_tolerant_object(record))
+    return readable(job)
 
 
 def decode_dead(record: bytes) -> DeadJob:
     """A dead letter. Raises `msgspec.DecodeError` for what is none."""
     try:
-        return _decode_dead(record)
+        dead = _decode_dead(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         fields = _tolerant_object(record)
-        job = _tolerant_job(fields.get("job"))
-        return DeadJob(job, str(fields.get("error")), msgspec.convert(fields.get("failed_at"), int))
+        job, failed_at = _tolerant_job(fields.get("job")), fields.get("failed_at")
+        dead = DeadJob(job, str(fields.get("error")), msgspec.convert(failed_at, int))
+    readable(dead.job)
+    return dead
+
+
+def readable(job: Job) -> Job:
+    """The job, if workers can read it: other programs write jobs too.
+
+    Raises `msgspec.DecodeError`.
+    """
+    try:
+        for text in (job.data, job.metadata):
+            if text is not NULL:
+                foreign_json(bytes(text))
+    except ValueError as error:
+        raise msgspec.DecodeError(str(error)) from None
+    return job
 
 
 def read_job(key: str, record: bytes) -> Job:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
-import msgspec
+from iii_engine.core.foreign_json import foreign_json
 
 if TYPE_CHECKING:
     from iii_engine.modules.observability.telemetry import Telemetry
@@ -85,7 +85,7 @@ class Intake:
         try:
             if next(work, DONE) is not DONE:
                 self._work = work
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             self._drop(str(error))
         finally:
             if self.waiting:
@@ -111,19 +111,18 @@ class Intake:
 
         telemetry = self._telemetry
         settings, now_ns = telemetry.settings, telemetry.engine.clock.now_ns()
-        body = memoryview(frame)[4:]
         match frame[:4]:
             case b"OTLP" if settings.enabled:
-                for spans in _batches(read_spans(body, telemetry.sampler)):
+                for spans in _batches(read_spans(_body(frame), telemetry.sampler)):
                     for span in spans:
                         telemetry.spans.add(span)
                     yield
             case b"LOGS" if settings.logs_enabled:
-                for records in _batches(read_logs(body, now_ns)):
+                for records in _batches(read_logs(_body(frame), now_ns)):
                     telemetry.take_logs(records)
                     yield
             case b"MTRC" if settings.metrics_enabled:
-                for metrics in _batches(read_metrics(body, now_ns)):
+                for metrics in _batches(read_metrics(_body(frame), now_ns)):
                     telemetry.metrics.take(metrics)
                     yield
             case b"OTLP" | b"LOGS" | b"MTRC":
@@ -137,6 +136,11 @@ class Intake:
         if now - self._warned_at >= WARN_SECONDS:
             self._warned_at = now
             log.warning("telemetry frame dropped (%d so far): %s", self.dropped, reason)
+
+
+def _body(frame: bytes) -> memoryview:
+    """Raises `ValueError`: what it holds may be given to workers."""
+    return memoryview(foreign_json(frame[4:]))
 
 
 def _batches(records: Iterator[T]) -> Iterator[list[T]]:

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import msgspec
+
 from iii_engine.modules.queue.jetstream.lane import Lane
 from iii_engine.modules.queue.jetstream.notes import Notes
 from iii_engine.modules.queue.job import (
@@ -18,6 +20,7 @@ from iii_engine.modules.queue.job import (
     decode_dead,
     decode_job,
     encode_job,
+    read_dead,
 )
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection, token
@@ -171,7 +174,7 @@ class JetQueue:
             if offset > 0:
                 offset -= 1
             elif len(found) < limit:
-                found.append(decode_dead(record.data or b""))
+                found.append(read_dead(str(record.seq), record.data or b""))
             else:
                 break
         return found
@@ -182,12 +185,18 @@ class JetQueue:
             records = [] if found is None else [found]
         else:
             records = [r async for r in self._records(self._dead, newest_first=False)]
+        redriven = 0
         for record in records:
-            job = decode_dead(record.data or b"").job
+            try:
+                job = decode_dead(record.data or b"").job
+            except msgspec.DecodeError as error:
+                log.error("queue %s: a dead job cannot be read: %s", self.name.text, error)
+                continue
             job.renew()
             await self._again(job)
             await self._delete(self._dead, record)
-        return len(records)
+            redriven += 1
+        return redriven
 
     async def _again(self, job: Job) -> None:
         """Store it anew although its id is known."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from iii_engine.modules.queue.job import DeadJob, Job, QueueName
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
     from aio_pika.message import Message
 
+log = logging.getLogger("iii.queue")
 
 #: Seconds that others may look at dead jobs before this engine, and between its attempts.
 PATIENCE_SECONDS: Final = 10.0
@@ -236,7 +240,12 @@ class RabbitQueue:
                 message = await ask(queue.get(fail=False))
                 if message is None:
                     break
-                if await look(dead_of(message)):
+                try:
+                    goes = await look(dead_of(message))
+                except msgspec.DecodeError as error:
+                    log.error("queue %s: a dead job cannot be read: %s", self.name.text, error)
+                    goes = False
+                if goes:
                     await ask(message.ack())
                     gone += 1
                 else:

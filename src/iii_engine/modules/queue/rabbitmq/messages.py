@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_engine.modules.queue.job import DeadJob, Job, encode_job
+from iii_engine.modules.queue.job import DeadJob, Job, encode_job, readable
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, is_null
 
@@ -94,9 +94,8 @@ def _persistent(body: bytes, message_id: str, headers: dict[str, object]) -> Mes
 def job_of(message: AbstractIncomingMessage, new_id: str) -> Job:
     """Also of a message that another program has published. Raises `msgspec.DecodeError`."""
     headers = msgspec.convert(dict(message.headers), Headers, strict=False)
-    if not headers.created_at or not message.message_id:
-        msgspec.json.decode(message.body)  # not ours: it would spoil the frame of a call
-    return Job(
+    metadata = headers.metadata.encode("utf-8", "surrogatepass")
+    job = Job(
         id=message.message_id or new_id,
         created_at=headers.created_at,
         data=Raw(message.body),
@@ -107,15 +106,16 @@ def job_of(message: AbstractIncomingMessage, new_id: str) -> Job:
         group_id=headers.group,
         traceparent=headers.traceparent,
         baggage=headers.baggage,
-        metadata=Raw(headers.metadata.encode()) if headers.metadata else NULL,
+        metadata=Raw(metadata) if metadata else NULL,
         error=headers.error,
     )
+    return readable(job)
 
 
 def dead_of(message: AbstractIncomingMessage) -> DeadJob:
     """Raises `msgspec.DecodeError`."""
     letter = _decode_dead(message.body)
-    return DeadJob(letter.job, letter.error, letter.exhausted_at)
+    return DeadJob(readable(letter.job), letter.error, letter.exhausted_at)
 
 
 def unreadable(message: AbstractIncomingMessage, new_id: str, error: str, now_ms: int) -> DeadJob:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar
 
+import msgspec
+
 from iii_engine.core.timers import Timers
 from iii_engine.modules.queue.broker import Done
 from iii_engine.modules.queue.redis.scripts import Script
@@ -97,8 +99,13 @@ class Asking:
         def answered(answer: Any, error: StoreError | None) -> None:
             if error is not None:
                 done(None, error)
+                return
+            try:
+                result = read(answer)
+            except (msgspec.DecodeError, UnicodeDecodeError) as unreadable:
+                done(None, StoreError(f"what Redis keeps cannot be read: {unreadable}"))
             else:
-                done(read(answer), None)
+                done(result, None)
 
         self.ask(script, keys, arguments, answered)
 

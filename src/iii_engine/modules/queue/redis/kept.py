@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from iii_engine.core.timers import Timer, Timers
-from iii_engine.modules.queue.job import DeadJob, Job, Lease, QueueName, decode_job
+from iii_engine.modules.queue.job import DeadJob, Job, Lease, QueueName, decode_job, unreadable
 from iii_engine.modules.queue.redis.names import base_of
 from iii_engine.modules.queue.settings import Settings
 
@@ -83,5 +83,10 @@ def job_of(job_id: bytes | str, record: bytes, state: bytes) -> Job:
 
 
 def dead_of(job_id: bytes | str, record: bytes, state: bytes) -> DeadJob:
-    job, known = job_of(job_id, record, state), decode_state(state)
+    """What is none is shown as one."""
+    try:
+        job, known = job_of(job_id, record, state), decode_state(state)
+    except msgspec.DecodeError as error:
+        name = job_id if isinstance(job_id, str) else job_id.decode("utf-8", "replace")
+        return DeadJob(unreadable(name, record), f"unreadable: {error}", 0)
     return DeadJob(job, known.error or "", known.failed_at)

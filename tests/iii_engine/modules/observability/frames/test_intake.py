@@ -75,6 +75,16 @@ async def test_a_large_frame_takes_several_turns(
         + b'{"arrayValue":{"values":[' * 3000
         + b"]}}" * 3000
         + b"}]}]}]}",
+        b'LOGS{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":9,"body":'
+        + b'{"arrayValue":{"values":[' * 90
+        + b"]}}" * 90
+        + b"}]}]}]}",
+        b'LOGS{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":9,"body":'
+        + b'{"intValue":%b}' % (b"1" * 5000)
+        + b"}]}]}]}",
+        b'LOGS{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"severityNumber":9,"body":'
+        + b'{"intValue":"%b"}' % (b"1" * 5000)
+        + b"}]}]}]}",
     ],
 )
 async def test_frames_that_are_no_use(
