@@ -50,13 +50,15 @@ Value: TypeAlias = bytes | int | list[str] | list[tuple[str, bytes]] | None
 class Found(Struct, frozen=True):
     """The answer to a read. `mark`, or `keys`, is whatever its server knows the answer by later.
 
-    With `refused` the server could not answer this one; only works that read it fail.
+    With `refused` there is no answer to this one; only works that read it fail. `shown` is what
+    works see of a page of which not everything may be seen.
     """
 
     value: Value
     mark: tuple[int, ...] = ()
     keys: tuple[bytes, ...] = ()
     refused: StoreError | None = None
+    shown: list[tuple[str, bytes]] | None = None
 
 
 class View:
@@ -106,7 +108,8 @@ class View:
         self.used[read] = found
         if found.refused is not None:
             raise found.refused
-        return cast("T", found.value)  # a server answers in kind
+        # A server answers in kind.
+        return cast("T", found.value if found.shown is None else found.shown)
 
 
 class Traced:

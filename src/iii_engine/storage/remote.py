@@ -21,6 +21,7 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from iii_engine.storage.base import ServerLost, StoreError, Transaction
 from iii_engine.storage.buffer import Write
+from iii_engine.storage.foreign import Sieve
 from iii_engine.storage.goes import Go, Job, Part, look, run
 from iii_engine.storage.pump import Pump
 from iii_engine.storage.reads import Found, Read, Record
@@ -78,6 +79,7 @@ class RemoteStore:
     def __init__(self, remote: Remote, *, patience: float = PATIENCE) -> None:
         self._remote = remote
         self._patience = patience
+        self._sieve = Sieve(remote.name)
         self._open = False
         #: Why the server could not be used when it was asked last; None when it could.
         self.problem: str | None = None
@@ -226,7 +228,9 @@ class RemoteStore:
         def fetch() -> Awaitable[list[Found]]:
             return self._remote.fetch(go.missing)
 
-        found.update(zip(go.missing, await self._patiently(fetch, deadline), strict=True))
+        answers = await self._patiently(fetch, deadline)
+        for read, answer in zip(go.missing, answers, strict=True):
+            found[read] = self._sieve.sift(read, answer)
 
     async def _commit(self, part: Part, deadline: float) -> bool:
         """False when something was changed by another. Trying again does nothing twice."""

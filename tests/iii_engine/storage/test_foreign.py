@@ -12,7 +12,7 @@ import pytest
 from nats.aio.client import Client
 from redis.asyncio import Redis
 from tests.iii_engine.storage.writing import keys, look, put, submit
-from tests.support.servers import NatsServer, RedisServer
+from tests.support.servers import NatsServer, RedisServer, Server
 
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.nats.remote import NatsRemote
@@ -184,3 +184,68 @@ async def test_keys_of_a_bucket_that_no_record_has_are_left_out_and_fail_nobody(
         )
     assert (listed, spaces, value, total) == (["l", "k"], ["s"], b"1", 2)
     assert len([r for r in caplog.records if "no name of ours" in r.getMessage()]) == 1
+
+
+# -- values --------------------------------------------------------------------------------------
+
+#: What no reader of JSON takes, or not every one.
+BAD = [b"no json", b"", b'"\xff"', b"[" * 300 + b"]" * 300, b"1" * 5000]
+
+
+@asynccontextmanager
+async def holding(kind: str, server: Server) -> AsyncIterator[RemoteStore]:
+    """A store with the records `a` and `b`, and others' values between them and behind."""
+    remote: Remote
+    if kind == "redis":
+        remote = RedisRemote(server.url, Names("state/", "state:"))
+    else:
+        remote = NatsRemote(server.url, "b")
+    async with opened(remote) as store:
+        await put(store, "state/s", "a", "bad1", "b")
+        if kind == "redis":
+            async with Redis.from_url(server.url) as client:
+                for number, value in enumerate(BAD):
+                    await client.hset("state:s", f"bad{number}", value)
+        else:
+            context = (client := await nats.connect(server.url)).jetstream()
+            for number, value in enumerate(BAD):
+                await context.publish(f"$KV.b.state/s.bad{number}", value)
+            await client.close()
+        yield store
+
+
+@pytest.mark.promise(
+    "Adapters",
+    "Values that other programs wrote to Redis or NATS and that are no JSON are refused by name, "
+    "left out of lists, and not overwritten.",
+)
+@pytest.mark.parametrize("kind", ["redis", "nats"])
+async def test_values_that_no_reader_takes_reach_nobody(
+    kind: str, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with holding(kind, request.getfixturevalue(f"{kind}_server")) as store:
+        assert await keys(store, "state/s") == ["a", "b"]
+        assert await look(store, lambda t: t.count("state/s")) == 2 + len(BAD)
+        for number in range(len(BAD)):
+            key = f"bad{number}"
+            with pytest.raises(StoreError, match=f"the value of '{key}' in 'state/s' is no JSON"):
+                await look(store, lambda t, key=key: t.get("state/s", key))  # type: ignore[misc]
+            with pytest.raises(StoreError, match="is no JSON"):
+                await submit(store, lambda t, key=key: t.delete("state/s", key))  # type: ignore[misc]
+        assert await look(store, lambda t: t.get("state/s", "a")) == b"1"
+        assert await submit(store, lambda t: t.delete_space("state/s")) == 2 + len(BAD)
+        assert await keys(store, "state/s") == []
+    assert len([r for r in caplog.records if "is no JSON" in r.getMessage()]) == 1
+
+
+async def test_a_list_with_such_values_can_be_changed_by_what_it_says(
+    redis_server: RedisServer,
+) -> None:
+    def work(t: Transaction) -> list[str]:
+        found = [key for key, _ in t.items("state/s")]
+        t.put("state/s", "c", b"%d" % len(found))
+        return found
+
+    async with holding("redis", redis_server) as store:
+        assert await submit(store, work) == ["a", "b"]
+        assert await look(store, lambda t: t.get("state/s", "c")) == b"2"
