@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from iii_engine.core.foreign_json import foreign_json
+from iii_engine.net.contact import Contact
 from iii_engine.storage.base import ServerLost, StoreError
 from iii_engine.storage.pump import Pump
 
@@ -57,8 +58,9 @@ class Broadcast(ABC):
         self._said = False  # that there are messages which cannot be read
         #: Called when all is heard again after a loss: what was sent meanwhile was missed.
         self.returned: Callable[[], None] = _nothing
-        #: Why the server could not be used when it was asked last; None when it could.
-        self.problem: str | None = None
+        #: Why nothing is heard at the moment; None when all is.
+        self._deaf: str | None = None
+        self._contact = Contact(self._greet)
         self._outgoing: Pump[_Sending] = Pump(self._send_batch)
 
     @property
@@ -66,12 +68,18 @@ class Broadcast(ABC):
     def name(self) -> str:
         """Which server, without a password."""
 
-    @abstractmethod
+    @property
+    def problem(self) -> str | None:
+        """Why the server cannot be used; None when it can."""
+        return self._deaf or self._contact.problem
+
     async def open(self) -> None:
         """Raises `StoreError` that names the server."""
+        self._contact.open()
 
     async def close(self) -> None:
         """Send what was published, or give it up in time; hear nothing more."""
+        await self._contact.close()
         await self._outgoing.drained()
 
     def listen(self, pattern: str) -> None:
@@ -96,9 +104,9 @@ class Broadcast(ABC):
                 async with asyncio.timeout(self._patience):
                     await self._settled()
                     refused = await self._send([sending.message for sending in batch])
-                self.problem = None
+                self._contact.problem = None
             except (ServerLost, TimeoutError) as error:
-                self.problem = str(error) or f"{self.name} does not answer"
+                self._contact.problem = str(error) or f"{self.name} does not answer"
                 if loop.time() < end:
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
@@ -130,6 +138,10 @@ class Broadcast(ABC):
             self._heard(pattern, message)
         except Exception:
             log.exception("%s: a message on %s was lost", self.name, message.topic)
+
+    @abstractmethod
+    async def _greet(self) -> None:
+        """Ask something small. Raises `StoreError` when the server cannot be used."""
 
     @abstractmethod
     def _wanted_changed(self) -> None:

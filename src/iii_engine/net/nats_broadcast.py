@@ -42,6 +42,7 @@ class NatsBroadcast(Broadcast):
     async def open(self) -> None:
         self._connection = NatsConnection(self._url)
         await self._connection.open(self._reconnected)
+        await super().open()
 
     async def _reconnected(self) -> None:
         """The client has subscribed again by itself."""
@@ -53,6 +54,10 @@ class NatsBroadcast(Broadcast):
             await asyncio.wait([self._aligning])
         if self._connection is not None:
             await self._connection.close()
+
+    async def _greet(self) -> None:
+        assert self._connection is not None
+        await self._connection.ask(self._connection.client.flush(FLUSH_SECONDS))
 
     # -- sending ---------------------------------------------------------------------------------
 

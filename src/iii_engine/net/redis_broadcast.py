@@ -40,6 +40,7 @@ class RedisBroadcast(Broadcast):
         self._sender = await open_redis(self._url)
         self._receiver = make_redis(self._url, answer_seconds=None)
         self._tasks = [asyncio.get_running_loop().create_task(self._receive())]
+        await super().open()
 
     async def close(self) -> None:
         await super().close()
@@ -49,6 +50,10 @@ class RedisBroadcast(Broadcast):
             await asyncio.wait(self._tasks)
             await self._sender.aclose()
             await self._receiver.aclose()
+
+    async def _greet(self) -> None:
+        with told(self._url):
+            await self._sender.ping()
 
     # -- sending ---------------------------------------------------------------------------------
 
@@ -84,12 +89,12 @@ class RedisBroadcast(Broadcast):
                     await subscription.subscribe(f"iii:engine:{uuid.uuid4().hex}")
                     if lost:
                         log.warning("%s is back", self.name)
-                    lost, self.problem = False, None
+                    lost, self._deaf = False, None
                     await self._hear(subscription)
             except StoreError as error:
                 if not lost:
                     log.warning("%s: subscriptions are interrupted", error)
-                self.problem = str(error)
+                self._deaf = str(error)
                 lost = self._missed = True
                 await asyncio.sleep(RETRY_SECONDS)
             finally:

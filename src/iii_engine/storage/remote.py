@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
+from iii_engine.net.contact import Contact
 from iii_engine.storage.base import ServerLost, StoreError, Transaction
 from iii_engine.storage.buffer import Write
 from iii_engine.storage.foreign import Sieve
@@ -58,6 +59,10 @@ class Remote(Protocol):
 
     async def close(self) -> None: ...
 
+    async def greet(self) -> None:
+        """Ask something small. Raises `StoreError` when the server cannot be used."""
+        ...
+
     async def fetch(self, reads: Sequence[Read]) -> list[Found]: ...
 
     async def commit(self, token: str, reads: Mapping[Read, Found], writes: list[Write]) -> bool:
@@ -81,8 +86,7 @@ class RemoteStore:
         self._patience = patience
         self._sieve = Sieve(remote.name)
         self._open = False
-        #: Why the server could not be used when it was asked last; None when it could.
-        self.problem: str | None = None
+        self._contact = Contact(remote.greet)
         self._instance = uuid.uuid4().hex
         self._commits = count(1)
         self._writes: Pump[Job] = Pump(self._settle)
@@ -92,15 +96,22 @@ class RemoteStore:
     def name(self) -> str:
         return self._remote.name
 
+    @property
+    def problem(self) -> str | None:
+        """Why the server could not be used when it was asked last; None when it could."""
+        return self._contact.problem
+
     async def open(self) -> None:
         """Raises `StoreError` that names the server."""
         await self._remote.open()
+        self._contact.open()
         self._open = True
 
     async def close(self) -> None:
         """What was submitted is committed, or fails within the patience there is."""
         if self._open:
             self._open = False
+            await self._contact.close()
             await self._writes.drained()
             await self._queries.drained()
             await self._remote.close()
@@ -255,10 +266,10 @@ class RemoteStore:
         while True:
             try:
                 answer = await ask()
-                self.problem = None
+                self._contact.problem = None
                 return answer
             except ServerLost as error:
-                self.problem = str(error)
+                self._contact.problem = str(error)
                 number += 1
                 if loop.time() >= deadline:
                     raise

@@ -17,12 +17,13 @@ from tests.support.waiting import until
 RECORDS: dict[str, tuple[str, str, dict[str, str]]] = {
     "iii-state": ("state::set", "state::get", {"scope": "s"}),
     "iii-stream": ("stream::set", "stream::get", {"stream_name": "s", "group_id": "g"}),
+    "iii-kv": ("kv::set", "kv::get", {"index": "i"}),
 }
 
 
 def named(module: str, n: int) -> dict[str, Any]:
     _, _, where = RECORDS[module]
-    return {**where, "key" if module == "iii-state" else "item_id": str(n)}
+    return {**where, "item_id" if module == "iii-stream" else "key": str(n)}
 
 
 @pytest.mark.promise(
@@ -36,11 +37,11 @@ async def test_kill_9_of_a_server_under_writes_loses_no_acknowledged_record(
     kind: str, module: str, request: pytest.FixtureRequest
 ) -> None:
     server: Server = request.getfixturevalue(f"{kind}_server")
-    options = {"adapter": adapter(kind, request), **({} if module == "iii-state" else {"port": 0})}
+    options = {"adapter": adapter(kind, request)} | ({"port": 0} if module == "iii-stream" else {})
     engine = RunningEngine({module: options})
     await engine.start()
     write, read, _ = RECORDS[module]
-    field = "value" if module == "iii-state" else "data"
+    field = "data" if module == "iii-stream" else "value"
     acknowledged: list[int] = []
     refused: list[int] = []
     ending = False
@@ -92,27 +93,40 @@ async def test_a_lost_server_of_queues_is_no_health(
     await engine.stop()
 
 
+async def ill(worker: RawWorker) -> set[str]:
+    """The modules that say they are not well."""
+    found = await worker.call("engine::health::check", {})
+    modules = found["components"]["modules"]["details"]
+    return {name for name, status in modules.items() if status != "running"}
+
+
+@pytest.mark.promise(
+    "Adapters",
+    "An idle engine notices within 10 s that the Redis or NATS of a module is lost or hangs, and "
+    "within 10 s that it is back.",
+)
+@pytest.mark.parametrize("loss", ["kill", "pause"])
 @pytest.mark.parametrize("kind", ["redis", "nats"])
-async def test_a_lost_server_of_topics_is_no_health(
-    kind: str, request: pytest.FixtureRequest
+async def test_an_idle_engine_notices_a_lost_server_and_its_return(
+    kind: str, loss: str, request: pytest.FixtureRequest
 ) -> None:
     server: Server = request.getfixturevalue(f"{kind}_server")
-    engine = RunningEngine({"iii-pubsub": {"adapter": adapter(kind, request)}})
+    option = {"adapter": adapter(kind, request)}
+    modules = {"iii-state", "iii-stream", "iii-kv", "iii-pubsub", "iii-cron"}
+    ports = {"iii-stream": {"port": 0}}
+    engine = RunningEngine({name: option | ports.get(name, {}) for name in modules})
     await engine.start()
-    async with RawWorker(engine.url) as worker:
-        assert await health(worker, "healthy")
-        await asyncio.to_thread(server.kill)
-        with pytest.raises(CallFailed):
-            await worker.call("publish", {"topic": "t", "data": 1})
-        await until(lambda: health(worker, "degraded"))
-        await asyncio.to_thread(server.start)
+    try:
+        async with RawWorker(engine.url) as worker:
+            assert await ill(worker) == set()
+            await asyncio.to_thread(getattr(server, loss))
+            await until(lambda: says(worker, modules))
+            await asyncio.to_thread(server.heal)
+            await until(lambda: says(worker, set()))
+    finally:
+        await asyncio.to_thread(server.heal)
+        await engine.stop()
 
-        async def published() -> bool:
-            try:
-                await worker.call("publish", {"topic": "t", "data": 1})
-            except CallFailed:
-                return False
-            return await health(worker, "healthy")
 
-        await until(published)
-    await engine.stop()
+async def says(worker: RawWorker, modules: set[str]) -> bool:
+    return await ill(worker) == modules

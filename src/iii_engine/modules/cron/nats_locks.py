@@ -34,6 +34,7 @@ class NatsLocks(ServerLocks):
         except BaseException:
             await self._connection.close()
             raise
+        await super().open()
 
     async def _make(self) -> None:
         await self._runs.make(self._config.replicas)
@@ -44,6 +45,9 @@ class NatsLocks(ServerLocks):
     async def close(self) -> None:
         await super().close()
         await self._connection.close()
+
+    async def _greet(self) -> None:
+        await self._connection.ask(self._locks.greet())
 
     async def _take(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:
         return await self._connection.ask(self._taken(key, token, job, remember_ms))

@@ -62,10 +62,15 @@ class RedisLocks(ServerLocks):
     async def open(self) -> None:
         self._redis = await open_redis(self._url)
         await warn_of_loss(self._redis, self._url, "locks of cron jobs")
+        await super().open()
 
     async def close(self) -> None:
         await super().close()
         await self._redis.aclose()
+
+    async def _greet(self) -> None:
+        with told(self._url):
+            await self._redis.ping()
 
     async def _take(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:
         instant = "" if remember_ms is None else str(remember_ms)

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Final, TypeVar
 
 from iii_engine.modules.cron.locks import key_of
+from iii_engine.net.contact import Contact
 from iii_engine.storage.base import ServerLost, StoreError
 
 log = logging.getLogger("iii.cron")
@@ -28,18 +29,23 @@ class ServerLocks(ABC):
         self.ttl_ms = ttl_ms
         self._owner = owner
         self._numbers = count(1)
-        #: Why the server could not be used when it was asked last; None when it could.
-        self.problem: str | None = None
+        self._contact = Contact(self._greet)
         #: With what this engine took each lock, and when it was sure of it last, the oldest first.
         self._held: dict[str, tuple[str, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    @abstractmethod
+    @property
+    def problem(self) -> str | None:
+        """Why the server could not be used when it was asked last; None when it could."""
+        return self._contact.problem
+
     async def open(self) -> None:
         """Raises `StoreError` that names the server."""
+        self._contact.open()
 
     async def close(self) -> None:
         """Let what was asked for end."""
+        await self._contact.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -100,9 +106,9 @@ class ServerLocks(ABC):
         while True:
             try:
                 answer = await ask()
-                self.problem = None
+                self._contact.problem = None
             except ServerLost as error:
-                self.problem = str(error)
+                self._contact.problem = str(error)
                 if loop.time() < end:
                     await asyncio.sleep(RETRY_SECONDS)
                     continue
@@ -116,6 +122,10 @@ class ServerLocks(ABC):
             done(answer)
         except Exception:
             log.exception("a cron job failed")
+
+    @abstractmethod
+    async def _greet(self) -> None:
+        """Ask something small. Raises `StoreError` when the server cannot be used."""
 
     @abstractmethod
     async def _take(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:

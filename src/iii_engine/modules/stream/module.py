@@ -83,7 +83,9 @@ class StreamModule(Module[StreamOptions]):
     def status(self) -> str:
         if self.remote is not None:
             return self.remote.status
-        return (self.records and self.records.problem) or super().status()
+        parts = (self.records, self.shared)
+        problems = (part.problem for part in parts if part is not None)
+        return next(filter(None, problems), super().status())
 
     def _admit(self, options: StreamOptions) -> None:
         """Judge by these options who connects from now on."""

@@ -33,6 +33,11 @@ class SharedEvents:
         self._broadcast = make_broadcast(carrier, "stream", self._heard)
         self._broadcast.returned = hub.subscriptions.refresh
 
+    @property
+    def problem(self) -> str | None:
+        """Why events do not come or go at the moment."""
+        return self._broadcast.problem
+
     async def open(self) -> None:
         """Raises `StoreError` that names the server."""
         await self._broadcast.open()

@@ -62,6 +62,10 @@ class Bucket:
             )
         return (await bucket.status()).ttl or None
 
+    async def greet(self) -> None:
+        """Ask for what is never there."""
+        await self.get(self._names.of_record("", ""))
+
     async def get(self, subject: str) -> Entry | None:
         """From the server that leads the bucket: what was acknowledged is seen."""
         from nats.js.errors import NotFoundError

@@ -81,6 +81,10 @@ class NatsRemote:
                 "several at once, is not possible with the adapter 'nats'"
             )
 
+    async def greet(self) -> None:
+        """See `Remote`."""
+        await self._connection.ask(self._bucket.greet())
+
     # -- fetching --------------------------------------------------------------------------------
 
     async def fetch(self, reads: Sequence[Read]) -> list[Found]:

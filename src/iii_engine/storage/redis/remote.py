@@ -48,6 +48,11 @@ class RedisRemote:
     def check(self, reads: set[Read], writes: list[Write]) -> None:
         """Nothing is too much."""
 
+    async def greet(self) -> None:
+        """See `Remote`."""
+        with told(self._url):
+            await self._redis.ping()
+
     # -- fetching --------------------------------------------------------------------------------
 
     async def fetch(self, reads: Sequence[Read]) -> list[Found]:

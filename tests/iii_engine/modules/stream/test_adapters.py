@@ -140,7 +140,7 @@ async def test_a_lost_server_is_named_and_comes_back(pair: tuple[Desk, Desk, Ser
             return True
 
         await until(works)
-        assert one.module.status() == "running"
+        await until(lambda: one.module.status() == "running")
         # What was missed meanwhile does not matter: the values come anew.
         types, known = set(), None
         while "sync" not in types or known not in (3, [3]):
