@@ -176,6 +176,8 @@ async def test_keys_of_a_bucket_that_no_record_has_are_left_out_and_fail_nobody(
         for key in ("s.=FF", "s.=6B", "alone", "=FF.k", "a.b.c", "s." + "é" * 900):
             await context.publish(f"$KV.b.{key}", b"1")
         await context.publish("$KV.b.s.l", b"2", headers={"Iii-Order": "9" * 5000})
+        client._transport.write(b"PUB $KV.b.s.\xff 1\r\n1\r\nPUB $KV.b.\xfe.\xff 1\r\n1\r\n")
+        await client.flush()
         listed, spaces, value, total = await asyncio.gather(
             keys(store, "s"),
             look(store, lambda t: t.spaces()),
