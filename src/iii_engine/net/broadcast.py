@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from iii_engine.core.foreign_json import foreign_json
+from iii_engine.core.once import Once
 from iii_engine.net.contact import Contact
 from iii_engine.storage.base import ServerLost, StoreError
 from iii_engine.storage.pump import Pump
@@ -19,8 +20,6 @@ log = logging.getLogger("iii.broadcast")
 
 #: Seconds that a message waits for a server that is away before its sender is told.
 PATIENCE: Final = 5.0
-#: Seconds between attempts to come back to a server.
-RETRY_SECONDS: Final = 0.25
 
 
 class Message(Struct, frozen=True):
@@ -55,7 +54,7 @@ class Broadcast(ABC):
         self._heard = heard
         self._patience = patience
         self._patterns: dict[str, None] = {}
-        self._said = False  # that there are messages which cannot be read
+        self._unreadable = Once(log)
         #: Called when all is heard again after a loss: what was sent meanwhile was missed.
         self.returned: Callable[[], None] = _nothing
         #: Why nothing is heard at the moment; None when all is.
@@ -97,26 +96,22 @@ class Broadcast(ABC):
             sent(StoreError(f"too much waits for {self.name}"))
 
     async def _send_batch(self, batch: list[_Sending]) -> int:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._patience
-        while True:
+        async def send() -> list[StoreError | None]:
             try:
                 async with asyncio.timeout(self._patience):
                     await self._settled()
-                    refused = await self._send([sending.message for sending in batch])
-                self._contact.problem = None
-            except (ServerLost, TimeoutError) as error:
-                self._contact.problem = str(error) or f"{self.name} does not answer"
-                if loop.time() < end:
-                    await asyncio.sleep(RETRY_SECONDS)
-                    continue
-                lost = f"{self.name} does not answer" if isinstance(error, TimeoutError) else error
-                refused = [StoreError(str(lost))] * len(batch)
-            except StoreError as error:
-                refused = [error] * len(batch)
-            for sending, problem in zip(batch, refused, strict=True):
-                sending.sent(problem)
-            return len(batch)
+                    return await self._send([sending.message for sending in batch])
+            except TimeoutError:
+                raise ServerLost(f"{self.name} does not answer") from None
+
+        try:
+            end = asyncio.get_running_loop().time() + self._patience
+            refused = await self._contact.insist(send, end)
+        except StoreError as error:
+            refused = [error] * len(batch)
+        for sending, problem in zip(batch, refused, strict=True):
+            sending.sent(problem)
+        return len(batch)
 
     def _arrived(self, pattern: str, message: Message) -> None:
         """Tell of a message, whoever sent it. None ends the hearing of the others."""
@@ -125,14 +120,8 @@ class Broadcast(ABC):
         try:
             foreign_json(message.data)
         except ValueError as error:
-            if not self._said:
-                self._said = True
-                log.warning(
-                    "%s: what came on %.200s cannot be read, and nobody was told: %s (said once)",
-                    self.name,
-                    message.topic,
-                    error,
-                )
+            text = "%s: what came on %.200s cannot be read, and nobody was told: %s"
+            self._unreadable.warn(text, self.name, message.topic, error)
             return
         try:
             self._heard(pattern, message)

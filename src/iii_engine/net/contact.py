@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeVar
 
-from iii_engine.storage.base import StoreError
+from iii_engine.storage.base import ServerLost, StoreError
 
 log = logging.getLogger("iii.servers")
+
+T = TypeVar("T")
 
 #: Seconds between questions to a server. With the time that an answer may take its loss, and its
 #: return, are known within ten seconds.
@@ -33,6 +36,26 @@ class Contact:
             self._task.cancel()
             await asyncio.wait([self._task])
 
+    async def insist(self, ask: Callable[[], Awaitable[T]], deadline: float) -> T:
+        """Ask until there is an answer, at least once, and in growing distances.
+
+        Raises `ServerLost` when there is none by `deadline`, in seconds of the event loop.
+        """
+        loop = asyncio.get_running_loop()
+        number = 0
+        while True:
+            try:
+                answer = await ask()
+            except ServerLost as error:
+                self.problem = str(error)
+                if loop.time() >= deadline:
+                    raise
+                number += 1
+                await pause(number, at_most=0.5)
+            else:
+                self.problem = None
+                return answer
+
     async def _keep_asking(self) -> None:
         while True:
             await asyncio.sleep(ASK_SECONDS)
@@ -44,3 +67,8 @@ class Contact:
             except Exception as error:
                 log.exception("a server could not be asked how it is")
                 self.problem = str(error)
+
+
+async def pause(number: int, at_most: float) -> None:
+    """Before trying again: longer each time, and by chance. In seconds."""
+    await asyncio.sleep(min(at_most, 0.001 * 2 ** min(number, 10)) * random.random())

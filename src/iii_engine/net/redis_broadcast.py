@@ -6,9 +6,9 @@ import asyncio
 import logging
 import re
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from iii_engine.net.broadcast import RETRY_SECONDS, Broadcast, Heard, Message
+from iii_engine.net.broadcast import Broadcast, Heard, Message
 from iii_engine.net.redis_client import make_redis, open_redis, told
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from redis.asyncio.client import PubSub
 
 log = logging.getLogger("iii.broadcast")
+
+#: Seconds between attempts to come back to a server.
+RETRY_SECONDS: Final = 0.25
 
 
 class RedisBroadcast(Broadcast):

@@ -9,13 +9,17 @@ import logging
 
 from nats.aio.client import Client
 
+from iii_engine.core.once import Once
+
 log = logging.getLogger("iii.nats")
 
 
 class TolerantClient(Client):
     """Bytes that are no UTF-8 come as U+FFFD in names and headers; they ended the reading."""
 
-    _said = False
+    def __init__(self) -> None:
+        super().__init__()
+        self._unreadable = Once(log)
 
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
@@ -23,9 +27,7 @@ class TolerantClient(Client):
         try:
             await super()._process_msg(sid, _text(subject), _text(reply), data, _text(headers))
         except (ValueError, IndexError) as error:
-            if not self._said:
-                self._said = True
-                log.warning("what came on %.200r is no message: %s (said once)", subject, error)
+            self._unreadable.warn("what came on %.200r is no message: %s", subject, error)
 
 
 def _text(raw: bytes) -> bytes:

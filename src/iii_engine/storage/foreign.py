@@ -7,6 +7,7 @@ import logging
 from msgspec import structs
 
 from iii_engine.core.foreign_json import foreign_json
+from iii_engine.core.once import Once
 from iii_engine.storage.base import StoreError
 from iii_engine.storage.reads import Found, Item, Page, Read
 
@@ -21,7 +22,7 @@ class Sieve:
 
     def __init__(self, server: str) -> None:
         self._server = server
-        self._said = False
+        self._unreadable = Once(log)
 
     def sift(self, read: Read, found: Found) -> Found:
         """The same, where nothing is wrong."""
@@ -43,8 +44,6 @@ class Sieve:
             foreign_json(value)
         except ValueError as error:
             what = f"{self._server}: the value of {key!r} in {space!r} is no JSON: {error}"
-            if not self._said:
-                self._said = True
-                log.warning("%s; such values are refused, and left out of lists", what)
+            self._unreadable.warn("%s; such values are refused, and left out of lists", what)
             return StoreError(what)
         return None

@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from iii_engine.net.contact import Contact
+from iii_engine.net.contact import Contact, pause
 from iii_engine.storage.base import ServerLost, StoreError, Transaction
 from iii_engine.storage.buffer import Write
 from iii_engine.storage.foreign import Sieve
@@ -239,7 +238,7 @@ class RemoteStore:
         def fetch() -> Awaitable[list[Found]]:
             return self._remote.fetch(go.missing)
 
-        answers = await self._patiently(fetch, deadline)
+        answers = await self._contact.insist(fetch, deadline)
         for read, answer in zip(go.missing, answers, strict=True):
             found[read] = self._sieve.sift(read, answer)
 
@@ -253,38 +252,17 @@ class RemoteStore:
             return self._remote.commit(token, part.reads, part.writes)
 
         try:
-            return await self._patiently(commit, deadline)
+            return await self._contact.insist(commit, deadline)
         except ServerLost as error:
             if not part.writes:
                 raise
             raise ServerLost(f"{error}; it is not known whether the change was made") from error
 
-    async def _patiently(self, ask: Callable[[], Awaitable[T]], deadline: float) -> T:
-        """Ask until there is an answer, at least once, and in growing distances."""
-        loop = asyncio.get_running_loop()
-        number = 0
-        while True:
-            try:
-                answer = await ask()
-                self._contact.problem = None
-                return answer
-            except ServerLost as error:
-                self._contact.problem = str(error)
-                number += 1
-                if loop.time() >= deadline:
-                    raise
-                await _pause(number, at_most=0.5)
-
     async def _give_way(self, conflicts: int, deadline: float) -> None:
         """Let others finish. Raises `StoreError` when that was tried long enough."""
         if conflicts >= GOES and asyncio.get_running_loop().time() >= deadline:
             raise StoreError(f"others keep changing the same records of {self.name}")
-        await _pause(conflicts, at_most=0.05)
-
-
-async def _pause(number: int, at_most: float) -> None:
-    """Before trying again: longer each time, and by chance. In seconds."""
-    await asyncio.sleep(min(at_most, 0.001 * 2 ** min(number, 10)) * random.random())
+        await pause(conflicts, at_most=0.05)
 
 
 def _tell(jobs: Iterable[Job]) -> None:

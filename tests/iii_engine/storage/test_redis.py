@@ -77,10 +77,10 @@ async def test_a_work_runs_again_when_another_was_faster(store: RemoteStore, red
     def work(t: Transaction) -> None:
         found = t.get("state/s", "k"), t.count("state/t"), [k for k, _ in t.items("state/u")]
         seen.append((*found, t.spaces("state/v")))
-        t.put("state/s", "k", b"mine")
+        t.put("state/s", "k", b'"mine"')
 
     changes = [
-        lambda: redis.hset("state:s", "k", "theirs"),
+        lambda: redis.hset("state:s", "k", '"theirs"'),
         lambda: redis.hset("state:t", "k", "1"),
         lambda: redis.hset("state:u", "k", "1"),
         lambda: redis.hset("state:v", "k", "1"),
@@ -95,9 +95,9 @@ async def test_a_work_runs_again_when_another_was_faster(store: RemoteStore, red
 
     store._remote.fetch = slow  # type: ignore[method-assign]
     await submit(store, work)
-    assert seen[-1] == (b"theirs", 1, ["k"], ["state/v"])
+    assert seen[-1] == (b'"theirs"', 1, ["k"], ["state/v"])
     assert not changes
-    assert await redis.hget("state:s", "k") == b"mine"
+    assert await redis.hget("state:s", "k") == b'"mine"'
 
 
 async def test_a_commit_that_is_sent_again_does_nothing(store: RemoteStore, redis: Redis) -> None:

@@ -19,7 +19,6 @@ T = TypeVar("T")
 
 #: Seconds that a tick waits for a server that is away; then it does not run here.
 PATIENCE: Final = 5.0
-RETRY_SECONDS: Final = 0.1
 
 
 class ServerLocks(ABC):
@@ -99,25 +98,17 @@ class ServerLocks(ABC):
     async def _patiently(
         self, ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]
     ) -> None:
-        """Ask until there is an answer; None when there is none in time, or no sense in it."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + PATIENCE
+        """None when there is no answer in time, or no sense in it."""
         answer: T | None = None
-        while True:
-            try:
-                answer = await ask()
-                self._contact.problem = None
-            except ServerLost as error:
-                self._contact.problem = str(error)
-                if loop.time() < end:
-                    await asyncio.sleep(RETRY_SECONDS)
-                    continue
-                log.error("the locks of cron jobs cannot be reached: %s", error)
-            except StoreError as error:
-                log.error("the locks of cron jobs cannot be kept: %s", error)
-            except Exception:
-                log.exception("the locks of cron jobs cannot be understood")
-            break
+        try:
+            deadline = asyncio.get_running_loop().time() + PATIENCE
+            answer = await self._contact.insist(ask, deadline)
+        except ServerLost as error:
+            log.error("the locks of cron jobs cannot be reached: %s", error)
+        except StoreError as error:
+            log.error("the locks of cron jobs cannot be kept: %s", error)
+        except Exception:
+            log.exception("the locks of cron jobs cannot be understood")
         try:
             done(answer)
         except Exception:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from iii_engine.core.once import Once
 from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
@@ -52,7 +53,7 @@ class NatsRemote:
         self._replicas = replicas
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._latest_order = 0
-        self._left_out = False
+        self._left_out = Once(log)
         self.name = f"NATS at {masked(url)}"
 
     async def open(self) -> None:
@@ -128,11 +129,9 @@ class NatsRemote:
     def _record(self, subject: str) -> tuple[str, str] | None:
         """None for what has a name that no record of ours has; said once."""
         record = self._names.record_of(subject)
-        if record is None and not self._left_out:
-            self._left_out = True
-            log.warning(
-                "%s: %.200r is no name of ours; such names are left out", self.name, subject
-            )
+        if record is None:
+            text = "%s: %.200r is no name of ours; such names are left out"
+            self._left_out.warn(text, self.name, subject)
         return record
 
     def _page(self, entries: list[tuple[str, Entry]], read: Page) -> list[tuple[str, bytes]]:

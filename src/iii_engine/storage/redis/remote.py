@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
+from iii_engine.core.once import Once
 from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told, warn_of_loss
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
@@ -35,7 +36,7 @@ class RedisRemote:
         self._url = url
         self._answer_seconds = answer_seconds
         self._names = names
-        self._left_out = False
+        self._left_out = Once(log)
         self.name = f"Redis at {masked(url)}"
 
     async def open(self) -> None:
@@ -103,9 +104,8 @@ class RedisRemote:
 
     def _leave_out(self, name: bytes) -> None:
         """What has a name that no record or space of ours has; said once."""
-        if not self._left_out:
-            self._left_out = True
-            log.warning("%s: %.200r is no name of ours; such names are left out", self.name, name)
+        text = "%s: %.200r is no name of ours; such names are left out"
+        self._left_out.warn(text, self.name, name)
 
     def _page(self, read: Page) -> tuple[bytes, bytes, bytes, int, int]:
         names, limit = self._names, -1 if read.limit is None else read.limit
