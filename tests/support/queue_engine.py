@@ -72,11 +72,13 @@ class Shared(RunningEngine):
         self.core.add_function(function_id, handle, module="test")
         return heard
 
-    def bind(self, topic: str, function_id: str, config: object) -> ErrorBody | None:
+    def bind(
+        self, topic: str, function_id: str, config: object, *, trigger_id: str = "t1"
+    ) -> ErrorBody | None:
         """Subscribe it; why that is refused."""
         raw = Raw(json.dumps({"topic": topic, "queue_config": config}).encode())
         return self.core.triggers.add(
-            Trigger("t1", "durable:subscriber", function_id, raw, NULL, None)
+            Trigger(trigger_id, "durable:subscriber", function_id, raw, NULL, None)
         )
 
     async def enqueue(self, queue: str, function_id: str, data: object, **options: Any) -> str:

@@ -58,6 +58,11 @@ class NatsConnection:
     def connected(self) -> bool:
         return self.client.is_connected
 
+    @property
+    def sessions(self) -> int:
+        """How often it came back: another number is another session at the server."""
+        return self.client.stats["reconnects"]
+
     async def open(self, reconnected: Callable[[], Awaitable[None]] | None = None) -> None:
         """Raises `StoreError` that names the server."""
         try:

@@ -3,53 +3,101 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from iii_engine.net.nats_client import NatsConnection, text_of, token
+from iii_engine.modules.queue.tasks import end_tasks
+from iii_engine.net.nats_client import NatsConnection, text_of, token, told
+from iii_engine.storage.base import StoreError
 
 if TYPE_CHECKING:
     from nats.js.kv import KeyValue
 
+log = logging.getLogger("iii.queue")
+
 #: Seconds in which the bucket must have told everything.
 OPEN_SECONDS: Final = 5.0
+#: Seconds between looks whether everything that has changed was told.
+LOOK_SECONDS: Final = 1.0
+#: Seconds after which NATS forgets somebody who followed the bucket.
+FORGET_SECONDS: Final = 30.0
+
+#: Topic and function. The function is empty where nobody has subscribed yet.
+Binding: TypeAlias = tuple[str, str]
 
 
 class Bindings:
-    """In memory what a bucket has that every engine watches.
+    """In memory what a bucket has. Every engine follows it, and what is in the bucket counts.
 
     `held` are those that have a worker at this engine: they are put back when another engine
-    removes them.
+    removes them. `early` is called with one of them when jobs of its topic were stored although
+    nobody was known to subscribe.
     """
 
-    def __init__(self, connection: NatsConnection, bucket: str, replicas: int) -> None:
-        self.held: set[tuple[str, str]] = set()
+    def __init__(
+        self,
+        connection: NatsConnection,
+        bucket: str,
+        replicas: int,
+        early: Callable[[Binding], None],
+    ) -> None:
+        self.held: set[Binding] = set()
         self._connection = connection
         self._bucket_name = bucket
         self._replicas = replicas
+        self._early = early
         self._bucket: KeyValue
-        self._all: dict[tuple[str, str], None] = {}
+        self._all: dict[Binding, None] = {}
         self._task: asyncio.Task[None] | None = None
+        self._known = asyncio.Event()
+        self._session = -1  # that of the connection in which changes are told
+
+    @property
+    def followed(self) -> bool:
+        """Whether what other engines change is known here a moment later."""
+        return self._session == self._connection.sessions
 
     async def open(self) -> None:
         js = self._connection.client.jetstream()
         self._bucket = await self._connection.ask(
             js.create_key_value(bucket=self._bucket_name, replicas=self._replicas)
         )
-        known = asyncio.Event()
-        self._task = asyncio.create_task(self._watch(known))
-        await asyncio.wait_for(known.wait(), OPEN_SECONDS)
+        self._task = asyncio.create_task(self._follow())
+        await asyncio.wait_for(self._known.wait(), OPEN_SECONDS)
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
 
-    def functions(self, topic: str) -> list[str]:
-        return [function for other, function in self._all if other == topic]
-
-    def all(self) -> list[tuple[str, str]]:
-        """Topic and function of each; the function is empty where nobody has subscribed yet."""
+    def all(self) -> list[Binding]:
         return list(self._all)
+
+    async def functions(self, topic: str) -> list[str]:
+        """Who gets what is published now. The bucket is asked where nobody is known here."""
+        known = [function for other, function in self._all if other == topic and function]
+        if known and self.followed:
+            return known
+        return await self._connection.ask(self._look_up(topic))
+
+    async def _look_up(self, topic: str) -> list[str]:
+        from nats.js.errors import KeyNotFoundError
+
+        root = f"$KV.{self._bucket_name}."
+        filter_subject = f"{root}{token(topic)}.*"
+        info = await self._connection.client.jetstream().stream_info(
+            f"KV_{self._bucket_name}", filter_subject
+        )
+        found: list[str] = []
+        for subject in info.state.subjects or ():
+            binding = _binding(subject[len(root) :])
+            if binding is not None and binding[1]:
+                try:
+                    await self._bucket.get(_key(*binding))
+                except KeyNotFoundError:  # removed
+                    continue
+                found.append(binding[1])
+        return found
 
     async def put(self, topic: str, function_id: str) -> None:
         self._all[(topic, function_id)] = None
@@ -59,21 +107,93 @@ class Bindings:
         self._all.pop((topic, function_id), None)
         await self._connection.ask(self._bucket.delete(_key(topic, function_id)))
 
-    async def _watch(self, known: asyncio.Event) -> None:
-        watcher = await self._bucket.watchall()
-        async for entry in watcher:
-            if entry is None:
-                known.set()
+    # -- following the bucket --------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                with told(self._connection.url):
+                    await self._listen()
                 continue
-            topic, _, function = entry.key.partition(".")
-            binding = (text_of(topic), text_of(function))
-            if entry.operation not in ("DEL", "PURGE"):
-                self._all[binding] = None
-            elif binding in self.held:
-                await self.put(*binding)
-            else:
-                self._all.pop(binding, None)
+            except StoreError as error:
+                log.debug("queue: %s", error)
+            except Exception:
+                log.exception("queue: subscriptions of other engines are read anew")
+            finally:
+                self._session = -1
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _listen(self) -> None:
+        """Take what the bucket has, and then every change; ends when none is told any more."""
+        from nats.errors import TimeoutError as Quiet
+
+        session, before = self._connection.sessions, await self._last()
+        watcher = await self._bucket.watchall(inactive_threshold=FORGET_SECONDS)
+        listed: set[Binding] = set()
+        seen = due = 0
+        try:
+            while session == self._connection.sessions:
+                try:
+                    entry = await watcher.updates(LOOK_SECONDS)  # type: ignore[no-untyped-call]
+                except Quiet:
+                    if seen < due:  # it was there at the look before, and nobody has told of it
+                        log.warning("queue: %s tells no changes any more", self._connection.where)
+                        return
+                    due = await self._last()
+                    continue
+                if entry is None:  # that was all
+                    seen = max(seen, before)
+                    await self._listed(listed)
+                    self._session = session
+                    self._known.set()
+                else:
+                    seen = max(seen, entry.revision or 0)
+                    await self._changed(entry, listed)
+        finally:
+            await watcher.stop()  # type: ignore[no-untyped-call]
+
+    async def _last(self) -> int:
+        """The number of the latest change."""
+        stream = f"KV_{self._bucket_name}"
+        js = self._connection.client.jetstream()
+        return (await self._connection.ask(js.stream_info(stream))).state.last_seq
+
+    async def _changed(self, entry: KeyValue.Entry, listed: set[Binding]) -> None:
+        binding = _binding(entry.key)
+        if binding is None:
+            return
+        if entry.operation is not None:
+            listed.discard(binding)
+            await self._gone(binding)
+            return
+        listed.add(binding)
+        self._all[binding] = None
+        topic = binding[0]
+        first = next((held for held in self.held if held[0] == topic), None)
+        if first is not None and (topic, "") in self._all:
+            self._early(first)
+
+    async def _listed(self, listed: set[Binding]) -> None:
+        """Only those are in the bucket."""
+        for binding in self._all.keys() - listed:
+            await self._gone(binding)
+
+    async def _gone(self, binding: Binding) -> None:
+        if binding in self.held:
+            await self.put(*binding)
+        else:
+            self._all.pop(binding, None)
 
 
 def _key(topic: str, function_id: str) -> str:
     return f"{token(topic)}.{token(function_id)}"
+
+
+def _binding(key: str) -> Binding | None:
+    """None for a key that no engine has written."""
+    topic, _, function_id = key.partition(".")
+    try:
+        binding = text_of(topic), text_of(function_id)
+    except UnicodeDecodeError:
+        return None
+    return binding if _key(*binding) == key else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import msgspec
 
 from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import Done
-from iii_engine.modules.queue.jetstream.bindings import Bindings
+from iii_engine.modules.queue.jetstream.bindings import Binding, Bindings
 from iii_engine.modules.queue.jetstream.kept import JetQueue
 from iii_engine.modules.queue.jetstream.notes import Notes
 from iii_engine.modules.queue.jetstream.options import REFUSALS, JetConfig
@@ -52,16 +53,20 @@ class JetStreamBroker(ServerBroker):
         self._config = config
         self._connection = NatsConnection(config.nats_url)
         self._bindings = Bindings(
-            self._connection, f"{config.prefix}_queue_bindings", config.replicas
+            self._connection, f"{config.prefix}_queue_bindings", config.replicas, self._adopt_later
         )
         self._notes = Notes(self._connection, f"{config.prefix}_queue_notes", config.replicas)
         self._queues: dict[QueueName, JetQueue] = {}
+        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._leases: set[Lease] = set()
         self._renewing: asyncio.Task[None] | None = None
 
     @property
     def problem(self) -> str | None:
-        return None if self._connection.connected else f"{self._connection.where} is lost"
+        where = self._connection.where
+        if not self._connection.connected:
+            return f"{where} is lost"
+        return None if self._bindings.followed else f"{where} does not tell who subscribes"
 
     async def open(self) -> None:
         await self._connection.open(self._reconnected)
@@ -88,12 +93,13 @@ class JetStreamBroker(ServerBroker):
 
     def publish(self, topic: str, draft: Draft, done: Done[Receipt]) -> None:
         async def store() -> Receipt:
-            functions = self._bindings.functions(topic)
+            functions = await self._bindings.functions(topic)
+            queues = [QueueName(topic, True, function) for function in functions or [""]]
+            receipt = await self._store([self.queue(each) for each in queues], draft)
             if not functions:
+                # Only now: who has a function by then is told of a job that is there.
                 await self._bindings.put(topic, "")
-                functions = [""]
-            queues = [self.queue(QueueName(topic, True, function)) for function in functions]
-            return await self._store(queues, draft)
+            return receipt
 
         self._answer(store(), done)
 
@@ -122,13 +128,29 @@ class JetStreamBroker(ServerBroker):
         queue.settings = settings
 
         async def bind() -> None:
-            first = "" in self._bindings.functions(topic)
-            await self._bindings.put(topic, function_id)
-            if first:
-                await self._bindings.remove(topic, "")
-                await self.queue(QueueName(topic, True)).move(queue)
+            async with self._changing[topic]:
+                if (topic, function_id) in self._bindings.held:
+                    await self._bindings.put(topic, function_id)
+                    await self._adopt(topic, queue)
 
         self._insist(bind)
+
+    async def _adopt(self, topic: str, queue: JetQueue) -> None:
+        """What was stored for the first function of the topic is for this one."""
+        if (topic, "") in self._bindings.all():
+            await self._bindings.remove(topic, "")
+        await self.queue(QueueName(topic, True)).move(queue)
+
+    def _adopt_later(self, binding: Binding) -> None:
+        topic, function_id = binding
+        queue = self.queue(QueueName(topic, True, function_id))
+
+        async def adopt() -> None:
+            async with self._changing[topic]:
+                if binding in self._bindings.held:
+                    await self._adopt(topic, queue)
+
+        self._insist(adopt)
 
     def unbind(self, topic: str, function_id: str, reason: str) -> None:
         """One whose worker does not come back stays: other engines may have one."""
@@ -138,8 +160,10 @@ class JetStreamBroker(ServerBroker):
         queue = self.queue(QueueName(topic, True, function_id))
 
         async def unbind() -> None:
-            await self._bindings.remove(topic, function_id)
-            await queue.bury_all(reason, self._now_ms)
+            async with self._changing[topic]:
+                if (topic, function_id) not in self._bindings.held:
+                    await self._bindings.remove(topic, function_id)
+                    await queue.bury_all(reason, self._now_ms)
 
         self._insist(unbind)
 

@@ -220,7 +220,9 @@ class JetQueue:
             await self._delete(self._stream, record)
 
     async def move(self, other: JetQueue) -> None:
-        """Give all jobs to another queue."""
+        """Give all jobs to another queue, if there are any."""
+        if await self._connection.ask(_found(self.js.stream_info(self._stream))) is None:
+            return
         async for record in self._records(self._stream, newest_first=False):
             await other.put(decode_job(record.data or b""))
             await self._delete(self._stream, record)
