@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from iii_engine.net.broadcast import Broadcast, Heard, Message
 from iii_engine.net.nats_client import MAX_SUBJECT, NatsConnection, text_of, token
-from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
 
 if TYPE_CHECKING:
@@ -29,18 +28,16 @@ class NatsBroadcast(Broadcast):
 
     def __init__(self, url: str, root: str, heard: Heard) -> None:
         super().__init__(heard)
-        self._url = url
         self._root = f"{root}."
         self._subscriptions: dict[str, Subscription] = {}
         self._aligning: asyncio.Task[None] | None = None
-        self._connection: NatsConnection | None = None
+        self._connection = NatsConnection(url)
 
     @property
     def name(self) -> str:
-        return f"NATS at {masked(self._url)}"
+        return self._connection.where
 
     async def open(self) -> None:
-        self._connection = NatsConnection(self._url)
         await self._connection.open(self._reconnected)
         await super().open()
 
@@ -52,21 +49,17 @@ class NatsBroadcast(Broadcast):
         await super().close()
         if self._aligning is not None:
             await asyncio.wait([self._aligning])
-        if self._connection is not None:
-            await self._connection.close()
+        await self._connection.close()
 
     async def _greet(self) -> None:
-        assert self._connection is not None
         await self._connection.ask(self._connection.client.flush(FLUSH_SECONDS))
 
     # -- sending ---------------------------------------------------------------------------------
 
     async def _send(self, messages: list[Message]) -> list[StoreError | None]:
-        assert self._connection is not None
         return await self._connection.ask(self._send_all(messages))
 
     async def _send_all(self, messages: list[Message]) -> list[StoreError | None]:
-        assert self._connection is not None
         client = self._connection.client
         refused: list[StoreError | None] = []
         for message in messages:
@@ -94,7 +87,6 @@ class NatsBroadcast(Broadcast):
 
     async def _align(self) -> None:
         """Subscribe to what is wanted. The client repeats it by itself after a loss."""
-        assert self._connection is not None
         client = self._connection.client
         try:
             while self._patterns.keys() != self._subscriptions.keys():

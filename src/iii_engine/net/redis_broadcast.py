@@ -32,7 +32,7 @@ class RedisBroadcast(Broadcast):
         self._confirmed: set[str] = set()
         self._changed = asyncio.Event()
         self._agreed = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._hearing: asyncio.Task[None] | None = None
         self._missed = False  # something, perhaps: the server was lost since all was heard
 
     @property
@@ -42,15 +42,14 @@ class RedisBroadcast(Broadcast):
     async def open(self) -> None:
         self._sender = await open_redis(self._url)
         self._receiver = make_redis(self._url, answer_seconds=None)
-        self._tasks = [asyncio.get_running_loop().create_task(self._receive())]
+        self._hearing = asyncio.get_running_loop().create_task(self._receive())
         await super().open()
 
     async def close(self) -> None:
         await super().close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._hearing is not None:
+            self._hearing.cancel()
+            await asyncio.wait([self._hearing])
             await self._sender.aclose()
             await self._receiver.aclose()
 
