@@ -6,10 +6,12 @@ import asyncio
 import logging
 import re
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from iii_engine.net.broadcast import Broadcast, Heard, Message
-from iii_engine.net.redis_client import make_redis, open_redis, told
+from iii_engine.net.contact import ASK_SECONDS
+from iii_engine.net.redis_client import ANSWER_SECONDS, make_redis, open_redis, told
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
 
@@ -20,6 +22,8 @@ log = logging.getLogger("iii.broadcast")
 
 #: Seconds between attempts to come back to a server.
 RETRY_SECONDS: Final = 0.25
+#: Seconds without a message after which the server has lost us.
+SILENCE_SECONDS: Final = ASK_SECONDS + ANSWER_SECONDS
 
 
 class RedisBroadcast(Broadcast):
@@ -82,22 +86,20 @@ class RedisBroadcast(Broadcast):
 
     async def _receive(self) -> None:
         """Hear, and come back when the server was lost; what is sent meanwhile is missed."""
-        lost = False
         while True:
             subscription = self._receiver.pubsub()
             try:
                 with told(self._url):
                     # A channel of its own, for there is no connection without a subscription.
                     await subscription.subscribe(f"iii:engine:{uuid.uuid4().hex}")
-                    if lost:
-                        log.warning("%s is back", self.name)
-                    lost, self._deaf = False, None
                     await self._hear(subscription)
-            except StoreError as error:
-                if not lost:
+            except Exception as error:
+                if not isinstance(error, StoreError):
+                    log.exception("%s: a message could not be taken", self.name)
+                elif self._deaf is None:
                     log.warning("%s: subscriptions are interrupted", error)
                 self._deaf = str(error)
-                lost = self._missed = True
+                self._missed = True
                 await asyncio.sleep(RETRY_SECONDS)
             finally:
                 self._confirmed.clear()
@@ -105,25 +107,33 @@ class RedisBroadcast(Broadcast):
                 await subscription.aclose()  # type: ignore[no-untyped-call]
 
     async def _hear(self, subscription: PubSub) -> None:
+        """Until the connection is lost, or nothing comes for too long: the server is asked."""
         self._changed.set()
-        asking = asyncio.get_running_loop().create_task(self._ask(subscription))
+        loop = asyncio.get_running_loop()
+        asking = loop.create_task(self._ask(subscription))
         try:
-            while True:
-                message = await subscription.get_message(timeout=None)
-                if message is not None:
-                    self._take(message)
+            async with asyncio.timeout(SILENCE_SECONDS) as silence:
+                while True:
+                    message = await subscription.get_message(timeout=None)
+                    silence.reschedule(loop.time() + SILENCE_SECONDS)
+                    if message is not None:
+                        self._take(message)
         finally:
             asking.cancel()
 
     async def _ask(self, subscription: PubSub) -> None:
-        """Tell the server what is wanted whenever that changes."""
+        """Tell the server what is wanted whenever that changes, else ask for a sign of life."""
         asked: set[str] = set()
         while True:
-            await self._changed.wait()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), ASK_SECONDS)
+            changed = self._changed.is_set()
             self._changed.clear()
             wanted = set(self._patterns)
             try:
                 with told(self._url):
+                    if not changed:
+                        await subscription.ping()
                     for pattern in wanted - asked:
                         if pattern.endswith("*"):
                             await subscription.psubscribe(glob(pattern))
@@ -140,7 +150,7 @@ class RedisBroadcast(Broadcast):
             asked = wanted
 
     def _take(self, message: dict[str, Any]) -> None:
-        channel: str = message["channel"].decode("utf-8", "replace")
+        channel: str = (message["channel"] or b"").decode("utf-8", "replace")
         match message["type"]:
             case "message":
                 self._arrived(channel, Message(channel, message["data"]))
@@ -157,6 +167,9 @@ class RedisBroadcast(Broadcast):
                 self._confirmed.discard(unglobbed(channel))
 
     def _confirm(self, pattern: str) -> None:
+        if self._deaf is not None:
+            log.warning("%s is back", self.name)
+            self._deaf = None
         self._confirmed.add(pattern)
         if not self._patterns.keys() - self._confirmed:
             self._agreed.set()

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 import nats
 import pytest
 from redis.asyncio import Redis
-from tests.support.servers import NatsServer, Server
+from tests.support.servers import NatsServer, RedisServer, Server
 from tests.support.waiting import until
 
+from iii_engine.net import redis_broadcast
 from iii_engine.net.broadcast import Broadcast, Message
 from iii_engine.net.nats_broadcast import NatsBroadcast
 from iii_engine.net.redis_broadcast import RedisBroadcast
@@ -116,6 +117,36 @@ async def test_nats_messages_with_names_that_are_no_text_end_nothing(
             while b"PONG" not in answer:
                 answer += raw.recv(4096)
         await publish(broadcast, b'"last"')
-        await until(lambda: heard[-2:] == [b'"last"'] * 2)
+        await until(lambda: heard.count(b'"last"') == 2)
     assert set(heard) == {b'"first"', b'"second"', b"1", b"2", b"3", b'"last"'}
     assert b"-ERR" not in answer
+
+
+async def test_a_connection_that_fell_silent_is_a_lost_one(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_broadcast, "ASK_SECONDS", 0.1, raising=False)
+    monkeypatch.setattr(redis_broadcast, "SILENCE_SECONDS", 0.5, raising=False)
+    returns: list[bool] = []
+    async with listening("redis", redis_server) as (broadcast, heard):
+        broadcast.returned = lambda: returns.append(True)
+        redis_server.pause()
+        await until(lambda: "cannot be reached" in (broadcast._deaf or ""))
+        assert returns == []
+        redis_server.resume()
+        await until(lambda: returns and broadcast.problem is None)
+        await publish(broadcast, b'"last"')
+        await until(lambda: heard[-1:] == [b'"last"'])
+
+
+async def test_hearing_goes_on_after_a_defect(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with listening("redis", redis_server) as (broadcast, heard):
+        with monkeypatch.context() as patch:
+            patch.setattr(broadcast, "_take", lambda message: 1 / 0)
+            await publish_from_outside("redis", redis_server, b'"lost"')
+            await until(lambda: broadcast._deaf is not None)
+        await until(lambda: broadcast._deaf is None)
+        await publish(broadcast, b'"last"')
+        await until(lambda: heard[-1:] == [b'"last"'])
