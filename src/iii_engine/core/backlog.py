@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final, Protocol
 
-from iii_engine.core.sessions import MIB
+from iii_engine.core.sizes import MIB
 
 log = logging.getLogger("iii.engine")
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from iii_engine.core.channel_room import Room
-from iii_engine.core.sessions import MIB, Session
+from iii_engine.core.sessions import Session
+from iii_engine.core.sizes import MIB
 
 DEFAULT_FRAMES: Final = 64
 

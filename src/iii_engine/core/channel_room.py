@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from iii_engine.core.sessions import MIB
+from iii_engine.core.sizes import MIB
 
 #: The channels that one worker made hold at most this much, in bytes.
 OWNER_BYTES: Final = 64 * MIB

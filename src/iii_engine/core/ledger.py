@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import astuple
 
+from iii_engine.core.sizes import MIB
 from iii_sdk import protocol
 from iii_sdk.protocol import NULL, ErrorBody
 
@@ -21,7 +22,7 @@ log = logging.getLogger("iii.engine")
 #: Functions, triggers, trigger types and services of one worker, together.
 MAX_REGISTRATIONS: Final = 10_000
 #: All that is kept of them, in bytes of memory.
-MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 64 * MIB
 
 Offered: TypeAlias = (
     protocol.RegisterFunction

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import ref
 
 from iii_engine.core.ledger import Ledger, entered
+from iii_engine.core.sizes import MIB
 from iii_sdk import protocol
 from iii_sdk.protocol import ErrorBody
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 #: Triggers without an owner, whoever made them.
 MAX_TRIGGERS: Final = 10_000
 #: Their ids, types, functions, configs and metadata together, in bytes.
-MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 64 * MIB
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from iii_engine.core.guarded_triggers import ask_for_trigger
 from iii_engine.core.hooks import ask
 from iii_engine.core.ledger import entered
-from iii_engine.core.sessions import MIB, Status
+from iii_engine.core.sessions import Status
+from iii_engine.core.sizes import MIB
 from iii_sdk import protocol
 from iii_sdk.protocol import ErrorBody, InvokeFunction, RegisterFunction
 

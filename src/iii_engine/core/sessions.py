@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from iii_engine.core.sizes import MIB
 from iii_engine.core.vitals import Vitals
 from iii_sdk.protocol import WorkerMetadata
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from iii_engine.core.registrations import Registrations
 
 log = logging.getLogger("iii.registry")
-
-MIB = 1024 * 1024
 
 #: Largest message a receiver accepts, in bytes. Published Python clients read at most 1 MiB.
 LARGE_MESSAGE = 64 * MIB

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from iii_engine.core.sessions import MIB
+from iii_engine.core.sizes import MIB
 from iii_engine.core.stream_messages import Wanted
 from iii_sdk.protocol import NULL
 

@@ -6,6 +6,8 @@ import codecs
 import struct
 from typing import Final
 
+from iii_engine.core.sizes import MIB
+
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
 BINARY: Final = 0x2
@@ -99,8 +101,8 @@ def close_reply(payload: bytes) -> int:
 
 
 #: Larger messages leave in fragments, so that a reader with a small frame limit can take them.
-MAX_FRAME: Final = 16 * 1024 * 1024
-FRAGMENT: Final = 1024 * 1024
+MAX_FRAME: Final = 16 * MIB
+FRAGMENT: Final = MIB
 
 
 #: Payloads from this size on need more than a byte for their length, and from `LONG` on eight.

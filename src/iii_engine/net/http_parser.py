@@ -15,7 +15,7 @@ import httptools
 from iii_engine.net.http_exchange import Exchange
 
 if TYPE_CHECKING:
-    from iii_engine.net.http_listener import HttpLimits
+    from iii_engine.net.http_limits import HttpLimits
     from iii_engine.net.http_protocol import HttpProtocol
 
 #: Status and text with which a request is refused that has no meaning for an application.

@@ -7,8 +7,10 @@ import mmap
 import sys
 from typing import Final, Protocol
 
+from iii_engine.core.sizes import MIB
+
 #: Large read buffers of all connections together hold at most this much, in bytes.
-KEPT_BYTES: Final = 256 * 1024 * 1024
+KEPT_BYTES: Final = 256 * MIB
 
 
 class Buffered(Protocol):

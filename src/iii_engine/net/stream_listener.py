@@ -13,7 +13,7 @@ from msgspec import Raw
 
 from iii_engine.core.backlog import Backlog
 from iii_engine.core.engine import Engine
-from iii_engine.core.sessions import MIB
+from iii_engine.core.sizes import MIB
 from iii_engine.core.stream_messages import Wanted
 from iii_engine.core.stream_subscriber import Subscriber
 from iii_engine.core.stream_subscriptions import Subscriptions

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Final, Protocol
 
+from iii_engine.core.sizes import MIB
+
 log = logging.getLogger("iii.net")
 
 #: Fragments and frames that wait for the rest of their messages hold at most this much, in bytes.
-UNFINISHED_BYTES: Final = 256 * 1024 * 1024
+UNFINISHED_BYTES: Final = 256 * MIB
 
 
 class Sender(Protocol):
@@ -40,7 +42,7 @@ class Unfinished:
         largest = max(self._sizes, key=self._sizes.__getitem__)
         log.warning(
             "peers are sending %d MiB of messages; the one with the largest part is closed",
-            self.total // (1024 * 1024),
+            self.total // MIB,
         )
         self.total -= self._sizes.pop(largest)
         largest.send_away(1013, "too much is being received")

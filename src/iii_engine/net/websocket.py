@@ -20,7 +20,8 @@ from iii_engine.core.access import Access
 from iii_engine.core.admission import Arrival, Gate
 from iii_engine.core.backlog import COUNTED_FROM
 from iii_engine.core.engine import Engine
-from iii_engine.core.sessions import LARGE_MESSAGE, MIB, Session, Status
+from iii_engine.core.sessions import LARGE_MESSAGE, Session, Status
+from iii_engine.core.sizes import MIB
 from iii_engine.net.assembly import BINARY, is_utf8
 from iii_engine.net.door import GuardedSocket, arrival
 from iii_engine.net.flusher import Flusher, write_messages

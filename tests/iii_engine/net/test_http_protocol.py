@@ -12,7 +12,8 @@ import pytest
 from tests.support.waiting import until
 
 from iii_engine.net.http_exchange import Exchange
-from iii_engine.net.http_listener import HttpLimits, HttpListener
+from iii_engine.net.http_limits import HttpLimits
+from iii_engine.net.http_listener import HttpListener
 from iii_engine.net.http_protocol import HEAD_PIECE, MAX_AHEAD
 
 TEXT = b"content-type: text/plain\r\n"

@@ -20,6 +20,7 @@ from iii_engine.core.cluster.link import GONE, HEADER, Link, LinkBroken
 from iii_engine.core.cluster.peer import GUARDED, INTRODUCTION, PARTY, RETURNED, Offer, Peer
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Status
+from iii_engine.core.sizes import MIB
 from iii_engine.core.timers import Timer
 from iii_sdk import protocol
 from iii_sdk.malformed import MalformedMessage
@@ -69,7 +70,7 @@ class Cluster:
         self.peers: dict[str, Peer] = {}
         self.exports = Exports(engine.registry)
         self.connected = False
-        self.packet_bytes = 1024 * 1024
+        self.packet_bytes = MIB
         self.heartbeat_s = heartbeat_s
         self.silence_s = silence_s
         self._engine = engine

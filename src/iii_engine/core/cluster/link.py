@@ -13,6 +13,7 @@ from struct import Struct
 from typing import Final
 
 from iii_engine.core.sessions import LARGE_MESSAGE
+from iii_engine.core.sizes import MIB
 
 #: `L`, link number of the sender and of the receiver (0: not known yet), number of this packet,
 #: packets taken.
@@ -23,9 +24,9 @@ GONE: Final = Struct("!cQ")
 LENGTH: Final = Struct("!I")
 
 #: Bytes that may be on their way to an engine that has not confirmed them.
-WINDOW: Final = 4 * 1024 * 1024
+WINDOW: Final = 4 * MIB
 #: A message and what an engine adds to it.
-MAX_MESSAGE: Final = LARGE_MESSAGE + 1024 * 1024
+MAX_MESSAGE: Final = LARGE_MESSAGE + MIB
 
 
 class LinkBroken(Exception):

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from iii_engine.core.sizes import MIB
 from iii_engine.modules.http import failure
 
 if TYPE_CHECKING:
     from iii_engine.modules.http.request import Request
 
 #: What all late bodies of a listener may take together, in bytes.
-LATE_BYTES = 512 * 1024 * 1024
+LATE_BYTES = 512 * MIB
 
 
 class LateBodies:

@@ -54,6 +54,15 @@ class Settings(Struct, frozen=True):
     #: Of the resource; only the environment says it.
     deployment_environment: str | None
 
+    @property
+    def wants_otlp(self) -> bool:
+        """Whether anything is exported by OTLP."""
+        return (
+            (self.enabled and self.exporter in ("otlp", "both"))
+            or (self.logs_enabled and self.logs_exporter != "memory")
+            or (self.metrics_enabled and self.metrics_exporter == "otlp")
+        )
+
 
 def resolve(options: ObservabilityOptions, environ: Mapping[str, str]) -> Settings:
     """What applies. A variable that makes no sense is named in the log and left out."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from iii_engine.core.sizes import MIB
 from iii_engine.modules.bounds import NotNegative, Port, Positive
 from iii_engine.modules.worker_manager.rbac import RbacOptions
 
@@ -25,7 +26,7 @@ class WorkerManagerOptions(Struct, forbid_unknown_fields=True):
     #: Of calls that bring no deadline; 0 for none.
     invocation_timeout_ms: NotNegative = 0
     #: Largest frame that is accepted, in bytes.
-    max_message_bytes: Positive = 16 * 1024 * 1024
+    max_message_bytes: Positive = 16 * MIB
     #: Whether messages may be compressed. Clients that offer it are always declined, which the
     #: protocol allows: within a machine it costs more than it saves.
     compression: bool = False

@@ -7,10 +7,11 @@ from typing import Final
 
 import httptools
 
+from iii_engine.core.sizes import MIB
 from iii_sdk.errors import BusError
 
 #: Largest response body, in bytes.
-MAX_BODY: Final = 16 * 1024 * 1024
+MAX_BODY: Final = 16 * MIB
 #: Largest status line with headers, in bytes.
 MAX_HEAD: Final = 64 * 1024
 

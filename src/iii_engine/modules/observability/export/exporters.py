@@ -19,7 +19,6 @@ from iii_engine.modules.observability.export.endpoint import Signal, read_endpoi
 from iii_engine.modules.observability.export.lines import span_lines
 from iii_engine.modules.observability.export.logs import logs_request
 from iii_engine.modules.observability.export.messages import MetricsRequest
-from iii_engine.modules.observability.export.part import wants_otlp
 from iii_engine.modules.observability.export.pipeline import Pipeline
 from iii_engine.modules.observability.export.sender import Sender
 from iii_engine.modules.observability.export.spans import traces_request
@@ -110,7 +109,7 @@ class Exporters(Part):
 
     def _sender(self, settings: Settings) -> Sender | None:
         """None when nothing goes out by OTLP. Raises `BusError` for settings that cannot work."""
-        if not wants_otlp(settings):
+        if not settings.wants_otlp:
             return None
         endpoint = read_endpoint(settings.endpoint, settings.otlp_headers)
         log.info(

@@ -16,7 +16,7 @@ class ExportPart(Part):
     async def use(self, settings: Settings) -> None:
         if self._exporters is not None:
             await self._exporters.use(settings)
-        elif wants_otlp(settings) or (settings.enabled and settings.exporter != "memory"):
+        elif settings.wants_otlp or (settings.enabled and settings.exporter != "memory"):
             from iii_engine.modules.observability.export.exporters import Exporters
 
             exporters = Exporters(self.module)
@@ -26,12 +26,3 @@ class ExportPart(Part):
     async def stop(self) -> None:
         if self._exporters is not None:
             await self._exporters.stop()
-
-
-def wants_otlp(settings: Settings) -> bool:
-    """Whether anything is exported by OTLP."""
-    return (
-        (settings.enabled and settings.exporter in ("otlp", "both"))
-        or (settings.logs_enabled and settings.logs_exporter != "memory")
-        or (settings.metrics_enabled and settings.metrics_exporter == "otlp")
-    )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from iii_engine.core.foreign_json import foreign_json
 
+from iii_engine.core.sizes import MIB
+
 if TYPE_CHECKING:
     from iii_engine.modules.observability.telemetry import Telemetry
 
@@ -19,8 +21,8 @@ log = logging.getLogger("iii.observability")
 T = TypeVar("T")
 
 #: Bytes of one frame, and of all that wait. Of frames that wait, the oldest go first.
-MAX_FRAME: Final = 4 * 1024 * 1024
-MAX_WAITING: Final = 32 * 1024 * 1024
+MAX_FRAME: Final = 4 * MIB
+MAX_WAITING: Final = 32 * MIB
 #: Records that are made of frames in one go.
 BATCH: Final = 200
 #: Seconds between two warnings about frames that are no use.

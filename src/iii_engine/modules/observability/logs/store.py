@@ -10,6 +10,7 @@ import msgspec
 
 from iii_engine.core.clock import Clock
 from iii_engine.core.sampling import kept
+from iii_engine.core.sizes import MIB
 from iii_engine.modules.observability.logs.record import LogRecord
 from iii_engine.modules.observability.settings import Settings
 
@@ -17,7 +18,7 @@ LogListener: TypeAlias = Callable[[Sequence[LogRecord]], None]
 
 #: Bytes of one record as JSON, and of all. A larger one is cut, and of too many the oldest go.
 MAX_RECORD: Final = 256 * 1024
-MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 64 * MIB
 #: Characters that are left of the text of a record that is cut, and of its names.
 CUT_TEXT: Final = 64 * 1024
 CUT_NAME: Final = 256
