@@ -38,21 +38,9 @@ class Disk(LocalReads):
     def read(self, work: Callable[[Transaction], T]) -> T:
         return work(self.maps)
 
-    def page(
-        self,
-        space: str,
-        *,
-        after: str = "",
-        limit: int,
-        size: int | None = None,
-        descending: bool = False,
-    ) -> list[tuple[str, bytes]]:
-        return self.maps.page(space, after=after, limit=limit, size=size, descending=descending)
-
-    def newest(
-        self, space: str, *, offset: int = 0, limit: int, size: int
-    ) -> list[tuple[str, bytes]]:
-        return self.maps.newest(space, offset=offset, limit=limit, size=size)
+    @property
+    def _pages(self) -> Maps:
+        return self.maps
 
     def write(
         self,

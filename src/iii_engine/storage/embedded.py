@@ -121,27 +121,9 @@ class EmbeddedStore(LocalReads):
         except apsw.Error as error:
             raise StoreError(f"cannot read {self._file}: {error}") from error
 
-    def page(
-        self,
-        space: str,
-        *,
-        after: str = "",
-        limit: int,
-        size: int | None = None,
-        descending: bool = False,
-    ) -> list[tuple[str, bytes]]:
-        """See `LocalStore.page`."""
-        return self.read(
-            lambda _: self._reading.page(
-                space, after=after, limit=limit, size=size, descending=descending
-            )
-        )
-
-    def newest(
-        self, space: str, *, offset: int = 0, limit: int, size: int
-    ) -> list[tuple[str, bytes]]:
-        """See `LocalStore.newest`."""
-        return self.read(lambda _: self._reading.newest(space, offset, limit, size))
+    @property
+    def _pages(self) -> Tables:
+        return self._reading
 
     def _end_snapshot(self) -> None:
         if self._snapshot:

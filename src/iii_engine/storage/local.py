@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from iii_engine.storage.base import Transaction
 
 T = TypeVar("T")
 
 
+class Pages(Protocol):
+    """What is committed, in an order. The arguments are those of `LocalStore`."""
+
+    def page(
+        self, space: str, *, after: str, limit: int, size: int | None, descending: bool
+    ) -> list[tuple[str, bytes]]: ...
+
+    def newest(
+        self, space: str, *, offset: int, limit: int, size: int
+    ) -> list[tuple[str, bytes]]: ...
+
+
 class LocalReads(ABC):
-    """`query` by way of `read`."""
+    """`query`, `page` and `newest` by way of `read`."""
+
+    @property
+    @abstractmethod
+    def _pages(self) -> Pages:
+        """What `page` and `newest` are told from, while the store can be read."""
 
     @abstractmethod
     def read(self, work: Callable[[Transaction], T]) -> T:
@@ -30,3 +47,25 @@ class LocalReads(ABC):
             done(None, error)
         else:
             done(result, None)
+
+    def page(
+        self,
+        space: str,
+        *,
+        after: str = "",
+        limit: int,
+        size: int | None = None,
+        descending: bool = False,
+    ) -> list[tuple[str, bytes]]:
+        """See `LocalStore.page`."""
+        return self.read(
+            lambda _: self._pages.page(
+                space, after=after, limit=limit, size=size, descending=descending
+            )
+        )
+
+    def newest(
+        self, space: str, *, offset: int = 0, limit: int, size: int
+    ) -> list[tuple[str, bytes]]:
+        """See `LocalStore.newest`."""
+        return self.read(lambda _: self._pages.newest(space, offset=offset, limit=limit, size=size))

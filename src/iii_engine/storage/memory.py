@@ -74,10 +74,10 @@ class Maps:
         self,
         space: str,
         *,
-        after: str = "",
+        after: str,
         limit: int,
-        size: int | None = None,
-        descending: bool = False,
+        size: int | None,
+        descending: bool,
     ) -> list[tuple[str, bytes]]:
         """See `LocalStore.page`."""
         items = self._spaces.get(space)
@@ -93,9 +93,7 @@ class Maps:
         found = ((key, items[key]) for key in islice(there, limit))
         return list(found if size is None else portion(found, size))
 
-    def newest(
-        self, space: str, *, offset: int = 0, limit: int, size: int
-    ) -> list[tuple[str, bytes]]:
+    def newest(self, space: str, *, offset: int, limit: int, size: int) -> list[tuple[str, bytes]]:
         """See `LocalStore.newest`."""
         items = reversed(self._spaces.get(space, {}).items())
         return list(portion(islice(items, offset, offset + limit), size))
@@ -143,27 +141,9 @@ class MemoryStore(LocalReads):
                 maps.put(space, key, value)
         done(result, None)
 
-    def page(
-        self,
-        space: str,
-        *,
-        after: str = "",
-        limit: int,
-        size: int | None = None,
-        descending: bool = False,
-    ) -> list[tuple[str, bytes]]:
-        """See `LocalStore.page`."""
-        return self.read(
-            lambda _: self._maps.page(
-                space, after=after, limit=limit, size=size, descending=descending
-            )
-        )
-
-    def newest(
-        self, space: str, *, offset: int = 0, limit: int, size: int
-    ) -> list[tuple[str, bytes]]:
-        """See `LocalStore.newest`."""
-        return self.read(lambda _: self._maps.newest(space, offset=offset, limit=limit, size=size))
+    @property
+    def _pages(self) -> Maps:
+        return self._maps
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         if self._closed:

@@ -107,7 +107,7 @@ class Tables:
             rows = self._rows(_AFTER, space, after, limit)
         return list(rows if size is None else portion(rows, size))
 
-    def newest(self, space: str, offset: int, limit: int, size: int) -> list[tuple[str, bytes]]:
+    def newest(self, space: str, *, offset: int, limit: int, size: int) -> list[tuple[str, bytes]]:
         """See `LocalStore.newest`."""
         return list(portion(self._rows(_NEWEST, space, limit, offset), size))
 
