@@ -1,97 +1,17 @@
-"""HTTP/1.1 on a real socket: framing, order, limits, deadlines, closing."""
+"""HTTP/1.1 on a real socket: framing, order, limits, closing."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
+from tests.support.http_server import CLOSE, TEXT, Echo, Server, get
 from tests.support.waiting import until
 
-from iii_engine.net.http_exchange import Exchange
-from iii_engine.net.http_limits import HttpLimits
 from iii_engine.net.http_listener import HttpListener
 from iii_engine.net.http_protocol import HEAD_PIECE, MAX_AHEAD
-
-TEXT = b"content-type: text/plain\r\n"
-
-
-class Echo:
-    """Answers `<method> <target> <body>`; keeps requests to `/later` for the test."""
-
-    def __init__(self) -> None:
-        self.later: asyncio.Queue[Exchange] = asyncio.Queue()
-        self.bodies: list[bytes] = []
-
-    def on_request(self, exchange: Exchange) -> None:
-        if exchange.target == "/later":
-            self.later.put_nowait(exchange)
-        elif exchange.target == "/ignore":
-            exchange.respond(200, TEXT, b"ignored")
-        elif exchange.target == "/crash":
-            raise RuntimeError("crash")
-        else:
-
-            def done(body: bytes) -> None:
-                self.bodies.append(body)
-                line = f"{exchange.method} {exchange.target} ".encode()
-                exchange.respond(200, TEXT, line + body)
-
-            exchange.collect(100, done, lambda: exchange.respond(413, TEXT, b"too large"))
-
-
-Talk = Callable[[bytes], Any]
-
-
-class Server:
-    def __init__(self, limits: HttpLimits) -> None:
-        self.app = Echo()
-        self.listener = HttpListener(self.app, limits)
-        self.writers: list[asyncio.StreamWriter] = []
-        self.port = 0
-
-    async def connect(self, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        self.writers.append(writer)
-        writer.write(data)
-        return reader, writer
-
-    async def talk(self, data: bytes) -> bytes:
-        reader, _ = await self.connect(data)
-        return await asyncio.wait_for(reader.read(), 5)
-
-
-@pytest.fixture
-async def make() -> AsyncIterator[Callable[..., Any]]:
-    servers: list[Server] = []
-
-    async def make_server(**limits: Any) -> Server:
-        server = Server(HttpLimits(**limits))
-        server.port = await server.listener.open("127.0.0.1", 0)
-        servers.append(server)
-        return server
-
-    yield make_server
-    for server in servers:
-        for writer in server.writers:
-            writer.close()
-        await server.listener.close(0.1)
-
-
-@pytest.fixture
-async def server(make: Callable[..., Any]) -> Server:
-    made: Server = await make()
-    return made
-
-
-def get(target: str, *lines: str, method: str = "GET") -> bytes:
-    return "\r\n".join((f"{method} {target} HTTP/1.1", "Host: x", *lines, "", "")).encode()
-
-
-CLOSE = "Connection: close"
 
 
 async def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
@@ -153,7 +73,7 @@ async def test_refused_body_that_goes_on_is_cut_after_a_while(server: Server) ->
     head = get("/a", "Transfer-Encoding: chunked", method="POST")
     reader, _ = await server.connect(head + b"ff\r\n" + b"x" * 255)
     assert b" 413 " in await asyncio.wait_for(reader.read(), 5)
-    age(server, 3)
+    server.age(3)
     await until(lambda: not server.listener.connections)
 
 
@@ -359,57 +279,6 @@ async def test_client_that_leaves(server: Server) -> None:
     exchange.write(b"x")
     exchange.end()
     exchange.abort()
-
-
-def age(server: Server, seconds: float) -> None:
-    """Let the deadlines pass, without waiting for them."""
-    for connection in list(server.listener.connections):
-        connection.check(server.listener.now + seconds)
-
-
-async def test_slow_head_gets_408(server: Server) -> None:
-    reader, _ = await server.connect(b"GET /a HTTP/1.1\r\nHo")
-    await until(lambda: any(c._parser.head_bytes for c in server.listener.connections))
-    age(server, 5)
-    age(server, 11)
-    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408 ")
-
-
-async def test_slow_body_gets_408(server: Server) -> None:
-    reader, _ = await server.connect(get("/a", "Content-Length: 9", method="POST") + b"a")
-    await until(lambda: any(c._parser.incoming for c in server.listener.connections))
-    age(server, 31)
-    assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 408 ")
-
-
-async def test_idle_connection_is_closed_quietly(server: Server) -> None:
-    reader, _ = await server.connect(get("/a"))
-    await asyncio.wait_for(reader.readuntil(b"GET /a "), 5)
-    age(server, 60)
-    age(server, 76)
-    assert await asyncio.wait_for(reader.read(), 5) == b""
-
-
-async def test_request_under_way_has_no_deadline(server: Server) -> None:
-    reader, _ = await server.connect(get("/later"))
-    exchange = await asyncio.wait_for(server.app.later.get(), 5)
-    age(server, 100_000)
-    exchange.respond(200, TEXT, b"at last")
-    await asyncio.wait_for(reader.readuntil(b"at last"), 5)
-
-
-async def test_client_that_does_not_read_is_cut(server: Server) -> None:
-    _, _ = await server.connect(get("/later"))
-    exchange = await asyncio.wait_for(server.app.later.get(), 5)
-    gone, paused = asyncio.Event(), asyncio.Event()
-    exchange.on_close = gone.set
-    exchange.on_writable = lambda writable: paused.set()
-    exchange.begin(200, TEXT)
-    while not paused.is_set():
-        exchange.write(b"x" * 1_000_000)
-        await asyncio.sleep(0)
-    age(server, 31)
-    await asyncio.wait_for(gone.wait(), 5)
 
 
 async def test_stop_finishes_what_is_under_way(server: Server) -> None:
