@@ -12,7 +12,7 @@ from tests.support.raw_worker import RawWorker
 from tests.support.stream_client import StreamClient
 from tests.support.waiting import until
 
-from iii_engine.core.sessions import MIB
+from iii_engine.core.sizes import MIB
 
 STALLED = 1_000
 EVENTS = 250
