@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from tests.support.engine import RunningEngine
 from tests.support.waiting import until
@@ -12,6 +13,9 @@ from tests.support.waiting import until
 from iii_engine.core.router import Call
 from iii_engine.modules.bridge import BridgeModule
 from iii_sdk.errors import BusError
+
+#: Starts an engine with a bridge of these options.
+Start: TypeAlias = Callable[..., Awaitable[RunningEngine]]
 
 
 def bridge(engine: RunningEngine, name: str = "iii-bridge") -> BridgeModule:
@@ -66,3 +70,8 @@ def provide(engine: RunningEngine, function_id: str, answer: object = "ok") -> l
 
     engine.core.add_function(function_id, handle, module="test")
     return calls
+
+
+async def listed(engine: RunningEngine, function_id: str) -> bool:
+    functions = (await ask(engine, "engine::functions::list"))["functions"]
+    return function_id in {row["function_id"] for row in functions}

@@ -4,45 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
 import pytest
-from tests.support.bridges import ask, bridge, connected, provide
+from tests.support.bridges import Start, ask, bridge, connected, listed, provide
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
 from tests.support.waiting import until
 
-from iii_engine.module_set import StartError
-from iii_engine.modules.bridge import BridgeModule
-from iii_engine.modules.bridge.link import check_url, shown
-from iii_engine.modules.bridge.options import BridgeOptions
 from iii_sdk.errors import BusError
-
-Start = Callable[..., Awaitable[RunningEngine]]
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connect again at once."""
-    monkeypatch.setattr("iii_engine.modules.bridge.link.FIRST_PAUSE", 0.05)
-
-
-@pytest.fixture
-async def bridged(engine: RunningEngine) -> AsyncIterator[Start]:
-    """Start an engine with a bridge to `engine`, which is the remote one."""
-    async with AsyncExitStack() as stack:
-
-        async def start(name: str = "iii-bridge", **options: Any) -> RunningEngine:
-            local = RunningEngine({name: {"url": engine.url, **options}})
-            await local.start()
-            stack.push_async_callback(local.stop)
-            return local
-
-        yield start
-
 
 # -- forward and invoke --------------------------------------------------------------------------
 
@@ -209,11 +180,6 @@ async def test_a_call_may_go_on_from_engine_to_engine(
 # -- expose --------------------------------------------------------------------------------------
 
 
-async def listed(engine: RunningEngine, function_id: str) -> bool:
-    functions = (await ask(engine, "engine::functions::list"))["functions"]
-    return function_id in {row["function_id"] for row in functions}
-
-
 async def test_an_exposed_function_is_called_from_the_remote_engine(
     engine: RunningEngine, bridged: Start
 ) -> None:
@@ -322,192 +288,3 @@ async def test_a_bridge_that_is_taken_out_lets_calls_under_way_end(
     assert await asyncio.gather(*waiting) == [1, 1]
     await stopping
     await until(lambda: not engine.core.sessions)
-
-
-# -- links ---------------------------------------------------------------------------------------
-
-
-async def test_modules_with_the_same_address_share_one_connection(engine: RunningEngine) -> None:
-    expose = {"iii-bridge": "a", "iii-bridge#1": "b"}
-    options = {
-        name: {"url": engine.url, "expose": [{"local_function": function_id}]}
-        for name, function_id in expose.items()
-    }
-    local = RunningEngine(options)
-    await local.start()
-    try:
-        await until(lambda: listed(engine, "a"))
-        await until(lambda: listed(engine, "b"))
-        assert len(engine.core.sessions) == 1
-        assert offered_by(local, "bridge.invoke") == "iii-bridge"
-        first = local.app.modules.pop("iii-bridge")
-        await first.stop()
-        assert offered_by(local, "bridge.invoke") == "iii-bridge#1"
-        assert await ask(local, "bridge.invoke", {"function_id": "state::list_groups"})
-        assert await listed(engine, "b")
-    finally:
-        await local.stop()
-
-
-def offered_by(engine: RunningEngine, function_id: str) -> str | None:
-    function = engine.core.registry.get(function_id)
-    return None if function is None else function.module
-
-
-async def test_the_health_of_a_bridge_is_that_of_its_connection(
-    engine: RunningEngine, bridged: Start
-) -> None:
-    local = await bridged()
-    await connected(local)
-
-    async def status() -> tuple[str, str]:
-        modules = (await ask(local, "engine::health::check"))["components"]["modules"]
-        return modules["status"], modules["details"]["iii-bridge"]
-
-    assert await status() == ("healthy", "running")
-    await engine.stop()
-    await until(lambda: bridge(local).status() != "running")
-    assert (await status())[0] == "degraded"
-    await engine.start()
-    await until(lambda: bridge(local).status() == "running")
-
-
-async def test_a_bridge_to_nowhere_does_not_keep_an_engine_from_starting(
-    bridged: Start, caplog: pytest.LogCaptureFixture
-) -> None:
-    local = await bridged(url="ws://user:s3cret@127.0.0.1:1/?token=s3cret")
-    await until(lambda: "no connection to the engine at ws://127.0.0.1:1/" in caplog.text)
-    with pytest.raises(BusError, match="invocation timed out"):
-        await ask(local, "bridge.invoke", {"function_id": "f", "timeout_ms": 20})
-    assert "s3cret" not in caplog.text
-
-
-async def test_a_bridge_to_the_engine_itself_is_closed(caplog: pytest.LogCaptureFixture) -> None:
-    local = RunningEngine()
-    await local.start()
-    url = local.url
-    await local.stop()
-    port = int(url.rpartition(":")[2])
-    looped = RunningEngine({"iii-bridge": {"url": url}, "iii-worker-manager": {"port": port}})
-    await looped.start()
-    try:
-        await until(lambda: bridge(looped).status() == "the url is that of this engine itself")
-        with pytest.raises(BusError, match="bridge_error"):
-            await ask(looped, "bridge.invoke", {"function_id": "state::list_groups"})
-    finally:
-        await looped.stop()
-
-
-# -- options -------------------------------------------------------------------------------------
-
-
-def test_without_a_url_the_environment_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("III_URL", "ws://elsewhere:1")
-    assert BridgeOptions().address == "ws://elsewhere:1"
-    assert BridgeOptions("ws://given").address == "ws://given"
-    monkeypatch.delenv("III_URL")
-    assert BridgeOptions().address == "ws://127.0.0.1:49134"
-
-
-@pytest.mark.parametrize("url", ["http://h", "ws://", "ws://h:port", "h:1", ""])
-def test_what_is_no_websocket_url_is_refused(url: str) -> None:
-    with pytest.raises(BusError, match=r"config\.url: '.*' is not a ws:// or wss:// URL"):
-        check_url(url, "config.url")
-
-
-def test_a_url_is_shown_without_its_secrets() -> None:
-    assert shown("wss://user:pass@host:1/path?token=x") == "wss://host:1/path"
-    assert shown("ws://host") == "ws://host"
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (
-            {"expose": [{"local_function": "a"}, {"local_function": "b", "remote_function": "a"}]},
-            r"config\.expose\[1\]\.remote_function: 'a' is there twice",
-        ),
-        (
-            {"forward": [{"local_function": "a", "remote_function": "b"}] * 2},
-            r"config\.forward\[1\]\.local_function: 'a' is there twice",
-        ),
-        ({"url": "ftp://x"}, "config.url"),
-    ],
-)
-def test_options_that_contradict_themselves_are_refused(
-    options: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(BusError, match=message):
-        BridgeModule.check(msgspec.convert(options, BridgeOptions))
-
-
-async def test_a_function_of_another_module_cannot_be_replaced(bridged: Start) -> None:
-    forward = [{"local_function": "state::get", "remote_function": "x"}]
-    with pytest.raises(StartError, match=r"config\.forward\[0\].*'state::get' is a function of"):
-        await bridged(forward=forward)
-
-
-async def test_two_instances_cannot_expose_the_same_id(engine: RunningEngine) -> None:
-    options = {"url": engine.url, "expose": [{"local_function": "f"}]}
-    local = RunningEngine({"iii-bridge": options, "iii-bridge#1": options})
-    with pytest.raises(StartError, match=r"config\.expose\[0\].*'f' is exposed by iii-bridge"):
-        await local.start()
-
-
-@asynccontextmanager
-async def another(engine: RunningEngine) -> AsyncIterator[RunningEngine]:
-    other = RunningEngine()
-    await other.start()
-    yield other
-    await other.stop()
-
-
-async def test_other_options_apply_in_place(engine: RunningEngine, bridged: Start) -> None:
-    local = await bridged(
-        expose=[{"local_function": "stays"}, {"local_function": "goes"}],
-        forward=[{"local_function": "r.stays", "remote_function": "there"}],
-    )
-    provide(engine, "there", "there")
-    provide(local, "comes", "comes")
-    await until(lambda: listed(engine, "goes"))
-    session = next(iter(engine.core.sessions.values()))
-    options = {
-        "url": engine.url,
-        "expose": [{"local_function": "stays"}, {"local_function": "comes"}],
-        "forward": [
-            {"local_function": "r.stays", "remote_function": "there"},
-            {"local_function": "r.comes", "remote_function": "there"},
-        ],
-        "service_id": "svc",
-    }
-    assert await bridge(local).reconfigure(msgspec.convert(options, BridgeOptions))
-    await until(lambda: listed(engine, "comes"))
-    assert not await listed(engine, "goes")
-    assert await ask(local, "r.stays") == await ask(local, "r.comes") == "there"
-    assert list(engine.core.sessions.values()) == [session]
-    assert await bridge(local).reconfigure(BridgeOptions(engine.url))
-    with pytest.raises(BusError, match="function_not_found"):
-        await ask(local, "r.stays")
-
-
-async def test_a_call_under_way_survives_a_change_of_the_address(
-    engine: RunningEngine, bridged: Start
-) -> None:
-    local = await bridged(
-        expose=[{"local_function": "f"}],
-        forward=[{"local_function": "r", "remote_function": "slow"}],
-    )
-    calls = provide(engine, "slow", None)
-    waiting = asyncio.create_task(ask(local, "r"))
-    await until(lambda: calls)
-    async with another(engine) as other:
-        provide(other, "slow", "other")
-        options = msgspec.structs.replace(bridge(local).options, url=other.url)
-        assert await bridge(local).reconfigure(options)
-        assert await ask(local, "r") == "other"
-        await until(lambda: listed(other, "f"))
-        calls[0].reply(b'"first"')
-        assert await waiting == "first"
-        await until(lambda: not engine.core.sessions)
-        with pytest.raises(BusError, match="ftp"):
-            BridgeModule.check(BridgeOptions("ftp://x"))
