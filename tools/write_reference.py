@@ -19,7 +19,7 @@ import msgspec
 
 from agentos.host.catalogue import load_worker, worker_names
 from iii_engine.app import App
-from iii_engine.config import parse
+from iii_engine.config.entries import parse
 from iii_engine.core.registry import Function
 from iii_engine.core.triggers import TriggerType
 from iii_engine.modules.base import Module

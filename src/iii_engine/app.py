@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from iii_engine import logs
-from iii_engine.config import Config
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_plan import Plan, make_plan
-from iii_engine.config_source import ConfigSource
-from iii_engine.config_storage import leave_notes, make_store, moves_store, store_directory
+from iii_engine.config.entries import Config
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.plan import Plan, make_plan
+from iii_engine.config.source import ConfigSource
+from iii_engine.config.storage import leave_notes, make_store, moves_store, store_directory
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
 from iii_engine.module_set import ModuleSet, StartError

@@ -12,9 +12,9 @@ from typing import TextIO
 
 from msgspec import Struct
 
-from iii_engine.config import Entry
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_options import read_options
+from iii_engine.config.entries import Entry
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.options import read_options
 from iii_engine.core.shown import MOST, shown
 from iii_engine.modules.catalogue import OBSERVABILITY
 

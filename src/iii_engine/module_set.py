@@ -7,8 +7,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from iii_engine.config import Entry
-from iii_engine.config_plan import Planned
+from iii_engine.config.entries import Entry
+from iii_engine.config.plan import Planned
 from iii_engine.modules.base import Host, Module
 from iii_engine.storage.base import StoreError
 from iii_sdk.errors import BusError

@@ -13,10 +13,10 @@ from contextlib import suppress
 from typing import Protocol
 
 from iii_engine import logs
-from iii_engine.config import Config
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_plan import Plan
-from iii_engine.config_source import ConfigSource
+from iii_engine.config.entries import Config
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.plan import Plan
+from iii_engine.config.source import ConfigSource
 from iii_engine.modules.base import Host
 
 log = logging.getLogger("iii.config")

@@ -18,8 +18,8 @@ from tests.support.raw_worker import CallFailed, RawWorker
 from tests.support.waiting import until, until_sync
 
 from iii_engine.app import App, raise_descriptor_limit, status_lines
-from iii_engine.config import parse
-from iii_engine.config_errors import ConfigError
+from iii_engine.config.entries import parse
+from iii_engine.config.errors import ConfigError
 from iii_engine.module_set import StartError
 
 LISTENER = "{name: iii-worker-manager, config: {host: 127.0.0.1, port: 0}}"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from tests.support.bus import Bus
 
-from iii_engine.config import Entry
-from iii_engine.config_errors import ConfigError
+from iii_engine.config.entries import Entry
+from iii_engine.config.errors import ConfigError
 from iii_engine.core.access import Rules
 from iii_engine.core.grants import Grant
 from iii_engine.logs import LogSettings, configure, levels_of, settings_of

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import pytest
 from msgspec import Struct
 
-from iii_engine.config import Entry
-from iii_engine.config_plan import Planned
+from iii_engine.config.entries import Entry
+from iii_engine.config.plan import Planned
 from iii_engine.core.clock import SeededIds, SystemClock
 from iii_engine.core.engine import Engine
 from iii_engine.core.triggers import TriggerType

@@ -11,8 +11,8 @@ from tests.support.servers import RedisServer, free_port
 
 from iii_engine import extras
 from iii_engine.app import App
-from iii_engine.config import Config, parse
-from iii_engine.config_errors import ConfigError
+from iii_engine.config.entries import Config, parse
+from iii_engine.config.errors import ConfigError
 from iii_engine.module_set import StartError
 
 BASE = """

@@ -16,8 +16,8 @@ from tests.support.engine import EngineProcess
 from tests.support.raw_worker import RawWorker
 from tests.support.servers import free_port
 
-from iii_engine.config import parse
-from iii_engine.config_plan import make_plan
+from iii_engine.config.entries import parse
+from iii_engine.config.plan import make_plan
 
 #: From the architecture page.
 ARCHITECTURE: Final = """

@@ -14,7 +14,7 @@ from typing import Any
 from tests.support.waiting import until_sync
 
 from iii_engine.app import App
-from iii_engine.config import Config, Entry, default
+from iii_engine.config.entries import Config, Entry, default
 from iii_engine.core.engine import Engine
 
 LISTENERS = ("iii-worker-manager", "iii-http", "iii-stream")

@@ -9,7 +9,7 @@ from tests.support.raw_worker import RawWorker
 from tests.support.waiting import until
 
 from iii_engine.app import App
-from iii_engine.config_source import ConfigSource
+from iii_engine.config.source import ConfigSource
 from iii_engine.reloader import Reloader
 
 MANAGER = "- {name: iii-worker-manager, config: {host: 127.0.0.1, port: 0%s}}\n"

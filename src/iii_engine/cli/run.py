@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from iii_engine.config import DEFAULT_PATH, Config, default, with_port
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_source import ConfigSource
+from iii_engine.config.entries import DEFAULT_PATH, Config, default, with_port
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.source import ConfigSource
 
 
 def run_engine(arguments: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def default_config(port: int | None) -> Config:
 
 def check(config: Config) -> int:
     """Validate everything, module options included; print the modules that would run."""
-    from iii_engine.config_plan import make_plan
+    from iii_engine.config.plan import make_plan
     from iii_engine.logs import settings_of
 
     settings_of(config.entries)

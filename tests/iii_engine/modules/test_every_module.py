@@ -20,7 +20,7 @@ from tests.support.servers import free_port
 from tests.support.waiting import until
 
 from iii_engine.app import App
-from iii_engine.config import parse
+from iii_engine.config.entries import parse
 from iii_engine.modules.catalogue import BUILTINS, WORKER_MANAGER
 
 #: Options to start each module with, beside those of `LISTENERS`.

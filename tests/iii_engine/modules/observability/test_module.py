@@ -7,7 +7,7 @@ import pytest
 from tests.support.desk import running
 
 from iii_engine.app import App
-from iii_engine.config import Config, Entry
+from iii_engine.config.entries import Config, Entry
 from iii_engine.module_set import StartError
 from iii_engine.modules.observability import ObservabilityModule
 from iii_engine.modules.observability.options import ObservabilityOptions

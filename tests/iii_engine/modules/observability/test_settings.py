@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from iii_engine.config import parse
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_plan import make_plan
+from iii_engine.config.entries import parse
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.plan import make_plan
 from iii_engine.modules.observability.options import ObservabilityOptions
 from iii_engine.modules.observability.resource import engine_resource
 from iii_engine.modules.observability.settings import resolve

@@ -13,9 +13,9 @@ from tests.support.waiting import until
 from websockets.asyncio.client import connect
 
 from iii_engine.app import App
-from iii_engine.config import parse
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_plan import make_plan
+from iii_engine.config.entries import parse
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.plan import make_plan
 from iii_engine.modules.worker_manager.options import WorkerManagerOptions
 from iii_engine.modules.worker_manager.rbac import make_rules
 

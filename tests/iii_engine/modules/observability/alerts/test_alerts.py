@@ -14,8 +14,8 @@ from tests.support.endpoint import Endpoint, answering
 from tests.support.reports import report, spread
 from tests.support.waiting import until
 
-from iii_engine.config import Entry
-from iii_engine.config_options import read_options
+from iii_engine.config.entries import Entry
+from iii_engine.config.options import read_options
 from iii_engine.modules.observability import ObservabilityModule
 from iii_engine.modules.observability.alerts import delivery
 from iii_engine.modules.observability.metrics.metric import Metric

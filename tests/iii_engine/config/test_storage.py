@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from iii_engine.app import App
-from iii_engine.config import Entry, parse
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_storage import STORE_FILE, leave_notes, make_store, store_directory
+from iii_engine.config.entries import Entry, parse
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.storage import STORE_FILE, leave_notes, make_store, store_directory
 from iii_engine.storage.base import Transaction
 from iii_engine.storage.memory import MemoryStore
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from iii_engine.config_document import Document, Value, parse, resolve
-from iii_engine.config_errors import ConfigError
-from iii_engine.environment import Environment
+from iii_engine.config.document import Document, Value, parse, resolve
+from iii_engine.config.environment import Environment
+from iii_engine.config.errors import ConfigError
 
 
 def read(text: str, **variables: str) -> Document:

@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 import yaml
 
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_references import References
-from iii_engine.environment import Environment
+from iii_engine.config.environment import Environment
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.references import References
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 Path: TypeAlias = tuple[str | int, ...]

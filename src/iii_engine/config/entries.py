@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iii_engine.config_errors import ConfigError
-from iii_engine.environment import Environment
+from iii_engine.config.environment import Environment
+from iii_engine.config.errors import ConfigError
 from iii_engine.modules.catalogue import BUILTINS, WORKER_MANAGER, find
 
 if TYPE_CHECKING:
-    from iii_engine.config_document import Document, Value
+    from iii_engine.config.document import Document, Value
 
 DEFAULT_PATH = "config.yaml"
 DEFAULT_PORT = 49134
@@ -65,14 +65,14 @@ def load(path: str | Path, variables: Mapping[str, str] = os.environ) -> Config:
 
 def parse(text: str, path: Path, variables: Mapping[str, str]) -> Config:
     """As `load`, for text that was read from `path`."""
-    from iii_engine import config_document  # not needed without a file
+    from iii_engine.config import document  # not needed without a file
 
     if not text.strip():
         # Whoever wants the defaults says so. An editor, or a full disk, leaves a file like this.
         raise ConfigError(f"Failed to parse config file '{path}': it is empty")
     environment = Environment(variables)
     try:
-        reader = _Reader(config_document.parse(text, environment))
+        reader = _Reader(document.parse(text, environment))
         entries = [] if environment.missing else reader.entries()
     except ConfigError as error:
         raise ConfigError(f"Failed to parse config file '{path}': {error}") from None

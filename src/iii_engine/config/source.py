@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from iii_engine.config import Config, load, with_port
+from iii_engine.config.entries import Config, load, with_port
 
 #: Modification and change time, size, device and inode; None for a file that is not there.
 Stamp = tuple[int, int, int, int, int] | None

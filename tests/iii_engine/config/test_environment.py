@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iii_engine.environment import Environment
+from iii_engine.config.environment import Environment
 from iii_engine.version import VERSION
 
 

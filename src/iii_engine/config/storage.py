@@ -19,8 +19,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from iii_engine.config import Entry
-from iii_engine.config_errors import ConfigError
+from iii_engine.config.entries import Entry
+from iii_engine.config.errors import ConfigError
 from iii_engine.storage.base import LocalStore
 
 log = logging.getLogger("iii.app")

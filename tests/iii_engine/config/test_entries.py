@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from iii_engine.config import Config, Entry, default, dotted, load, parse, with_port
-from iii_engine.config_errors import ConfigError
+from iii_engine.config.entries import Config, Entry, default, dotted, load, parse, with_port
+from iii_engine.config.errors import ConfigError
 
 SEED = """
 port: 49134

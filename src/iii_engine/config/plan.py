@@ -7,9 +7,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from iii_engine.config import Config, Entry, quoted
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_options import read_options
+from iii_engine.config.entries import Config, Entry, quoted
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.options import read_options
 from iii_engine.modules.base import Module
 from iii_engine.modules.catalogue import (
     BUILTINS,

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import pytest
 from msgspec import Meta, Struct, field
 
-from iii_engine.config import Entry
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_options import read_options
+from iii_engine.config.entries import Entry
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.options import read_options
 
 
 class Cors(Struct, forbid_unknown_fields=True):

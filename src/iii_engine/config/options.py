@@ -10,11 +10,11 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from iii_engine.config import Entry, quoted
-from iii_engine.config_errors import ConfigError
+from iii_engine.config.entries import Entry, quoted
+from iii_engine.config.errors import ConfigError
 
 if typing.TYPE_CHECKING:
-    from iii_engine.config_document import Value
+    from iii_engine.config.document import Value
 
 Options = TypeVar("Options", bound=Struct)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 
-from iii_engine.config_errors import ConfigError
-from iii_engine.environment import REFERENCE, Environment
+from iii_engine.config.environment import REFERENCE, Environment
+from iii_engine.config.errors import ConfigError
 
 #: A stand-in is one private-use character, which is its number, and then padding.
 _FIRST, _PADDING = 0xE000, "\uf8ff"

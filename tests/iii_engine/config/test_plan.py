@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from iii_engine.config import parse
-from iii_engine.config_errors import ConfigError
-from iii_engine.config_plan import Plan, make_plan
+from iii_engine.config.entries import parse
+from iii_engine.config.errors import ConfigError
+from iii_engine.config.plan import Plan, make_plan
 
 
 def plan(text: str) -> Plan:
