@@ -10,7 +10,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from iii_engine.core.foreign_json import foreign_json
-
 from iii_engine.core.sizes import MIB
 
 if TYPE_CHECKING:
