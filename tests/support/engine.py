@@ -54,6 +54,11 @@ class RunningEngine:
         await self.start()
 
     @property
+    def config(self) -> Config:
+        """What it would be started with now."""
+        return self._config
+
+    @property
     def core(self) -> Engine:
         return self.app.engine
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import Broker, Done
 from iii_engine.modules.queue.tasks import Tasks
-from iii_engine.storage.base import StoreError
-from iii_sdk.errors import BusError
+from iii_engine.storage.base import ServerLost, StoreError
 
 log = logging.getLogger("iii.queue")
 
@@ -27,7 +26,10 @@ GOODBYE_SECONDS: Final = 2.0
 
 
 class ServerBroker(Broker):
-    """Everything happens in tasks; what must be stored is tried until it is."""
+    """Everything happens in tasks; what must be stored is tried until it is.
+
+    Every question is answered, also when the queues end or something fails that nobody foresaw.
+    """
 
     shared = True
 
@@ -42,17 +44,23 @@ class ServerBroker(Broker):
         """Makes `StoreError` of the failures of the client library, where nobody else does."""
         return nullcontext()
 
-    def _answer(self, work: Awaitable[T], done: Done[T]) -> None:
-        async def answer() -> None:
-            try:
-                with self._told():
-                    result = await work
-            except (BusError, StoreError) as error:
+    def _answer(self, work: Coroutine[Any, Any, T], done: Done[T]) -> None:
+        """Tell `done` what becomes of it, whatever that is."""
+
+        async def answer() -> T:
+            with self._told():
+                return await work
+
+        def ended(task: asyncio.Task[T]) -> None:
+            work.close()  # it may not have begun
+            if task.cancelled():
+                done(None, ServerLost("the queues were closed before their server had answered"))
+            elif (error := task.exception()) is not None:
                 done(None, error)
             else:
-                done(result, None)
+                done(task.result(), None)
 
-        self._tasks.spawn(answer())
+        self._tasks.spawn(answer()).add_done_callback(ended)
 
     def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
         """Do it, and again while the server is away."""
@@ -70,6 +78,9 @@ class ServerBroker(Broker):
                     log.warning("queue: %s", error)
                     await asyncio.sleep(pause)
                     pause = min(2 * pause, MOST_SECONDS)
+                except Exception:
+                    log.exception("queue: what was to be stored cannot be")
+                    return
 
         self._tasks.spawn(insist())
 

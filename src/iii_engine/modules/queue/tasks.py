@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection
-from typing import Final
+from collections.abc import Collection, Coroutine
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 #: Seconds between cancellations of a task that goes on.
 CANCEL_SECONDS: Final = 0.1
@@ -14,12 +16,13 @@ class Tasks:
     """What is under way for one owner."""
 
     def __init__(self) -> None:
-        self._all: set[asyncio.Task[None]] = set()
+        self._all: set[asyncio.Task[Any]] = set()
 
-    def spawn(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
         self._all.add(task)
         task.add_done_callback(self._all.discard)
+        return task
 
     async def settle(self, seconds: float) -> None:
         """Wait for the ends of all, but no longer than that."""
@@ -31,7 +34,7 @@ class Tasks:
         await end_tasks(self._all)
 
 
-async def end_tasks(tasks: Collection[asyncio.Task[None]]) -> None:
+async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
     """Cancel them until they end: client libraries turn a cancellation into errors of their own."""
     pending = set(tasks)
     while pending:

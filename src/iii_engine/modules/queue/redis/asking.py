@@ -104,6 +104,9 @@ class Asking:
                 result = read(answer)
             except (msgspec.DecodeError, UnicodeDecodeError) as unreadable:
                 done(None, StoreError(f"what Redis keeps cannot be read: {unreadable}"))
+            except Exception as defect:
+                log.exception("an answer of Redis was not understood")
+                done(None, defect)
             else:
                 done(result, None)
 
