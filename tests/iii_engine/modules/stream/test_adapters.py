@@ -159,3 +159,10 @@ async def meanwhile(desk: Desk, watching: StreamClient) -> Frame:
 
     await until(come)
     return await coming
+
+
+async def test_the_status_says_that_events_do_not_come(pair: tuple[Desk, Desk, Server]) -> None:
+    one, _, _ = pair
+    assert one.module.status() == "running"
+    one.module.shared._broadcast._deaf = "nothing is heard"
+    assert one.module.status() == "nothing is heard"
