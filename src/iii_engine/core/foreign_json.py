@@ -17,15 +17,16 @@ TOLERATED_BYTES: Final = 256 * 1024
 _check: Final = msgspec.json.Decoder(Raw).decode
 
 
-def foreign_json(text: bytes) -> Raw:
+def foreign_json(text: bytes, *, again: bool = False) -> Raw:
     """The text, checked but not decoded, if it is JSON that every reader takes.
 
+    `again` is for what comes back from a server: nothing is refused then that was let in before.
     Raises `ValueError`, which says why not.
     """
     if not text.isascii():
         text.decode()
     try:
-        checked = read_within(_check_either, text)
+        checked = read_within(_check_either, text, again=again)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if has_endless_integer(text):

@@ -31,23 +31,27 @@ _STEPS: Final = {ord("["): 1, ord("]"): -1}
 _COUNTED_BYTES: Final = 16 * 1024
 _READER_LEVELS: Final = 400
 
+#: So many more for a text that was let in before, perhaps from fewer functions.
+_MORE_LEVELS: Final = 100
+
 #: Later versions of Python bound their own functions alone in this way.
 _READERS_COUNT: Final = sys.version_info < (3, 12)
 
 T = TypeVar("T")
 
 
-def read_within(read: Callable[[bytes], T], text: bytes) -> T:
+def read_within(read: Callable[[bytes], T], text: bytes, *, again: bool = False) -> T:
     """What `read` makes of a JSON text. Raises `RecursionError` when it is nested too deeply.
 
     `LEVELS` are never too deep, in a short text one more is, and `_READER_LEVELS` are in any.
+    What was read so once is never too deep `again`.
     """
     if len(text) <= _COUNTED_BYTES or not _READERS_COUNT:
         if len(text) > SHALLOW_BYTES and too_deep(text):
             raise RecursionError("nested too deeply")
         return read(text)
     usual = sys.getrecursionlimit()
-    sys.setrecursionlimit(_READER_LEVELS)
+    sys.setrecursionlimit(_READER_LEVELS + (_MORE_LEVELS if again else 0))
     try:
         return read(text)
     finally:

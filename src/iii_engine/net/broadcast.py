@@ -118,7 +118,7 @@ class Broadcast(ABC):
         if pattern not in self._patterns:
             return
         try:
-            foreign_json(message.data)
+            foreign_json(message.data, again=True)
         except ValueError as error:
             text = "%s: what came on %.200s cannot be read, and nobody was told: %s"
             self._unreadable.warn(text, self.name, message.topic, error)

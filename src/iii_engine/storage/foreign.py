@@ -41,7 +41,7 @@ class Sieve:
 
     def _problem(self, space: str, key: str, value: bytes) -> StoreError | None:
         try:
-            foreign_json(value)
+            foreign_json(value, again=True)
         except ValueError as error:
             what = f"{self._server}: the value of {key!r} in {space!r} is no JSON: {error}"
             self._unreadable.warn("%s; such values are refused, and left out of lists", what)

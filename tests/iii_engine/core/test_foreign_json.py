@@ -42,3 +42,22 @@ def test_it_is_carried_as_it_is(text: bytes) -> None:
 def test_it_is_refused(text: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         foreign_json(text)
+
+
+def test_what_was_let_in_once_is_let_in_again_from_more_functions() -> None:
+    def levels(number: int) -> bytes:
+        return b"[" * number + b" " * 20_000 + b"]" * number
+
+    def let_in(text: bytes, *, again: bool, functions: int) -> bool:
+        if functions:
+            return let_in(text, again=again, functions=functions - 1)
+        try:
+            foreign_json(text, again=again)
+        except ValueError:
+            return False
+        return True
+
+    most = max(n for n in range(400) if let_in(levels(n), again=False, functions=0))
+    assert not let_in(levels(most), again=False, functions=60)
+    assert let_in(levels(most), again=True, functions=60)
+    assert not let_in(levels(600), again=True, functions=0)

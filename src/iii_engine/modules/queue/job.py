@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -143,20 +143,29 @@ _decode_dead: Final = msgspec.json.Decoder(DeadJob).decode
 def decode_job(record: bytes) -> Job:
     """A stored job. Raises `msgspec.DecodeError` for what is none."""
     try:
-        job = _decode_job(record)
+        return _decode_job(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        job = _tolerant_job(_tolerant_object(record))
-    return readable(job)
+        return _tolerant_job(_tolerant_object(record))
 
 
 def decode_dead(record: bytes) -> DeadJob:
     """A dead letter. Raises `msgspec.DecodeError` for what is none."""
     try:
-        dead = _decode_dead(record)
+        return _decode_dead(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         fields = _tolerant_object(record)
         job, failed_at = _tolerant_job(fields.get("job")), fields.get("failed_at")
-        dead = DeadJob(job, str(fields.get("error")), msgspec.convert(failed_at, int))
+        return DeadJob(job, str(fields.get("error")), msgspec.convert(failed_at, int))
+
+
+def foreign_job(record: bytes) -> Job:
+    """As `decode_job`, from a server on which other programs may have made it."""
+    return readable(decode_job(record))
+
+
+def foreign_dead(record: bytes) -> DeadJob:
+    """As `decode_dead`, from such a server."""
+    dead = decode_dead(record)
     readable(dead.job)
     return dead
 
@@ -169,7 +178,7 @@ def readable(job: Job) -> Job:
     try:
         for text in (job.data, job.metadata):
             if text is not NULL:
-                foreign_json(bytes(text))
+                foreign_json(bytes(text), again=True)
     except ValueError as error:
         raise msgspec.DecodeError(str(error)) from None
     return job
@@ -183,10 +192,10 @@ def read_job(key: str, record: bytes) -> Job:
         return unreadable(key, record)
 
 
-def read_dead(key: str, record: bytes) -> DeadJob:
+def read_dead(key: str, record: bytes, decode: Callable[[bytes], DeadJob] = decode_dead) -> DeadJob:
     """A dead letter; what is none is shown as one, by its id."""
     try:
-        return decode_dead(record)
+        return decode(record)
     except msgspec.DecodeError as error:
         return DeadJob(unreadable(key, record), f"unreadable: {error}", 0)
 

@@ -14,7 +14,7 @@ from tests.support.queue_engine import Shared, has_dead, shared
 from tests.support.servers import Server
 from tests.support.waiting import until
 
-from iii_engine.modules.queue.job import decode_dead, decode_job, read_dead
+from iii_engine.modules.queue.job import foreign_dead, foreign_job, read_dead
 from iii_engine.modules.queue.rabbitmq import messages
 from iii_engine.modules.queue.redis import kept
 
@@ -32,13 +32,13 @@ def record(field: str, text: bytes) -> bytes:
 @pytest.mark.parametrize("field", ["data", "metadata"])
 @pytest.mark.parametrize("text", [DEEP, VERY_DEEP, ENDLESS])
 def test_a_record_that_readers_fail_at_is_no_job(field: str, text: bytes) -> None:
-    for read in (decode_job, lambda job: kept.job_of("1", job, b"")):
+    for read in (foreign_job, lambda job: kept.job_of("1", job, b"")):
         with pytest.raises(msgspec.DecodeError):
             read(record(field, text))
     dead = b'{"job":' + record(field, text) + b',"error":"e","failed_at":2}'
     with pytest.raises(msgspec.DecodeError):
-        decode_dead(dead)
-    shown = read_dead("1", dead)
+        foreign_dead(dead)
+    shown = read_dead("1", dead, foreign_dead)
     assert shown.error.startswith("unreadable: ")
     assert msgspec.json.decode(shown.job.data) == dead.decode()
 

@@ -30,7 +30,7 @@ from iii_engine.modules.queue.job import (
     QueueName,
     Receipt,
     Stats,
-    decode_job,
+    foreign_job,
 )
 from iii_engine.modules.queue.server_broker import GOODBYE_SECONDS, ServerBroker
 from iii_engine.modules.queue.settings import Settings
@@ -210,7 +210,7 @@ class JetStreamBroker(ServerBroker):
         """None for a job that is not due yet: it goes back until then."""
         queue, delivery = kept.name, message.metadata
         try:
-            job = decode_job(message.data)
+            job = foreign_job(message.data)
         except msgspec.DecodeError as error:
             log.error("queue %s: what is no job is removed: %s", queue.text, error)
             self._settle(message.term)

@@ -17,9 +17,9 @@ from iii_engine.modules.queue.job import (
     Job,
     QueueName,
     Stats,
-    decode_dead,
-    decode_job,
     encode_job,
+    foreign_dead,
+    foreign_job,
     read_dead,
 )
 from iii_engine.modules.queue.settings import Settings
@@ -141,7 +141,7 @@ class JetQueue:
         found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
         if found is None or not await self._delete(self._stream, found):
             return False
-        await self.free_key(decode_job(found.data or b""))
+        await self.free_key(foreign_job(found.data or b""))
         return True
 
     async def free_key(self, job: Job) -> None:
@@ -152,9 +152,9 @@ class JetQueue:
     async def find(self, message_id: str) -> Job | DeadJob | bool:
         found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
         if found is not None:
-            return decode_job(found.data or b"")
+            return foreign_job(found.data or b"")
         found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
-        return False if found is None else decode_dead(found.data or b"")
+        return False if found is None else foreign_dead(found.data or b"")
 
     async def _find(self, stream: str, subject: str) -> RawStreamMsg | None:
         await self.ensure()
@@ -174,7 +174,7 @@ class JetQueue:
             if offset > 0:
                 offset -= 1
             elif len(found) < limit:
-                found.append(read_dead(str(record.seq), record.data or b""))
+                found.append(read_dead(str(record.seq), record.data or b"", foreign_dead))
             else:
                 break
         return found
@@ -188,7 +188,7 @@ class JetQueue:
         redriven = 0
         for record in records:
             try:
-                job = decode_dead(record.data or b"").job
+                job = foreign_dead(record.data or b"").job
             except msgspec.DecodeError as error:
                 log.error("queue %s: a dead job cannot be read: %s", self.name.text, error)
                 continue
@@ -208,13 +208,13 @@ class JetQueue:
         found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
         if found is None or not await self._delete(self._dead, found):
             return 0
-        await self.free_key(decode_dead(found.data or b"").job)
+        await self.free_key(foreign_dead(found.data or b"").job)
         return 1
 
     async def bury_all(self, reason: str, now_ms: int) -> None:
         """Nobody will run what waits."""
         async for record in self._records(self._stream, newest_first=False):
-            job = decode_job(record.data or b"")
+            job = foreign_job(record.data or b"")
             job.error = reason
             await self.bury(DeadJob(job, reason, now_ms))
             await self._delete(self._stream, record)
@@ -224,7 +224,7 @@ class JetQueue:
         if await self._connection.ask(_found(self.js.stream_info(self._stream))) is None:
             return
         async for record in self._records(self._stream, newest_first=False):
-            await other.put(decode_job(record.data or b""))
+            await other.put(foreign_job(record.data or b""))
             await self._delete(self._stream, record)
 
     async def _records(self, stream: str, *, newest_first: bool) -> AsyncIterator[RawStreamMsg]:

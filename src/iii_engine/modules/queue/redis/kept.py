@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from iii_engine.core.timers import Timer, Timers
-from iii_engine.modules.queue.job import DeadJob, Job, Lease, QueueName, decode_job, unreadable
+from iii_engine.modules.queue.job import DeadJob, Job, Lease, QueueName, foreign_job, unreadable
 from iii_engine.modules.queue.redis.names import base_of
 from iii_engine.modules.queue.settings import Settings
 
@@ -73,7 +73,7 @@ class RedisQueue:
 
 def job_of(job_id: bytes | str, record: bytes, state: bytes) -> Job:
     """A job from what is kept of it."""
-    job = decode_job(record)
+    job = foreign_job(record)
     job.id = job_id if isinstance(job_id, str) else job_id.decode()
     if state:
         known = decode_state(state)
