@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from iii_engine.core.backlog import Backlog
 from iii_engine.net.assembly import HEADERS, TABLED, text_frames
+
+log = logging.getLogger("iii.net")
 
 #: Larger messages are written for themselves, which saves copying them once more, in bytes. Smaller
 #: ones are not: each write may wake the reader, who then takes the processor in the midst of ours.
@@ -19,6 +22,10 @@ class Peer(Protocol):
 
     def flush(self) -> None:
         """Write what is queued, unless the peer does not read."""
+        ...
+
+    def cut(self) -> None:
+        """End the connection at once, with what was to be written."""
         ...
 
 
@@ -38,7 +45,13 @@ class Flusher:
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
         for peer in dirty:
-            peer.flush()
+            try:
+                peer.flush()
+            except Exception:
+                # Nobody else may wait for ever because of it. What this peer was to get is lost,
+                # so it goes, and who waits for its answers is told.
+                log.exception("cannot write to a peer")
+                peer.cut()
         if self._backlog.total > self._backlog.bound:
             self._call_soon(self._backlog.shed)  # after the loop tried to write what is new
 

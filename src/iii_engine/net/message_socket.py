@@ -166,6 +166,12 @@ class MessageSocket(WSListener):
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, transport.disconnect)
         self._end()
 
+    def cut(self) -> None:
+        """End the connection at once; what was written and not read yet is lost."""
+        if self.transport is not None:
+            self.transport.disconnect(False)
+        self._end()
+
     def send_away(self, code: int, reason: str) -> None:
         """Close, and let go at once of all that was received."""
         self.close(code, reason)

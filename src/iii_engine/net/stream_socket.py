@@ -72,7 +72,7 @@ class StreamSocket(MessageSocket):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.subscriber.blocked = False
-        self.flush()
+        self._listener.flusher.add(self)
 
     def _read(self, reading: bool) -> None:
         if self.transport is not None and not self.ended:

@@ -115,7 +115,7 @@ class WorkerSocket(GuardedSocket):
         self.stalled_sweeps = 0
         if self.session is not None:
             self.session.blocked = False
-        self.flush()
+        self._listener.flusher.add(self)
 
     # -- reading ---------------------------------------------------------------------------------
 

@@ -27,11 +27,18 @@ def test_large_messages_are_written_as_they_are_and_small_ones_together() -> Non
 
 
 class Peer:
-    def __init__(self) -> None:
+    def __init__(self, broken: bool = False) -> None:
         self.flushed = 0
+        self.broken = broken
+        self.alive = True
 
     def flush(self) -> None:
         self.flushed += 1
+        if self.broken:
+            raise ValueError("broken")
+
+    def cut(self) -> None:
+        self.alive = False
 
 
 async def test_all_peers_of_a_tick_are_flushed_once() -> None:
@@ -41,3 +48,16 @@ async def test_all_peers_of_a_tick_are_flushed_once() -> None:
     assert [peer.flushed for peer in peers] == [0, 0]
     await asyncio.sleep(0)
     assert [peer.flushed for peer in peers] == [1, 1]
+
+
+async def test_a_peer_that_cannot_be_written_to_holds_up_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    flusher = Flusher(asyncio.get_running_loop(), Backlog())
+    peers = [Peer(), Peer(broken=True), Peer()]
+    for peer in peers:
+        flusher.add(peer)
+    await asyncio.sleep(0)
+    assert [peer.flushed for peer in peers] == [1, 1, 1]
+    assert [peer.alive for peer in peers] == [True, False, True]
+    assert "cannot write to a peer" in caplog.text

@@ -8,7 +8,7 @@ import json
 import socket
 import time
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -18,6 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
+from iii_engine.net import websocket
+from iii_engine.net.flusher import write_messages
 from iii_engine.net.websocket import (
     PING_SECONDS,
     STALL_SECONDS,
@@ -321,3 +323,31 @@ async def test_wire_case_45_a_worker_that_stops_reading_is_closed(server: Server
     while "invocation_stopped" not in codes:
         codes.add(json.loads(await reading.recv()).get("error", {}).get("code"))
     await reading.close()
+
+
+async def test_a_call_that_cannot_be_written_is_answered_and_so_are_others(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a callee goes: nobody knows how much of the call it has got."""
+
+    def write(messages: list[bytes], write: Callable[[bytes], None]) -> None:
+        if any(b"unwritable" in message for message in messages):
+            raise MemoryError
+        write_messages(messages, write)
+
+    monkeypatch.setattr(websocket, "write_messages", write)
+    callee, other, caller = [await server.worker() for _ in range(3)]
+    for worker, name in ((callee, "f"), (other, "g")):
+        await worker.send(json.dumps({"type": "registerfunction", "id": name}))
+        await ask(worker, {"type": "ping"})
+    call = {"type": "invokefunction", "invocation_id": "1"}
+    batch = [
+        {**call, "function_id": "f", "data": "unwritable"},
+        {**call, "function_id": "g", "action": {"type": "void"}},
+    ]
+    for message in batch:
+        await caller.send(json.dumps(message))
+    answer = json.loads(await caller.recv())
+    assert answer["error"]["code"] == "invocation_stopped"
+    assert json.loads(await other.recv())["function_id"] == "g"
+    assert await closed(callee) == 1006
