@@ -122,3 +122,8 @@ def answering(body: bytes = b"", status: str = "200 OK", *headers: str) -> bytes
     """A response with a length."""
     lines = "".join(f"{header}\r\n" for header in headers)
     return f"HTTP/1.1 {status}\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def always(answer: bytes) -> Any:
+    """An endpoint's answer to whatever it is asked."""
+    return lambda request: answer

@@ -103,6 +103,14 @@ class RawWorker:
             raise CallFailed(frame["error"])
         return frame.get("result")
 
+    async def failure(self, function_id: str, data: Any = None) -> tuple[str, str]:
+        """Call; code and message of the error that it must end with."""
+        try:
+            result = await self.call(function_id, data)
+        except CallFailed as error:
+            return error.code, error.message
+        raise AssertionError(f"{function_id} answered {result!r}")
+
     async def register(self, function_id: str, **fields: Any) -> None:
         """Register a function and wait until the engine has it (a ping answers in order)."""
         await self.send("registerfunction", id=function_id, **fields)
