@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from iii_engine import logs
 from iii_engine.config.entries import Config
 from iii_engine.config.errors import ConfigError
 from iii_engine.config.plan import Plan, make_plan
@@ -20,6 +19,7 @@ from iii_engine.config.source import ConfigSource
 from iii_engine.config.storage import leave_notes, make_store, moves_store, store_directory
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
+from iii_engine.log_settings import configure, settings_of
 from iii_engine.module_set import ModuleSet, StartError
 from iii_engine.modules.base import Host, Module
 from iii_engine.modules.catalogue import WORKER_MANAGER
@@ -136,7 +136,7 @@ def run(
 
     Raises `ConfigError` or `StartError`. The second signal ends the process at once.
     """
-    logs.configure(logs.settings_of(config.entries))
+    configure(settings_of(config.entries))
     # Threads of the store hand their results over quickly; the default makes them wait 5 ms.
     sys.setswitchinterval(0.0005)
     raise_descriptor_limit()
@@ -180,7 +180,7 @@ async def _serve(
     _settle_collector()
     for line in status_lines(app):
         announce(line)
-    reloader = None if source is None else Reloader(app, source, logs.settings_of(config.entries))
+    reloader = None if source is None else Reloader(app, source, settings_of(config.entries))
     await stopping.wait()
     log.info("stopping")
     if reloader is not None:

@@ -12,11 +12,11 @@ import logging
 from contextlib import suppress
 from typing import Protocol
 
-from iii_engine import logs
 from iii_engine.config.entries import Config
 from iii_engine.config.errors import ConfigError
 from iii_engine.config.plan import Plan
 from iii_engine.config.source import ConfigSource
+from iii_engine.log_settings import LogSettings, configure, settings_of
 from iii_engine.modules.base import Host
 
 log = logging.getLogger("iii.config")
@@ -44,7 +44,7 @@ class Reloader:
     """
 
     def __init__(
-        self, app: Reloadable, source: ConfigSource, log_settings: logs.LogSettings | None = None
+        self, app: Reloadable, source: ConfigSource, log_settings: LogSettings | None = None
     ) -> None:
         self._app = app
         self._source = source
@@ -94,11 +94,11 @@ class Reloader:
             log.info("%s: applied", self._source.path)
         self._app.host.config_problem = "; ".join(problems) or None
 
-    def _read(self) -> tuple[Plan, logs.LogSettings]:
+    def _read(self) -> tuple[Plan, LogSettings]:
         config = self._source.read()
-        return self._app.prepare(config), logs.settings_of(config.entries)
+        return self._app.prepare(config), settings_of(config.entries)
 
-    def _configure_logs(self, settings: logs.LogSettings) -> None:
+    def _configure_logs(self, settings: LogSettings) -> None:
         if self._log_settings is not None and settings != self._log_settings:
-            logs.configure(settings, before=self._log_settings)
+            configure(settings, before=self._log_settings)
             self._log_settings = settings

@@ -12,7 +12,7 @@ from iii_engine.config.entries import Entry
 from iii_engine.config.errors import ConfigError
 from iii_engine.core.access import Rules
 from iii_engine.core.grants import Grant
-from iii_engine.logs import LogSettings, configure, levels_of, settings_of
+from iii_engine.log_settings import LogSettings, configure, levels_of, settings_of
 
 
 @pytest.fixture(autouse=True)

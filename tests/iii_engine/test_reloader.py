@@ -14,6 +14,7 @@ from tests.support.waiting import until
 from iii_engine import logs
 from iii_engine.cli.main import make_parser
 from iii_engine.cli.run import source_of
+from iii_engine.log_settings import LogSettings
 from iii_engine.reloader import Reloader
 
 
@@ -101,7 +102,7 @@ async def test_the_level_of_the_log_changes(followed: Followed) -> None:
     await followed.reloader.stop()
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
-    followed.reloader = Reloader(followed.app, followed.source, logs.LogSettings("iii.x=debug"))
+    followed.reloader = Reloader(followed.app, followed.source, LogSettings("iii.x=debug"))
     try:
         await followed.write(
             MANAGER % "" + "- {name: iii-observability, config: {level: 'warn,iii.y=trace'}}\n"

@@ -43,7 +43,7 @@ def default_config(port: int | None) -> Config:
 def check(config: Config) -> int:
     """Validate everything, module options included; print the modules that would run."""
     from iii_engine.config.plan import make_plan
-    from iii_engine.logs import settings_of
+    from iii_engine.log_settings import settings_of
 
     settings_of(config.entries)
     plan = make_plan(config)
