@@ -7,13 +7,16 @@ import json
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import uvloop
 from tests.support.engine import RunningEngine
 from tests.support.waiting import PATIENCE
+
+T = TypeVar("T")
 
 UPGRADE = (
     b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -34,10 +37,14 @@ def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0) 
 
 
 class Peer:
-    """One TCP connection to the worker listener."""
+    """One TCP connection to the worker listener; its kernel holds `unread` bytes for it."""
 
-    def __init__(self, port: int, *, upgrade: bool = True) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+    def __init__(self, port: int, *, upgrade: bool = True, unread: int | None = None) -> None:
+        self.socket = socket.socket()
+        self.socket.settimeout(PATIENCE)
+        if unread is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, unread)
+        self.socket.connect(("127.0.0.1", port))
         self._received = b""
         if upgrade:
             self.send(UPGRADE)
@@ -172,6 +179,12 @@ class ThreadedEngine:
         self.complaints = Complaints()
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: uvloop.run(self._run()))
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Do something in the thread of the engine."""
+        done: Future[T] = Future()
+        self._loop.call_soon_threadsafe(lambda: done.set_result(work()))
+        return done.result(PATIENCE)
 
     async def _run(self) -> None:
         self._stop, self._loop = asyncio.Event(), asyncio.get_running_loop()

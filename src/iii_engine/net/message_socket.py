@@ -7,7 +7,7 @@ import logging
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final
+from typing import ClassVar, Final
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
@@ -43,7 +43,13 @@ class MessageSocket(WSListener):
     The end comes once, with the first of: the peer's Close frame, ours, or the loss of the
     connection. After it nothing is received; what the peer still sends is thrown away until it
     answers our Close frame, since closing on unread data would destroy that frame.
+
+    A peer that reads gets a pong for each ping. One that has left anything unread gets one for its
+    latest ping, and nothing else, when it has read that.
     """
+
+    #: With more than this in the transport, in bytes, a peer is not `writable`.
+    pause_at: ClassVar[int] = 64 * 1024
 
     def __init__(self, max_message_bytes: int) -> None:
         self.transport: WSTransport | None = None
@@ -60,6 +66,7 @@ class MessageSocket(WSListener):
         self._counted = False  # fragments of a message, among the unfinished
         self._waiting = 0  # bytes of a frame that is not whole
         self._descriptor = -1
+        self._pong: bytes | None = None  # for the latest ping, while the peer does not read
 
     # -- for subclasses --------------------------------------------------------------------------
 
@@ -76,7 +83,9 @@ class MessageSocket(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
-        sock = transport.underlying_transport.get_extra_info("socket")
+        raw = transport.underlying_transport
+        raw.set_write_buffer_limits(high=self.pause_at)
+        sock = raw.get_extra_info("socket")
         harden(sock)
         self._descriptor = sock.fileno()
         _sockets[self._descriptor] = self
@@ -112,9 +121,7 @@ class MessageSocket(WSListener):
             if message is not None:
                 self.on_message(*message)
         elif kind is WSMsgType.PING:
-            # A peer that does not read gets none: the answer would only wait beside all others.
-            if self.writable and not transport.underlying_transport.is_closing():
-                transport.send_pong(frame.get_payload_as_bytes())
+            self._answer_ping(transport, frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:
             transport.send_close(WSCloseCode(close_reply(frame.get_payload_as_bytes())))
             transport.disconnect()
@@ -131,6 +138,25 @@ class MessageSocket(WSListener):
 
     def resume_writing(self) -> None:
         self.writable = True
+        transport, pong = self.transport, self._pong
+        if pong is None or transport is None:
+            return
+        self._pong = None
+        if not self.ended and not transport.underlying_transport.is_closing():
+            transport.underlying_transport.set_write_buffer_limits(high=self.pause_at)
+            transport.send_pong(pong)
+
+    def _answer_ping(self, transport: WSTransport, payload: bytes) -> None:
+        raw = transport.underlying_transport
+        if raw.is_closing():
+            return
+        if self.writable and raw.get_write_buffer_size() == 0:
+            transport.send_pong(payload)
+            return
+        # Pongs would pile up beside what is not read, each many times its own size.
+        first, self._pong = self._pong is None, payload
+        if first:
+            raw.set_write_buffer_limits(high=0)
 
     def on_refused(self) -> None:
         """The parser is about to close because of a frame; the one before is still to come."""

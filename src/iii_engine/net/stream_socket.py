@@ -33,6 +33,8 @@ MISSED_PINGS: Final = 2
 class StreamSocket(MessageSocket):
     """One client. `wanted` is what its address subscribes to."""
 
+    pause_at = PAUSE_AT
+
     def __init__(self, listener: StreamListener, context: Raw, wanted: Wanted | None) -> None:
         super().__init__(MAX_MESSAGE)
         self._listener = listener
@@ -43,7 +45,6 @@ class StreamSocket(MessageSocket):
 
     def on_open(self, transport: WSTransport) -> None:
         raw = transport.underlying_transport
-        raw.set_write_buffer_limits(high=PAUSE_AT)
         peer = raw.get_extra_info("peername")
         self.subscriber.name = f"the subscriber at {peer[0] if peer else 'an unknown address'}"
         self.subscriber.unsent_bytes = raw.get_write_buffer_size

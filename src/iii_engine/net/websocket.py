@@ -65,6 +65,8 @@ class Limits:
 class WorkerSocket(GuardedSocket):
     """One worker connection."""
 
+    pause_at = PAUSE_AT
+
     def __init__(self, listener: WorkerListener, who: Arrival) -> None:
         super().__init__(listener.limits.max_message, listener.gate, who)
         self._listener = listener
@@ -75,7 +77,6 @@ class WorkerSocket(GuardedSocket):
         self._queued = False  # for the flusher, while the peer does not read
 
     def on_open(self, transport: WSTransport) -> None:
-        transport.underlying_transport.set_write_buffer_limits(high=PAUSE_AT)
         self._listener.sockets.add(self)
         super().on_open(transport)
 
