@@ -56,8 +56,10 @@ class JobOptions(Struct, omit_defaults=True, kw_only=True):
     waited for less than the difference times the queue's `priority_aging_ms`. `key` is the group
     whose order, concurrency and rate the job keeps to. A second job with the same
     `idempotency_key` within `dedupe_window_ms` is the first one; `message_id` is such a key, and
-    becomes the job's id. With `debounce_ms` the job waits that long, and one that follows
-    meanwhile with the same `debounce_key` takes its place and starts the wait anew.
+    becomes the job's id, unless another job has that: the receipt tells. With `debounce_ms` the job
+    waits that long, and one that follows meanwhile with the same `debounce_key` takes its place and
+    starts the wait anew. On a named queue these keys are those of the function that is called:
+    jobs of different functions never are the same one.
     """
 
     delay_ms: Milliseconds = 0

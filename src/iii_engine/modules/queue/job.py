@@ -77,8 +77,20 @@ class Draft(Struct, kw_only=True):
 
     @property
     def once(self) -> str | None:
-        """The key under which the job is stored once."""
-        return self.options.idempotency_key or self.options.message_id
+        """The key under which the job is stored once; None for one that has none."""
+        key = self.options.idempotency_key or self.options.message_id
+        return None if key is None else self._own(key)
+
+    @property
+    def debounced_as(self) -> str:
+        """The key under which the job takes the place of an earlier one."""
+        return self._own(self.options.debounce_key or "")
+
+    def _own(self, key: str) -> str:
+        """A key of its function's: who may not call that meets none of its jobs."""
+        if self.function_id is None:
+            return key  # of a topic, whose functions have queues of their own
+        return msgspec.json.encode((self.function_id, key)).decode()
 
     def job(self, job_id: str, now_ms: int, delay_ms: int = 0) -> Job:
         """It is due `delay_ms` from now."""

@@ -122,7 +122,7 @@ class Publication:
     def _debounce(self, transaction: Transaction, queue: KeptQueue, job: Job) -> None:
         """Take the place of the job that still waits under the same debounce key."""
         shelf = queue.shelf
-        name = self._draft.options.debounce_key or self._draft.function_id or ""
+        name = self._draft.debounced_as
         queue.sweep(transaction, shelf.debounced, lambda value: due_of(value.decode()) <= self._now)
         found = transaction.get(shelf.debounced, name)
         if found is not None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 from tests.support.queue_engine import BRIDGE, Shared, has_dead, holds, knows, running, shared
-from tests.support.servers import RabbitServer, Server
+from tests.support.servers import RabbitServer, RedisServer, Server
 from tests.support.waiting import until
 
 from iii_engine.core.router import Call
@@ -287,3 +287,52 @@ async def test_one_of_the_dead_jobs_runs_again(anywhere: Server | str | None) ->
         await until(lambda: holds(engine, "q", (0, 1)))
         (left,) = await engine.dead("q")
         assert left["id"] == jobs[0]
+
+
+@pytest.mark.parametrize("option", ["idempotency_key", "message_id"])
+async def test_a_producers_key_stands_for_jobs_of_one_function(
+    place: Server | None, option: str
+) -> None:
+    if not names_jobs(place):
+        return  # there are no keys
+    async with shared(place) as (engine,):
+        engine.core.add_function("first", lambda call: None, module="test")
+        heard = engine.function("other")
+        options: dict[str, object] = {option: "k", "delay_ms": 60_000}
+        first = await engine.enqueue("default", "first", 1, **options)
+        other = await engine.enqueue("default", "other", 2, **{option: "k"})
+        assert other != first
+        assert await engine.enqueue("default", "other", 3, **{option: "k"}) == other
+        await until(lambda: heard == [2])
+        query = {"queue": "default", "message_id": first}
+        assert (await engine.ask("iii::queue::status", query))["state"] == "delayed"
+        assert await engine.enqueue("default", "first", 4, **options) == first
+        await until(lambda: holds(engine, "default", (1, 0)))
+
+
+async def test_the_id_of_a_dead_job_is_not_given_to_another_function(place: Server | None) -> None:
+    if not names_jobs(place):
+        return
+    async with shared(place, q={"max_retries": 1}) as (engine,):
+        engine.function("first", "no")
+        heard = engine.function("other")
+        first = await engine.enqueue("q", "first", 1, message_id="m")
+        await until(lambda: has_dead(engine, "q", 1))
+        assert await engine.enqueue("q", "other", 2, message_id="m") != first
+        await until(lambda: heard == [2])
+        assert [(dead["id"], dead["payload"]) for dead in await engine.dead("q")] == [("m", 1)]
+
+
+async def test_a_job_takes_the_place_of_one_of_its_function_only(place: Server | None) -> None:
+    if place is not None and not isinstance(place, RedisServer):
+        return  # refused
+    async with shared(place) as (engine,):
+        heard, others = engine.function("work"), engine.function("other")
+        options: dict[str, object] = {"debounce_ms": 300, "debounce_key": "k"}
+        first = await engine.enqueue("default", "work", 1, **options)
+        other = await engine.enqueue("default", "other", 2, **options)
+        assert other != first
+        assert await engine.enqueue("default", "other", 3, **options) == other
+        await engine.enqueue("default", "other", 4, debounce_ms=300, message_id=first)
+        await until(lambda: holds(engine, "default", (0, 0)))
+        assert (heard, others) == ([1], [3, 4])

@@ -12,6 +12,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -107,15 +108,17 @@ class JetStreamBroker(ServerBroker):
         self._answer(self._store([self.queue(QueueName(queue))], draft), done)
 
     async def _store(self, queues: list[JetQueue], draft: Draft) -> Receipt:
-        options = draft.options
+        options, once = draft.options, draft.once
         REFUSALS.check_options(options)
-        once = options.idempotency_key
-        job_id = options.message_id or (f"once-{once}" if once else self._engine.ids.uuid())
+        mark = "" if once is None else sha256(once.encode()).hexdigest()[:24]
+        job_id = options.message_id or (f"once-{mark}" if mark else self._engine.ids.uuid())
         now_ms = self._now_ms
         duplicate = True
         for queue in queues:
             delay_ms = max(options.delay_ms, queue.settings.delay_ms)
             job = draft.job(job_id, now_ms, delay_ms)
+            if once is not None and await queue.knows_otherwise(job):
+                job.id = job_id = f"{job_id}-{mark}"  # the same one whenever it is asked for
             duplicate = await queue.put(job) and duplicate
         return Receipt(job_id, duplicate)
 

@@ -115,12 +115,19 @@ class JetQueue:
 
     # -- jobs ------------------------------------------------------------------------------------
 
+    async def knows_otherwise(self, job: Job) -> bool:
+        """Whether another job has its id: of another function, or under another key."""
+        found = await self.find(job.id)
+        if isinstance(found, DeadJob):
+            found = found.job
+        return isinstance(found, Job) and found.once != job.once
+
     async def put(self, job: Job) -> bool:
-        """Store a job; whether one of this id was stored a while ago."""
+        """Store a job; whether one of this key or id was stored a while ago."""
         await self.ensure()
         lane = zlib.crc32(job.group_id.encode()) % LANES
-        known_as = job.id.encode().hex()
-        if job.once and (generation := await self._notes.generation(self._stream, job.id)):
+        known_as = (job.once or job.id).encode().hex()
+        if job.once and (generation := await self._notes.generation(self._stream, job.once)):
             known_as = f"{known_as}.{generation}"
         ack = await self._connection.ask(
             self.js.publish(
@@ -147,7 +154,7 @@ class JetQueue:
     async def free_key(self, job: Job) -> None:
         """The server remembers ids that it has seen: let the next job have another one there."""
         if job.once:
-            await self._notes.free(self._stream, job.id)
+            await self._notes.free(self._stream, job.once)
 
     async def find(self, message_id: str) -> Job | DeadJob | bool:
         found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")

@@ -14,10 +14,10 @@ KEPT_SECONDS: Final = 86_400.0
 
 
 class Notes:
-    """How often a job was handed back, and whether the id of one that is gone is free again.
+    """How often a job was handed back, and whether the key of one that is gone is free again.
 
     Jobs without a note are the rule, so a note is looked up only for jobs that were delivered
-    before, and for ids that their producer has chosen.
+    before, and for those that have a key of their producer's.
     """
 
     def __init__(self, connection: NatsConnection, bucket: str, replicas: int) -> None:
@@ -39,13 +39,13 @@ class Notes:
         found = await self._get(f"handed.{stream}.{number}")
         return 0 if found is None else int(found[0])
 
-    async def free(self, stream: str, job_id: str) -> None:
-        """The id stands for no job any more, whatever the server remembers of it."""
-        await self._put(f"free.{stream}.{token(job_id)}", b"free")
+    async def free(self, stream: str, key: str) -> None:
+        """The key stands for no job any more, whatever the server remembers of it."""
+        await self._put(f"free.{stream}.{token(key)}", b"free")
 
-    async def generation(self, stream: str, job_id: str) -> int:
-        """Another number whenever the id has become free; 0 when it never was."""
-        found = await self._get(f"free.{stream}.{token(job_id)}")
+    async def generation(self, stream: str, key: str) -> int:
+        """Another number whenever the key has become free; 0 when it never was."""
+        found = await self._get(f"free.{stream}.{token(key)}")
         return 0 if found is None else found[1]
 
     async def _put(self, key: str, value: bytes) -> None:

@@ -129,9 +129,10 @@ class RedisBroker(Broker):
             draft.group_id,
             options.delay_ms,
             options.debounce_ms,
-            options.debounce_key or draft.function_id or "",
-            options.idempotency_key or options.message_id or "",
+            draft.debounced_as,
+            draft.once or "",
             options.dedupe_window_ms,
+            self._engine.ids.uuid(),
             last,
         ]
 

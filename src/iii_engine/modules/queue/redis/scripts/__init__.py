@@ -125,6 +125,11 @@ local function regroup()
     call('DEL', q .. ':full')
 end
 
+-- Whether another job has the id: of another function, or under another key.
+local function known_otherwise(base, id, once)
+    return call('HEXISTS', base .. ':jobs', id) == 1 and call('HGET', base .. ':once', id) ~= once
+end
+
 -- Whether the job is there already; a dead one makes room for its successor.
 local function known(base, id)
     if call('HEXISTS', base .. ':jobs', id) == 0 then return false end

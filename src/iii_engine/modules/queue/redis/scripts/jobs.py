@@ -6,10 +6,10 @@ from typing import Final
 
 from iii_engine.modules.queue.redis.scripts import Script
 
-#: ARGV: id, record, group, delay, debounce, its key, idempotency key, its window; then `ordered`
-#: for a named queue, or for a topic nothing, with the hash of its functions as KEYS[2], the table
-#: as KEYS[3] and as ARGV[9] the row there of who has no function. Answers id and whether it was
-#: there before.
+#: ARGV: id, record, group, delay, debounce, its key, idempotency key, its window, another id; then
+#: `ordered` for a named queue, or for a topic nothing, with the hash of its functions as KEYS[2],
+#: the table as KEYS[3] and as ARGV[10] the row there of who has no function. Answers id and whether
+#: it was there before.
 PUBLISH: Final = Script("""
 local id, record, group = ARGV[1], ARGV[2], ARGV[3]
 local delay_ms, debounce_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -20,6 +20,7 @@ local fresh, made = false, id
 
 local function add(base, ordered, own_ms)
     local wait = math.max(delay_ms, own_ms)
+    if known_otherwise(base, id, once) then id = ARGV[9] end
     if debounce_ms > 0 or not known(base, id) then
         fresh = true
         made = store(base, id, record, group, wait, ordered, debounce_ms, ARGV[6])
@@ -28,7 +29,7 @@ local function add(base, ordered, own_ms)
 end
 
 if #KEYS == 1 then
-    add(q, ARGV[9] == '1', 0)
+    add(q, ARGV[10] == '1', 0)
 else
     local functions = call('HGETALL', KEYS[2])
     for i = 1, #functions, 2 do
@@ -36,7 +37,7 @@ else
         add(q .. functions[i], like.ordered, like.delay_ms)
     end
     if #functions == 0 then
-        if call('HSETNX', KEYS[3], ARGV[9], '0') == 1 then
+        if call('HSETNX', KEYS[3], ARGV[10], '0') == 1 then
             call('PUBLISH', 'iii:queue:changed', '1')
         end
         add(q, false, 0)
