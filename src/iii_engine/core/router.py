@@ -169,8 +169,8 @@ class Router:
         ):
             call_id = wanted_id
         else:
-            call_id = self._ids.uuid()
-            pending[call_id] = call
+            while pending.setdefault(call_id := self._ids.uuid(), call) is not call:
+                pass  # a caller has used this one
         call.id = call_id
         call.function = function
         if self.trace is not None:
@@ -240,7 +240,8 @@ class Router:
     def accept(self, call: Call) -> None:
         """Take a call that something other than a provider will answer."""
         self._begin(call)
-        self.pending[call.id] = call
+        while self.pending.setdefault(call.id, call) is not call:
+            call.id = self._ids.uuid()  # a caller has used this one
         if call.caller_invocation is not None and call.caller is not None:
             call.caller.outstanding += 1
 
