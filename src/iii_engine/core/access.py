@@ -158,11 +158,7 @@ class Access:
 
     def may_guard(self, function_id: str) -> bool:
         """Whether it may become what decides about others: the auth function must say so."""
-        return (
-            not self.rules.guarded
-            or self.rules.auth_function_id is None
-            or function_id in self.grant.allowed_functions
-        )
+        return not self.rules.guarded or function_id in self.grant.allowed_functions
 
     def may_stand_in(self, function_id: str) -> bool:
         """Whether it may take the place of the engine's, if it does: the auth function says so."""

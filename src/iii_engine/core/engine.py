@@ -35,6 +35,7 @@ from iii_engine.core.router import Call, OnAnswer, Router
 from iii_engine.core.sampling import Sampler
 from iii_engine.core.services import Services
 from iii_engine.core.sessions import Session, Status
+from iii_engine.core.substitutes import drop_substitutes
 from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing, Tracing
 from iii_engine.core.triggers import Triggers, TriggerType
@@ -216,10 +217,16 @@ class Engine:
             log.warning("worker %s: malformed message (%r): %s", session.name, topic, malformed)
         answer_malformed(self.router, session, malformed)
 
-    def is_gatekeeper(self, function_id: str) -> bool:
-        """Whether the access control of a listener depends on the function."""
-        return any(function_id in rules.gatekeepers for rules in self.rules) or any(
-            function_id in keepers for keepers in self.keepers.values()
+    def is_gatekeeper(self, function_id: str, access: Access) -> bool:
+        """Whether the function decides about others than those who have the rights of `access`.
+
+        They are all alike on a listener without an auth function.
+        """
+        alike = access.rules if access.rules.auth_function_id is None else None
+        return (
+            any(function_id in rules.gatekeepers for rules in self.rules if rules != alike)
+            or any(function_id in keepers for keepers in self.keepers.values())
+            or self.triggers.asks(function_id)
         )
 
     # -- calls of modules ------------------------------------------------------------------------
@@ -337,6 +344,7 @@ class Engine:
 
     def _provided(self, function_id: str) -> None:
         if self.rules:
+            drop_substitutes(self, function_id)
             drop_stranded(self, function_id)
 
 

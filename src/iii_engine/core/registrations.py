@@ -203,8 +203,8 @@ class Registrations:
             self._deny(f"function {mapped!r}", "the id is reserved")
         elif not access.may_provide(mapped):
             self._deny(f"function {mapped!r}", "it belongs to another worker")
-        elif engine.is_gatekeeper(mapped) and not access.may_guard(mapped):
-            self._deny(f"function {mapped!r}", "it guards a listener")
+        elif engine.is_gatekeeper(mapped, access) and not access.may_guard(mapped):
+            self._deny(f"function {mapped!r}", "it decides about others")
         elif not access.may_stand_in(mapped):
             text = "it would answer for everybody's stream; its auth function does not allow it"
             self._deny(f"function {mapped!r}", text)

@@ -25,6 +25,7 @@ class TriggerIndex:
         self._by_id: dict[str, Trigger] = {}
         self._by_type: dict[str, dict[Trigger, int]] = {}
         self._reaching: dict[str, dict[Trigger, None]] = {}  # of guarded makers only
+        self._asking: dict[str, dict[Trigger, None]] = {}  # of trusted ones, but for their function
         self._count = 0
 
     def __iter__(self) -> Iterator[Trigger]:
@@ -44,8 +45,11 @@ class TriggerIndex:
         self.heed(trigger)
 
     def heed(self, trigger: Trigger) -> None:
-        """Note what a trigger reaches, if it goes by the rights of a guarded maker, now or anew."""
-        if trigger.access is not None:
+        """Note what a trigger reaches, now or anew, by the rights that it goes by."""
+        if _is_trusted(trigger):
+            for _, function_id in named_functions(trigger.config):
+                self._asking.setdefault(function_id, {})[trigger] = None
+        else:
             for function_id in _reached(trigger):
                 self._reaching.setdefault(function_id, {})[trigger] = None
 
@@ -55,8 +59,9 @@ class TriggerIndex:
         if trigger is None:
             return None
         _drop(self._by_type, trigger.type, trigger)
-        for function_id in _reached(trigger) if self._reaching else ():
+        for function_id in _reached(trigger) if self._reaching or self._asking else ():
             _drop(self._reaching, function_id, trigger)
+            _drop(self._asking, function_id, trigger)
         return trigger
 
     def of_types(self, names: Iterable[str]) -> list[Trigger]:
@@ -67,6 +72,10 @@ class TriggerIndex:
     def reaching(self, function_id: str) -> list[Trigger]:
         """Those of guarded makers that have the engine call this function."""
         return list(self._reaching.get(function_id, ()))
+
+    def asks(self, function_id: str) -> bool:
+        """Whether there is one of a trusted maker that asks this function."""
+        return any(map(_is_trusted, self._asking.get(function_id, ())))
 
 
 def named_functions(config: Raw) -> Iterator[tuple[str, str]]:
@@ -86,6 +95,10 @@ def named_functions(config: Raw) -> Iterator[tuple[str, str]]:
         for function_id in [value] if isinstance(value, str) else value or ():
             if function_id:
                 yield name, function_id
+
+
+def _is_trusted(trigger: Trigger) -> bool:
+    return trigger.access is None or not trigger.access.rules.guarded
 
 
 def _reached(trigger: Trigger) -> set[str]:

@@ -171,6 +171,10 @@ class Triggers:
         """The triggers of guarded makers that have the engine call this function."""
         return self._triggers.reaching(function_id)
 
+    def asks(self, function_id: str) -> bool:
+        """Whether a trusted trigger asks this function before it calls another."""
+        return self._triggers.asks(function_id)
+
     # -- types -----------------------------------------------------------------------------------
 
     def add_type(self, kind: TriggerType, aliases: tuple[str, ...] = ()) -> bool:

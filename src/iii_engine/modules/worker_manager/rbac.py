@@ -23,10 +23,13 @@ class RbacOptions(Struct, forbid_unknown_fields=True):
     it. What its triggers have the engine call, it must be allowed to call. But triggers of most
     types tell it what others do (`state`, `stream`, `subscribe`, `durable:subscriber`, the events
     of `engine::`): where that matters, let the auth function answer `allowed_trigger_types`. The
-    types `log` and `stream:join`, and functions `stream::<operation>(<stream>)`, it may only have
-    when the auth function names them. Functions that are HTTP endpoints (`invocation`) it may only
-    have when the auth function answers `allow_endpoint_registration`: the engine makes their
-    requests, from its place in the network and with any environment variable that they name."""
+    types `log` and `stream:join`, functions `stream::<operation>(<stream>)`, and functions that
+    decide about others (of other listeners' access control, and the middleware and conditions of
+    trusted triggers) it may only have when the auth function names them, in `allowed_trigger_types`
+    and `allowed_functions`. A function that a trusted worker registers too it loses. Functions that
+    are HTTP endpoints (`invocation`) it may only have when the auth function answers
+    `allow_endpoint_registration`: the engine makes their requests, from its place in the network
+    and with any environment variable that they name."""
 
     #: Decides about each connection.
     auth_function_id: str | None = None

@@ -127,8 +127,9 @@ async def test_paths_that_become_the_same_are_the_trusted_worker_s(make_site: Ma
 
 async def test_the_functions_that_see_all_requests_are_known(make_site: MakeSite) -> None:
     site = await make_site(middleware=[{"function_id": "m"}], not_found_function="n")
-    assert site.engine.is_gatekeeper("m")
-    assert site.engine.is_gatekeeper("n")
+    access = Access(OPEN, Grant(), site.engine.registry)
+    assert site.engine.is_gatekeeper("m", access)
+    assert site.engine.is_gatekeeper("n", access)
     options = HttpOptions(port=site.module.options.port)
     await site.module.reconfigure(options)
-    assert not site.engine.is_gatekeeper("m")
+    assert not site.engine.is_gatekeeper("m", access)
