@@ -98,7 +98,7 @@ bench: $(DEV)  ## measure beside the baselines (ROWS="call_128 http" selects)
 profile: $(DEV)  ## where the engine spends its time (ROW=call_128)
 	@$(BIN)/python -m benchmarks.profile $(ROW)
 
-million: $(DEV)  ## a million calls, 128 in flight, each answered exactly once
+million: $(DEV)  ## a million calls, then some on stopped processes: each answered exactly once
 	@$(BIN)/python -m benchmarks.million
 
 crash: $(DEV)  ## kill -9 under 64 writers (ROUNDS=50): nothing acknowledged is lost

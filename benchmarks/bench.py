@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -124,10 +124,17 @@ class Bench:
 
     # -- runs ------------------------------------------------------------------------------------
 
-    def load(self, plan: Plan) -> Outcome:
-        """Run the caller once. Raises `Failed` when a call was lost, doubled or refused."""
+    def load(
+        self,
+        plan: Plan,
+        meanwhile: Callable[[Program], AbstractContextManager[object]] = nullcontext,
+    ) -> Outcome:
+        """Run the caller once. Raises `Failed` when a call was lost, doubled or refused.
+
+        `meanwhile` is given the caller, and does something to it until it has ended.
+        """
         arguments = module("benchmarks.load", msgspec.json.encode(plan).decode())
-        with Program(arguments, self.log) as caller:
+        with Program(arguments, self.log) as caller, meanwhile(caller):
             result = msgspec.json.decode(caller.output(), type=Outcome)
         if result.errors or result.lost or result.unexpected:
             raise Failed(

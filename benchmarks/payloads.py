@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 
 KEYS = 1024
@@ -12,6 +13,13 @@ def text(size: int) -> list[bytes]:
     """An object of exactly `size` bytes that holds one string."""
     frame = len('{"text":""}')
     return [b'{"text":"%b"}' % (b"x" * (size - frame))]
+
+
+def mixed() -> list[bytes]:
+    """Mostly small objects, in random order with some that no read, write or buffer holds whole."""
+    sizes = [100] * 80 + [5_000] * 12 + [64 * 1024] * 4 + [300 * 1024, 1024 * 1024]
+    random.Random(1).shuffle(sizes)
+    return [text(size)[0] for size in sizes]
 
 
 def structured() -> list[bytes]:
@@ -41,6 +49,7 @@ PAYLOADS: dict[str, Callable[[], list[bytes]]] = {
     "100 B": lambda: text(100),
     "64 KiB": lambda: text(64 * 1024),
     "1 MiB": lambda: text(1024 * 1024),
+    "mixed": mixed,
     "structured": structured,
     "state": state_writes,
     "key": lambda: [b'{"id":"acme"}'],

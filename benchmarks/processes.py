@@ -81,6 +81,10 @@ class Program:
     def ended(self) -> bool:
         return self._child.poll() is not None
 
+    def signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        self._child.send_signal(number)
+
     def end(self) -> None:
         if self._child.poll() is None:
             self._child.terminate()

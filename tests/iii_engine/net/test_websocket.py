@@ -347,7 +347,7 @@ async def test_a_call_that_cannot_be_written_is_answered_and_so_are_others(
     ]
     for message in batch:
         await caller.send(json.dumps(message))
-    answer = json.loads(await caller.recv())
+    answer = json.loads(await asyncio.wait_for(caller.recv(), 10))
     assert answer["error"]["code"] == "invocation_stopped"
     assert json.loads(await other.recv())["function_id"] == "g"
     assert await closed(callee) == 1006
