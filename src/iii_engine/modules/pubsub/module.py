@@ -11,6 +11,7 @@ from functools import partial
 
 from msgspec import Raw, Struct, field
 
+from iii_engine.core.caller_stamp import without_caller
 from iii_engine.core.router import Call
 from iii_engine.extras import need
 from iii_engine.modules.adapters import NatsConfig, RedisConfig, adapter_config, adapter_name
@@ -99,6 +100,7 @@ class PubSubModule(Module[PubSubOptions]):
             fail(call, error)
             return
         data = bytes(message.data)
+        data = bytes(without_caller(data, data))
         if self.broadcast is None:
             self.subscriptions.deliver(message.topic, data, call.traceparent, call.baggage)
             call.reply(NULL)

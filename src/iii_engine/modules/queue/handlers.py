@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Raw
 
+from iii_engine.core.caller_stamp import without_caller
 from iii_engine.core.router import Call
 from iii_engine.modules.base import fail, read
 from iii_engine.modules.queue import answers, requests
@@ -56,8 +58,9 @@ def named(value: str, code: str, field: str) -> str:
 def published(cause: Call, request: requests.PublishRequest) -> Draft:
     """The job that a message becomes. Raises `BusError` when the topic is missing."""
     named(request.topic, "topic_not_set", "topic")
+    data = bytes(request.data)
     return Draft(
-        data=request.data,
+        data=Raw(without_caller(data, data)),
         options=request,
         group_id=request.key or "",
         traceparent=cause.traceparent,

@@ -63,6 +63,13 @@ async def test_modules_case_103_each_subscriber_gets_the_data_once(desk: Desk) -
         await heard(desk, name, {"n": [1, None]})
 
 
+async def test_a_message_does_not_say_who_called(desk: Desk) -> None:
+    desk.handler("one")
+    desk.bind("t1", "one", {"topic": "news"})
+    await publish(desk, "news", {"n": 1, "_caller_worker_id": "made up"})
+    await heard(desk, "one", {"n": 1})
+
+
 async def test_modules_case_103_without_a_subscriber_the_answer_is_null(desk: Desk) -> None:
     assert await publish(desk, "nobody") is None
 

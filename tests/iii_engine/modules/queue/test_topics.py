@@ -23,6 +23,14 @@ async def test_modules_case_86_a_subscriber_gets_what_is_published(
     assert refused.value.code == "topic_not_set"
 
 
+async def test_a_message_does_not_say_who_called(desk: QueueDesk) -> None:
+    desk.handler("seen")
+    desk.trigger("t", "orders", "seen")
+    desk.publish("orders", {"n": 1, "_caller_worker_id": "made up"})
+    await desk.settle()
+    assert desk.payloads("seen") == [{"n": 1}]
+
+
 async def test_modules_case_86_null_is_data_too(desk: QueueDesk) -> None:
     desk.handler("seen")
     desk.trigger("t", "orders", "seen")
