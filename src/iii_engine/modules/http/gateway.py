@@ -28,6 +28,8 @@ log = logging.getLogger("iii.http")
 
 HEALTH_PATH = "/_iii/health"
 OPENAPI_PATH = "/_iii/openapi.json"
+#: What those begin with: no guarded worker answers there, whatever its routes fit.
+OWN_PATHS = "/_iii/"
 
 
 class Gateway:
@@ -77,7 +79,9 @@ class Gateway:
                 exchange.respond(200, preflight, b"")
                 return
         match = self.routes.find(exchange.method, path)
-        if match.route is not None:
+        if path[:6] == OWN_PATHS and (match.route is None or match.route.access is not None):
+            self._unknown(exchange, path)
+        elif match.route is not None:
             self._admit(Request(self, exchange, match.route, match.params, path))
         elif (gone := self.vanished.find(exchange.method, path)) is not None:
             body = failure.body_of("The worker of this route has gone", path=path)

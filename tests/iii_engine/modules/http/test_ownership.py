@@ -82,6 +82,21 @@ async def test_what_takes_nothing_from_them_is_bound(theirs: Site, path: str, me
     assert (await theirs.client.get("/files/new")).json() == "trusted"
 
 
+async def test_the_engines_own_paths_are_no_guarded_workers(theirs: Site) -> None:
+    guest = Guest(theirs)
+    for method in ("GET", "HEAD", "POST"):
+        for path in ("/:a/:b", "/*"):
+            assert guest.route(path, method) is None
+    theirs.function("engine::health::check", {"status": "healthy"})
+    assert (await theirs.client.get("/_iii/health")).json() == {"status": "healthy"}
+    assert (await theirs.client.get("/_iii/other")).status_code == 404
+    assert (await theirs.client.get("/iii/other")).json() == "guest"
+    guest.close()
+    assert (await theirs.client.get("/_iii/health")).json() == {"status": "healthy"}
+    theirs.route("/_iii/:page", "f")
+    assert (await theirs.client.get("/_iii/health")).json() == "trusted"
+
+
 async def test_parties_are_equal_among_themselves(theirs: Site) -> None:
     one, again, other = Guest(theirs, "a"), Guest(theirs, "a"), Guest(theirs, "b")
     assert one.route("/mine", id="1") is None
