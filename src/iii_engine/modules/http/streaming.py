@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from iii_engine.core.channel import BROKEN, Channel
+from iii_engine.core.nesting import read_within
 from iii_engine.modules.http.result import header_lines
 from iii_engine.net.http_exchange import Exchange
 
@@ -55,6 +57,9 @@ class Control(Struct):
     type: str
     status_code: int | None = None
     headers: Raw = Raw(b"")
+
+
+_decode_control: Final = msgspec.json.Decoder(Control).decode
 
 
 class ResponseStream:
@@ -144,8 +149,8 @@ class ResponseStream:
 
     def _control(self, data: bytes) -> None:
         try:
-            control = msgspec.json.decode(data, type=Control)
-        except msgspec.DecodeError:
+            control = read_within(_decode_control, data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             log.info("unreadable control frame on a response channel ignored")
             return
         if control.type == "set_status":

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 from tests.support.waiting import until
 
 from iii_engine.core.channel import Channel
@@ -149,6 +150,25 @@ async def test_modules_case_48_impossible_status_is_ignored(site: Any) -> None:
     call.reply(NULL)
     answer = await task
     assert (answer.status_code, answer.content) == (200, b"x")
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" * 5_000, b"[" * 100_000, b'{"type":"\\ud800"}', b"\xff", b"7"]
+)
+async def test_unreadable_control_frames_are_ignored(site: Any, text: bytes) -> None:
+    calls = site.slow("h")
+    site.route("/s", "h")
+    task = asyncio.ensure_future(site.client.get("/s"))
+    call = await asyncio.wait_for(calls.get(), 5)
+    channel, _ = open_end(site, msgspec.json.decode(call.data)["response"])
+    control(channel, type="set_status", status_code=202)
+    channel.write(True, text)
+    channel.write(True, b'{"type":"set_headers","headers":%b}' % text)
+    channel.write(False, b"x")
+    channel.finish()
+    call.reply(NULL)
+    answer = await task
+    assert (answer.status_code, answer.content) == (202, b"x")
 
 
 async def test_result_before_the_first_byte_is_the_answer(site: Any) -> None:
