@@ -30,10 +30,18 @@ class MalformedMessage(ValueError):
 
 
 def unreadable(frame: bytes, reason: str) -> MalformedMessage:
-    """What cannot be parsed, with type and invocation id if they stand where clients put them."""
-    head = frame[:1024]
-    found = [re.search(rb'"%b"\s*:\s*"([\w.:-]+)"' % name, head) for name in _GLIMPSED]
-    return MalformedMessage(reason, *[match[1].decode() if match else None for match in found])
+    """What cannot be parsed, with type and invocation id if they stand where clients put them.
+
+    Those are at the beginning, or behind the payload.
+    """
+    found = [_glimpse(name, frame[:_LOOKED]) or _glimpse(name, frame[-_LOOKED:]) for name in _NAMES]
+    return MalformedMessage(reason, *found)
 
 
-_GLIMPSED: Final = (b"type", b"invocation_id")
+_LOOKED: Final = 1024
+_NAMES: Final = (b"type", b"invocation_id")
+
+
+def _glimpse(name: bytes, part: bytes) -> str | None:
+    found: list[bytes] = re.findall(rb'"%b"\s*:\s*"([\w.:-]+)"' % name, part)
+    return found[0].decode() if found else None

@@ -35,6 +35,7 @@ from iii_engine.core.router import Call, OnAnswer, Router
 from iii_engine.core.sampling import Sampler
 from iii_engine.core.services import Services
 from iii_engine.core.sessions import Session, Status
+from iii_engine.core.strictness import without_lone_surrogates, without_odd_numbers
 from iii_engine.core.substitutes import drop_substitutes
 from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing, Tracing
@@ -184,11 +185,9 @@ class Engine:
         try:
             short = len(frame) <= SHALLOW_BYTES
             message = _decode(frame) if short else read_within(_decode, frame)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             try:
-                if len(frame) > TOLERATED_BYTES:
-                    raise unreadable(frame, str(error)) from None
-                message = read_within(protocol.decode, frame)
+                frame, message = _read_leniently(frame)
             except MalformedMessage as malformed:
                 self.refuse(session, malformed, frame)
                 return
@@ -346,6 +345,17 @@ class Engine:
         if self.rules:
             drop_substitutes(self, function_id)
             drop_stranded(self, function_id)
+
+
+def _read_leniently(frame: bytes) -> tuple[bytes, Message]:
+    """A message that is no strict JSON, and the frame as it was read. Raises `MalformedMessage`."""
+    if len(frame) <= TOLERATED_BYTES:
+        return frame, read_within(protocol.decode, frame)
+    try:
+        frame = without_lone_surrogates(without_odd_numbers(frame))
+        return frame, read_within(_decode, frame)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(frame, str(error)) from None
 
 
 def ignore_telemetry(frame: bytes) -> None:

@@ -293,7 +293,10 @@ class Router:
 
     def finish(self, call: Call, result: Raw | bytes, error: ErrorBody | None) -> None:
         """Settle a call that has just left `pending`."""
-        call.ended_ns = ended = self._now()
+        ended = self._now()
+        if ended < call.started_ns:  # the clock was set back
+            ended = call.started_ns
+        call.ended_ns = ended
         function = call.function
         if call.deadline_ns:
             self._deadlines.remove(call.id, call.deadline_ns)

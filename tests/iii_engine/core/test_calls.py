@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec import Raw
 from tests.support.bus import Bus, replying
 
+from iii_engine.core.clock import SeededIds
 from iii_engine.core.router import Call
 from iii_sdk.protocol import EnqueueAction, is_uuid
 
@@ -264,6 +266,73 @@ def test_wire_case_41_nan_big_integers_and_surrogates_pass() -> None:
         b'"data":[NaN,-Infinity,1180591620717411303424,"\\ud800"]}'
     )
     assert worker.only()["data"] == [None, None, 2**70, "\ud800"]
+
+
+@pytest.mark.parametrize("kind", ["answer", "call"])
+def test_wire_case_41_nan_and_surrogates_pass_in_large_messages_with_their_keys_last(
+    kind: str,
+) -> None:
+    bus = Bus()
+    worker, caller = bus.peer("a::b"), bus.peer()
+    odd = b'[%bNaN,"\\ud800"]' % (b"0," * 200_000)
+    if kind == "answer":
+        caller.ask("a::b", call="i")
+        wanted = worker.only()["invocation_id"].encode()
+        worker.send(b'{"result":%b,"invocation_id":"%b","type":"invocationresult"}' % (odd, wanted))
+        received = caller.only()["result"]
+    else:
+        caller.send(
+            b'{"function_id":"a::b","data":%b,"invocation_id":"i","type":"invokefunction"}' % odd
+        )
+        received = worker.only()["data"]
+    assert received[-3:] == [0, None, "\ufffd"]
+
+
+@pytest.mark.parametrize("kind", ["answer", "call"])
+def test_a_large_message_that_nobody_can_read_is_an_error_to_who_waits(kind: str) -> None:
+    bus = Bus()
+    worker, caller = bus.peer("a::b"), bus.peer()
+    broken = b"[%b}" % (b"0," * 200_000)
+    if kind == "answer":
+        caller.ask("a::b", call="i")
+        wanted = worker.only()["invocation_id"].encode()
+        worker.send(
+            b'{"result":%b,"invocation_id":"%b","type":"invocationresult"}' % (broken, wanted)
+        )
+    else:
+        caller.send(
+            b'{"function_id":"a::b","data":%b,"invocation_id":"i","type":"invokefunction"}' % broken
+        )
+    answer = caller.only()
+    assert (answer["invocation_id"], answer["error"]["code"]) == ("i", "invalid_message")
+
+
+def test_answers_never_cross_whatever_ids_callers_guess() -> None:
+    bus = Bus()
+    worker, caller = bus.peer("a::b"), bus.peer()
+    guessed = SeededIds(1)
+    for _ in range(50):
+        caller.ask("a::b", call=guessed.uuid())
+    answers: list[Raw] = []
+    bus.engine.call("a::b", b'"engine"', lambda result, error: answers.append(result))
+    calls = worker.inbox()
+    assert len({call["invocation_id"] for call in calls}) == 51
+    for call in calls:
+        worker.answer(call, result=call["data"])
+    assert [bytes(answer) for answer in answers] == [b'"engine"']
+    assert len(caller.inbox()) == 50
+    assert worker.session.active == 0
+
+
+def test_a_clock_that_is_set_back_makes_no_negative_durations() -> None:
+    bus = Bus()
+    worker, caller = bus.peer("a::b"), bus.peer()
+    caller.ask("a::b")
+    bus.clock.jump(-3600)
+    worker.answer(worker.only())
+    assert all(span.end_ns >= span.start_ns for span in bus.engine.spans)
+    (function,) = (found for found in bus.engine.registry if found.id == "a::b")
+    assert function.tally.nanoseconds == 0
 
 
 def test_wire_case_42_trace_context_and_baggage_travel() -> None:
