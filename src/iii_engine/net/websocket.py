@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import aiofastnet
 import picows
@@ -27,6 +26,7 @@ from iii_engine.net.door import GuardedSocket, arrival
 from iii_engine.net.flusher import Flusher, write_messages
 from iii_engine.net.message_socket import CLOSE_SECONDS, MessageSocket
 from iii_engine.net.origins import origin_allowed
+from iii_engine.net.port import Port
 from iii_engine.net.reading import Reading
 from iii_sdk.malformed import unreadable
 
@@ -230,6 +230,7 @@ class WorkerListener:
     ) -> None:
         self.engine = engine
         self.gate = gate
+        #: Of connections that begin from now on.
         self.limits = limits
         self.allowed_origins = allowed_origins
         self.sockets: set[WorkerSocket] = set()
@@ -238,63 +239,28 @@ class WorkerListener:
         self._channels = channels
         self._worker = worker or WorkerSocket
         self._pages = {} if pages is None else pages
-        self._servers: list[asyncio.Server] = []
+        self._port = Port(self._accepted, aiofastnet.connect_accepted_socket)
+        self.port = 0
         self._leaving: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweeps = 0
 
     async def open(self, host: str, port: int) -> int:
         """Listen; returns the port, which is a free one when 0 was asked for."""
-        await self._listen(host, port)
+        self.port = await self._port.open(host, port)
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
         return self.port
 
-    async def _listen(self, host: str, port: int) -> None:
-        self._servers = [await self._serve(host=host, port=port)]
-        self._host = host
-        self.port: int = self._servers[0].sockets[0].getsockname()[1]
+    def _accepted(self) -> Reading:
+        limits = self.limits
+        return Reading(self._route, limits.handshake_timeout_ms / 1000, limits.max_frame)
 
-    async def _serve(self, **where: Any) -> asyncio.Server:
-        seconds, max_frame = self.limits.handshake_timeout_ms / 1000, self.limits.max_frame
-        return await aiofastnet.create_server(
-            self._loop, lambda: Reading(self._route, seconds, max_frame), **where, backlog=2048
-        )
-
-    async def renew(self, limits: Limits) -> None:
-        """Accept connections under these limits; the listening sockets stay open meanwhile."""
-        self.limits = limits
-        old = self._servers
-        self._servers = [
-            await self._serve(sock=socket.fromfd(s.fileno(), s.family, s.type, s.proto))
-            for server in old
-            for s in server.sockets
-        ]
-        # A server drops what it has accepted in the very moment it is closed: first it stops
-        # accepting, then what it has taken becomes a connection, and then it is closed.
-        for server in old:
-            for s in server.sockets:
-                self._loop.remove_reader(s.fileno())
-        await asyncio.sleep(0)
-        _close(old)
-
-    async def move(self, host: str, port: int, limits: Limits) -> int:
+    async def move(self, host: str, port: int) -> int:
         """Listen elsewhere; open connections stay. Returns the port.
 
         Raises `OSError`, and listens where it did, when that is not possible.
         """
-        old, old_host = self._servers, self._host
-        before, self.limits = self.limits, limits
-        if port == self.port:
-            # Two addresses with one port may overlap: the old one has to go first.
-            _close(old)
-        try:
-            await self._listen(host, port)
-        except OSError:
-            self.limits = before
-            if port == self.port:
-                await self._listen(old_host, port)
-            raise
-        _close(old)
+        self.port = await self._port.move(host, port)
         return self.port
 
     def retire(self, leaving: set[WorkerSocket]) -> asyncio.Task[None]:
@@ -306,8 +272,7 @@ class WorkerListener:
 
     def refuse_new(self) -> None:
         """Accept nobody; the connections that are open stay."""
-        _close(self._servers)
-        self._servers = []
+        self._port.close()
 
     async def drain(self, seconds: float) -> None:
         """Accept nobody, and end every connection when it is idle or the time is over."""
@@ -380,8 +345,3 @@ class WorkerListener:
         for peer in list(self.sockets):
             peer.sweep(ping)
         self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
-
-
-def _close(servers: list[asyncio.Server]) -> None:
-    for server in servers:
-        server.close()

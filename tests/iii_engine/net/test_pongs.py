@@ -105,6 +105,11 @@ def test_a_worker_that_pings_and_does_not_read_is_closed() -> None:
         module = engine.engine.app.modules["iii-worker-manager"]
         assert isinstance(module, WorkerManagerModule)
         listener, core = module.listener, engine.engine.core
+
+        def sweep() -> None:
+            for each in list(listener.sockets):
+                each.sweep(False)
+
         with connect(*worker(engine)) as peer:
             flood(peer)
             assert pair.works()
@@ -112,6 +117,6 @@ def test_a_worker_that_pings_and_does_not_read_is_closed() -> None:
             for _ in range(STALL_SECONDS // SWEEP_SECONDS + 1):
                 peer.send(frame(9))
                 assert pair.works()
-                engine.run(lambda: [each.sweep(False) for each in list(listener.sockets)])
+                engine.run(sweep)
             until_sync(lambda: len(core.sessions) == 2)
         assert pair.works()

@@ -55,13 +55,11 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
         different = changed(self.options, options)
         listener, leaving = self.listener, set(self.listener.sockets)
         if different & {"host", "port"}:
-            self.port = await listener.move(options.host, options.port, limits(options))
+            self.port = await listener.move(options.host, options.port)
             self.address = (options.host, self.port)
-        elif different & {"handshake_timeout_ms", "max_message_bytes", "worker_silence_ms"}:
-            await listener.renew(limits(options))
+        listener.limits = limits(options)
         listener.allowed_origins = options.allowed_origins
         if "invocation_timeout_ms" in different:
-            listener.limits = limits(options)
             for peer in listener.sockets:
                 peer.use_timeout()
         self.options = options
