@@ -142,3 +142,55 @@ async def test_a_server_without_jetstream_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="JetStream is not available"):
         await RemoteStore(NatsRemote(server.url, "b")).open()
     server.close()
+
+
+async def test_a_list_has_each_record_once_while_others_write(nats_server: NatsServer) -> None:
+    one, two = (RemoteStore(NatsRemote(nats_server.url, "iii_state")) for _ in range(2))
+    await one.open()
+    await two.open()
+    names = [str(n) for n in range(200)]
+    await put(two, "s", *names)
+    writing = True
+
+    async def write(names: list[str]) -> None:
+        while writing:
+            for name in names:
+                await submit(two, lambda t, name=name: t.put("s", name, b"2"))
+
+    async def come_and_go(name: str) -> None:
+        while writing:
+            await put(two, "s", name)
+            await submit(two, lambda t: t.delete("s", name))
+
+    tasks = [asyncio.ensure_future(write(names[n::8])) for n in range(8)]
+    tasks += [asyncio.ensure_future(come_and_go(f"x{n}")) for n in range(2)]
+    lists = [await keys(one, "s") for _ in range(20)]
+    counts = [await look(one, lambda t: t.count("s")) for _ in range(10)]
+    writing = False
+    await asyncio.gather(*tasks)
+    await one.close()
+    await two.close()
+    for found in lists:
+        assert sorted(set(found)) == sorted(found)
+        assert set(found) - {"x0", "x1"} == set(names)
+    assert {200, 201, 202} >= set(counts)
+
+
+async def test_a_list_ends_although_its_records_go_meanwhile(nats_server: NatsServer) -> None:
+    store = RemoteStore(NatsRemote(nats_server.url, "iii_state"))
+    await store.open()
+    writing = True
+
+    async def come_and_go() -> None:
+        while writing:
+            await put(store, "s", "x")
+            await submit(store, lambda t: t.delete("s", "x"))
+
+    tasks = [asyncio.ensure_future(come_and_go())]
+    begin = asyncio.get_running_loop().time()
+    for _ in range(100):
+        assert await keys(store, "s") in ([], ["x"])
+    writing = False
+    await asyncio.gather(*tasks)
+    await store.close()
+    assert asyncio.get_running_loop().time() - begin < 5

@@ -6,6 +6,7 @@ insertion is in one, and in another the id by which JetStream knows a write that
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any, Final
 
@@ -26,6 +27,11 @@ MAX_DIGITS: Final = 20
 WRONG_REVISION: Final = frozenset({10071, 10164})
 #: JetStream names that many subjects in one answer.
 SUBJECTS_PER_PAGE: Final = 100_000
+
+
+#: Seconds of silence after which records are asked for one by one; so many at the same time.
+QUIET_SECONDS: Final = 0.2
+GETS: Final = 64
 
 
 class Entry(Struct, frozen=True):
@@ -107,11 +113,11 @@ class Bucket:
         """Remove all records of these subjects, in one step."""
         await self._context.purge_stream(self._names.stream, subject=subjects)
 
-    async def subjects(self) -> list[str]:
-        """Those that have a record."""
+    async def subjects(self, filter_subject: str = ">") -> list[str]:
+        """Those that have a record, or the mark of one."""
         found: list[str] = []
         while True:
-            request = {"subjects_filter": ">", "offset": len(found)}
+            request = {"subjects_filter": filter_subject, "offset": len(found)}
             answer = await self._client.request(
                 f"$JS.API.STREAM.INFO.{self._names.stream}",
                 json.dumps(request).encode(),
@@ -123,7 +129,22 @@ class Bucket:
                 return found
 
     async def entries(self, subjects: str, *, headers_only: bool = False) -> list[Entry]:
-        """The records of these subjects, in the order of their revisions."""
+        """The records of these subjects, in the order of their revisions.
+
+        One that is there all the while is found once, whatever is written and deleted meanwhile.
+        """
+        found = await self._told(subjects, headers_only=headers_only)
+        missing = sorted(set(await self.subjects(subjects)) - found.keys())
+        for begin in range(0, len(missing), GETS):
+            entries = await asyncio.gather(*map(self.get, missing[begin : begin + GETS]))
+            found |= {entry.subject: entry for entry in entries if entry is not None}
+        there = (entry for entry in found.values() if entry.value is not None)
+        return sorted(there, key=lambda entry: entry.revision)
+
+    async def _told(self, subjects: str, *, headers_only: bool) -> dict[str, Entry]:
+        """What the server tells in one go: not what is replaced before it has its turn, and after
+        a deletion perhaps nothing."""
+        from nats.errors import TimeoutError as Quiet
         from nats.js.api import AckPolicy, DeliverPolicy
 
         inbox = self._client.new_inbox()
@@ -140,22 +161,24 @@ class Bucket:
                 headers_only=headers_only,
                 inactive_threshold=30.0,
             )
-            total = (consumer.num_pending or 0) + (
+            pending = (consumer.num_pending or 0) + (
                 consumer.delivered.consumer_seq if consumer.delivered else 0
             )
-            entries: list[Entry] = []
-            pending = total
-            while pending:
-                message = await subscription.next_msg(self._answer_seconds)
+            most = 2 * pending  # who writes faster than this reads must not keep it
+            found: dict[str, Entry] = {}
+            while pending and most:
+                try:
+                    message = await subscription.next_msg(QUIET_SECONDS)
+                except Quiet:
+                    break
+                most -= 1
                 where = message.metadata
                 pending = where.num_pending
-                entry = _entry(
+                found[message.subject] = _entry(
                     message.subject, message.data, where.sequence.stream, message.headers
                 )
-                if entry.value is not None:
-                    entries.append(entry)
             await self._context.delete_consumer(self._names.stream, consumer.name)
-            return entries
+            return found
         finally:
             await subscription.unsubscribe()
 
