@@ -7,7 +7,7 @@ import logging
 import math
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from iii_engine.extras import need
@@ -89,7 +89,8 @@ class NatsConnection:
         self.client.options["max_reconnect_attempts"] = -1
 
     async def close(self) -> None:
-        await self.client.close()
+        with suppress(AssertionError):  # the client's own, when it has not come to connecting
+            await self.client.close()
 
     async def ask(self, request: Coroutine[Any, Any, T]) -> T:
         """The answer to a request. Raises `ServerLost` at once when the connection is lost.

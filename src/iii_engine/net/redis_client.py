@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from iii_engine.extras import need
-from iii_engine.net.server_url import CONNECT_SECONDS, masked
+from iii_engine.net.server_url import CONNECT_SECONDS, masked, no_address
 from iii_engine.storage.base import ServerLost, StoreError
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def make_redis(url: str, answer_seconds: float | None = ANSWER_SECONDS) -> Redis
             socket_timeout=answer_seconds,
             socket_connect_timeout=CONNECT_SECONDS,
         )
-    except ValueError as error:
-        raise StoreError(f"{masked(url)} is no address of a Redis server: {error}") from None
+    except ValueError:
+        raise StoreError(no_address(url, "Redis")) from None
 
 
 async def open_redis(url: str, answer_seconds: float | None = ANSWER_SECONDS) -> Redis:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from iii_engine.extras import need
 from iii_engine.modules.queue.tasks import end_tasks
-from iii_engine.net.server_url import CONNECT_SECONDS, masked
+from iii_engine.net.server_url import CONNECT_SECONDS, masked, no_address
 from iii_engine.storage.base import ServerLost, StoreError
 
 if TYPE_CHECKING:
@@ -173,5 +173,5 @@ def told(url: str) -> Iterator[None]:
             raise StoreError(f"{where} refuses the login: {error}") from None
         reason = str(error).strip(" .") or "no answer"
         raise ServerLost(f"{where} cannot be reached: {reason}") from None
-    except ValueError as error:
-        raise StoreError(f"{masked(url)} is no address of a RabbitMQ server: {error}") from None
+    except ValueError:
+        raise StoreError(no_address(url, "RabbitMQ")) from None
