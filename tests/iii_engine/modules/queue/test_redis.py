@@ -17,6 +17,7 @@ from tests.support.waiting import until
 
 from iii_engine.core.router import Call
 from iii_engine.modules.queue import QueueModule
+from iii_engine.modules.queue.redis.bindings import Bindings
 from iii_engine.modules.queue.redis.broker import RedisBroker
 from iii_sdk import Worker, connect
 
@@ -262,3 +263,36 @@ async def test_kill_9_of_an_engine_loses_none_of_its_jobs(
     finally:
         for engine in engines:
             await asyncio.to_thread(engine.close)
+
+
+async def test_engines_hear_of_many_new_topics_without_reading_the_table_for_each(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+    take = Bindings._take
+
+    def count(bindings: Bindings, rows: list[bytes]) -> None:
+        nonlocal read
+        read += 1
+        take(bindings, rows)
+
+    async with shared(redis_server, 2) as (one, two):
+        monkeypatch.setattr(Bindings, "_take", count)
+        names = {f"t{n}" for n in range(200)}
+        for name in names:
+            await one.ask("iii::durable::publish", {"topic": name, "data": 1})
+        two.function("f")
+        assert two.bind("t7", "f", {}) is None
+        await until(lambda: names <= {queue.name for queue in broker_of(two).topic_queues()})
+        await until(lambda: [queue.function_id for queue in broker_of(one).bindings()] == ["f"])
+        assert read <= 4
+        with redis.Redis.from_url(redis_server.url) as client:
+            client.hset("iii:queue:topics", '["foreign",""]', "0")
+            for _ in range(100):
+                client.publish("iii:queue:changed", "1")
+        for engine in (one, two):
+            await until(lambda engine=engine: knows_of(engine, "foreign"))  # type: ignore[misc]
+
+
+def knows_of(engine: Shared, topic: str) -> bool:
+    return any(queue.name == topic for queue in broker_of(engine).topic_queues())

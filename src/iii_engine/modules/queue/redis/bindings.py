@@ -45,6 +45,8 @@ class Bindings:
         self._asking = asking
         self._engine = engine
         self._all: dict[QueueName, bool] = {}
+        self._reading = False  # the table is on its way
+        self._stale = False  # it has changed since it was asked for
 
     async def open(self) -> None:
         """Raises `StoreError`."""
@@ -61,14 +63,29 @@ class Bindings:
         await answer
 
     def reload(self) -> None:
-        """Another engine has changed the table."""
-        self._asking.ask(topics.TABLE, [TOPICS], [], self._reloaded)
+        """Changes of the table may have been missed."""
+        self._stale = True
+        if not self._reading:
+            self._reading = True
+            self._stale = False
+            self._asking.until_done(topics.TABLE, [TOPICS], [], self._reloaded)
 
-    def _reloaded(self, rows: Any, error: StoreError | None) -> None:
-        if error is not None:
-            log.debug("queue: %s", error)  # it is read again when the server is back
-        else:
-            self._take(rows)
+    def _reloaded(self, rows: Any) -> None:
+        self._reading = False
+        self._take(rows)
+        if self._stale:
+            self.reload()
+
+    def heard(self, message: bytes) -> None:
+        """Somebody has changed a row of the table; others than engines may say so, too."""
+        try:
+            row, bound = msgspec.json.decode(message, type=tuple[str, str])
+            queue = queue_of(row)
+        except msgspec.DecodeError:
+            self.reload()
+            return
+        self._all[queue] = bound == "1" or queue in self.held
+        self._stale = True  # what is being read may be older
 
     def _take(self, rows: list[bytes]) -> None:
         self._all = {

@@ -346,7 +346,7 @@ class RedisBroker(Broker):
 
     def _heard(self, pattern: str, message: Message) -> None:
         if pattern == CHANGED:
-            self._bindings.reload()
+            self._bindings.heard(message.data)
             return
         kept = self._by_base.get(msgspec.json.decode(message.data))
         if kept is not None:

@@ -11,7 +11,7 @@ from iii_engine.modules.queue.job import QueueName
 PREFIX: Final = "iii:queue:"
 #: A hash: every queue of a topic that was ever used, and whether its function is bound.
 TOPICS: Final = f"{PREFIX}topics"
-#: Channels: a queue has something to take; the table of topics has changed.
+#: Channels: a queue has something to take; a row of the table of topics is another now.
 WAKE: Final = f"{PREFIX}wake"
 CHANGED: Final = f"{PREFIX}changed"
 #: What the keys of named queues have in place of a topic.
@@ -42,6 +42,6 @@ def row_of(queue: QueueName) -> bytes:
     return msgspec.json.encode([queue.name, queue.function_id])
 
 
-def queue_of(row: bytes) -> QueueName:
+def queue_of(row: bytes | str) -> QueueName:
     topic, function_id = msgspec.json.decode(row, type=tuple[str, str])
     return QueueName(topic, True, function_id)

@@ -38,7 +38,7 @@ else
     end
     if #functions == 0 then
         if call('HSETNX', KEYS[3], ARGV[10], '0') == 1 then
-            call('PUBLISH', 'iii:queue:changed', '1')
+            call('PUBLISH', 'iii:queue:changed', cjson.encode({ARGV[10], '0'}))
         end
         add(q, false, 0)
     end

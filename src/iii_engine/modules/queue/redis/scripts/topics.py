@@ -14,8 +14,9 @@ BIND: Final = Script("""
 local first = call('HLEN', KEYS[2]) == 0
 call('HSET', KEYS[2], ARGV[1], ARGV[2])
 call('ZADD', q .. ':holders', now_ms(), ARGV[4])
-if call('HSET', KEYS[3], ARGV[3], '1') == 1 or first then
-    call('PUBLISH', 'iii:queue:changed', '1')
+if call('HGET', KEYS[3], ARGV[3]) ~= '1' then
+    call('HSET', KEYS[3], ARGV[3], '1')
+    call('PUBLISH', 'iii:queue:changed', cjson.encode({ARGV[3], '1'}))
 end
 local early = KEYS[4]
 if not first or call('EXISTS', early .. ':jobs') == 0 then return 0 end
@@ -75,7 +76,7 @@ while id do
 end
 call('DEL', q .. ':offered')
 call('HSET', KEYS[3], ARGV[3], '0')
-call('PUBLISH', 'iii:queue:changed', '1')
+call('PUBLISH', 'iii:queue:changed', cjson.encode({ARGV[3], '0'}))
 return 1
 """)
 
