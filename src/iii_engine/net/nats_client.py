@@ -114,9 +114,12 @@ class NatsConnection:
             self._asking.discard(task)
             task.cancel()
 
-    def too_large(self, data: bytes, headers: Mapping[str, str]) -> StoreError | None:
-        """Why the server would not take that; it would end the connection for it."""
-        size = len(data) + sum(len(name) + len(value) + 8 for name, value in headers.items())
+    def too_large(
+        self, data: bytes, headers: Mapping[str, str], room: int = 0
+    ) -> StoreError | None:
+        """Why the server would not take that, or not with `room` more bytes; it would end the
+        connection for it."""
+        size = len(data) + room + sum(len(name) + len(value) + 8 for name, value in headers.items())
         limit = self.client.max_payload
         if size + HEADER_BYTES <= limit:
             return None

@@ -62,7 +62,7 @@ class ServerBroker(Broker):
 
         self._tasks.spawn(answer()).add_done_callback(ended)
 
-    def _insist(self, work: Callable[[], Awaitable[object]]) -> None:
+    def _insist(self, work: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
         """Do it, and again while the server is away."""
 
         async def insist() -> None:
@@ -82,7 +82,7 @@ class ServerBroker(Broker):
                     log.exception("queue: what was to be stored cannot be")
                     return
 
-        self._tasks.spawn(insist())
+        return self._tasks.spawn(insist())
 
     @property
     def _now_ms(self) -> int:

@@ -60,6 +60,7 @@ class JetStreamBroker(ServerBroker):
         self._queues: dict[QueueName, JetQueue] = {}
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._leases: set[Lease] = set()
+        self._ending: set[Lease] = set()
         self._renewing: asyncio.Task[None] | None = None
 
     @property
@@ -82,9 +83,10 @@ class JetStreamBroker(ServerBroker):
             queue.wake = None
         if self._connection.client.is_connected:
             await self._tasks.settle(GOODBYE_SECONDS)
+        await self._tasks.end()
+        if self._connection.connected:
             for queue in self._queues.values():
                 await self._logged(queue.close_lanes())
-        await self._tasks.end()
         if self._renewing is not None:
             await end_tasks([self._renewing])
         await self._bindings.close()
@@ -142,7 +144,7 @@ class JetStreamBroker(ServerBroker):
         """What was stored for the first function of the topic is for this one."""
         if (topic, "") in self._bindings.all():
             await self._bindings.remove(topic, "")
-        await self.queue(QueueName(topic, True)).move(queue)
+        await self.queue(QueueName(topic, True)).move(queue, self._now_ms)
 
     def _adopt_later(self, binding: Binding) -> None:
         topic, function_id = binding
@@ -182,9 +184,7 @@ class JetStreamBroker(ServerBroker):
         if anew:
 
             async def reopen() -> None:
-                await kept.close_lanes()
-                if kept.wake is not None:
-                    await kept.open_lanes()
+                await kept.reopen_lanes()
                 if kept.wake is not None:  # still
                     kept.wake()
 
@@ -215,8 +215,7 @@ class JetStreamBroker(ServerBroker):
         try:
             job = foreign_job(message.data)
         except msgspec.DecodeError as error:
-            log.error("queue %s: what is no job is removed: %s", queue.text, error)
-            self._settle(message.term)
+            self._bury_unreadable(kept, message, error)
             return None
         early_ms = job.process_at - self._now_ms
         if early_ms > 0:
@@ -227,6 +226,13 @@ class JetStreamBroker(ServerBroker):
         job.attempts_made = max(0, deliveries - 1 - job.handed_back)
         return Lease(queue, job, next(self._tokens), message)
 
+    def _bury_unreadable(self, kept: JetQueue, message: Msg, error: msgspec.DecodeError) -> None:
+        async def bury() -> None:
+            await kept.bury_unreadable(message.subject, message.data, error, self._now_ms)
+            await message.ack_sync()
+
+        self._settle(bury)
+
     def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
         message, kept = self._ended(lease), self.queue(lease.queue)
 
@@ -235,7 +241,7 @@ class JetStreamBroker(ServerBroker):
                 await kept.free_key(lease.job)
             await message.ack_sync()
 
-        self._settle(complete if cancelled else message.ack_sync)
+        self._settle(complete if cancelled else message.ack_sync, lease)
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         message, kept = self._ended(lease), self.queue(lease.queue)
@@ -245,7 +251,7 @@ class JetStreamBroker(ServerBroker):
                 await kept.hand_back(message, job)
             await message.nak(delay=delay_ms / 1000)
 
-        self._settle(retry)
+        self._settle(retry, lease)
 
     def bury(self, lease: Lease, dead: DeadJob) -> None:
         message, kept = self._ended(lease), self.queue(lease.queue)
@@ -254,7 +260,7 @@ class JetStreamBroker(ServerBroker):
             await kept.bury(dead)
             await message.ack_sync()
 
-        self._settle(bury)
+        self._settle(bury, lease)
 
     def _ended(self, lease: Lease) -> Msg:
         self._leases.discard(lease)
@@ -305,7 +311,7 @@ class JetStreamBroker(ServerBroker):
         while True:
             await asyncio.sleep(self._config.lease_ms / 3000)
             waiting = [m for q in self._queues.values() for lane in q.lanes for m in lane.buffer]
-            running: list[Msg] = [lease.handle for lease in self._leases]  # type: ignore[misc]
+            running: list[Msg] = [each.handle for each in self._leases | self._ending]  # type: ignore[misc]
             for message in [*waiting, *running]:
                 await self._logged(message.in_progress())
             for queue in self._queues.values():
@@ -322,8 +328,8 @@ class JetStreamBroker(ServerBroker):
     def _told(self) -> AbstractContextManager[None]:
         return told(self._config.nats_url)
 
-    def _settle(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Tell the server what becomes of a job, unless it knows."""
+    def _settle(self, work: Callable[[], Awaitable[object]], lease: Lease | None = None) -> None:
+        """Tell the server what becomes of a job, unless it knows; its lease is kept until then."""
 
         async def settle() -> None:
             from nats.errors import MsgAlreadyAckdError
@@ -331,7 +337,10 @@ class JetStreamBroker(ServerBroker):
             with suppress(MsgAlreadyAckdError):
                 await work()
 
-        self._insist(settle)
+        task = self._insist(settle)
+        if lease is not None:
+            self._ending.add(lease)
+            task.add_done_callback(lambda _: self._ending.discard(lease))
 
     async def _logged(self, work: Awaitable[object]) -> None:
         try:

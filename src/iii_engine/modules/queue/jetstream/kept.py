@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from iii_engine.core.queue_limits import Limits
 from iii_engine.modules.queue.jetstream.lane import Lane
 from iii_engine.modules.queue.jetstream.notes import Notes
+from iii_engine.modules.queue.jetstream.records import (
+    dead_in,
+    found_or_none,
+    id_in,
+    id_of,
+    job_in,
+)
 from iii_engine.modules.queue.job import (
     DeadJob,
     Job,
@@ -20,11 +29,13 @@ from iii_engine.modules.queue.job import (
     encode_job,
     foreign_dead,
     foreign_job,
-    read_dead,
+    unreadable,
 )
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection, token
 from iii_engine.storage.base import StoreError
+from iii_sdk.errors import BusError
+from iii_sdk.protocol import NULL
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
@@ -33,13 +44,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("iii.queue")
 
-T = TypeVar("T")
-
-#: JetStream's codes for "no message found", and for its deletion.
-NO_MESSAGE: Final = (10037, 10057)
-
 #: Jobs of a `fifo` queue run one after another in each of so many lanes; a group is in one lane.
 LANES: Final = 16
+#: Bytes that a job must leave of the server's `max_payload`: its dead letter is longer. And
+#: characters of an error that fit in them, however they are written.
+ROOM: Final = 4096
+SHORT: Final = 500
 #: Seconds in which a job with the same id is known to be the same.
 DEDUPE_SECONDS: Final = 300.0
 
@@ -61,6 +71,8 @@ class JetQueue:
         self.settings = Settings()
         self.wake: Callable[[], None] | None = None
         self.lanes: list[Lane] = []
+        self._opened: Limits | None = None  # what the lanes are like
+        self._changing = asyncio.Lock()
         #: How often jobs that have arrived were handed back, by their number in the stream.
         self.handed_back: dict[int, int] = {}
         self._notes = notes
@@ -129,26 +141,42 @@ class JetQueue:
         known_as = (job.once or job.id).encode().hex()
         if job.once and (generation := await self._notes.generation(self._stream, job.once)):
             known_as = f"{known_as}.{generation}"
+        record, headers = encode_job(job), {"Nats-Msg-Id": known_as}
+        if (problem := self._connection.too_large(record, headers, ROOM)) is not None:
+            raise problem
         ack = await self._connection.ask(
-            self.js.publish(
-                f"{self._stream}.{lane}.{token(job.id)}",
-                encode_job(job),
-                headers={"Nats-Msg-Id": known_as},
-            )
+            self.js.publish(f"{self._stream}.{lane}.{token(job.id)}", record, headers=headers)
         )
         return bool(ack.duplicate)
 
     async def bury(self, dead: DeadJob) -> None:
+        """Store a dead job; the text of its error is cut where NATS would not take all of it."""
         await self.ensure()
-        await self._connection.ask(
-            self.js.publish(f"{self._dead}.{token(dead.job.id)}", encode_job(dead))
-        )
+        record = encode_job(dead)
+        if self._connection.too_large(record, {}):
+            dead.error, dead.job.error = dead.error[:SHORT], None
+            record = encode_job(dead)
+        if (problem := self._connection.too_large(record, {})) is not None:
+            log.error(
+                "queue %s: %s is dead without its payload: %s", self.name.text, dead.job.id, problem
+            )
+            dead.error, dead.job.data, dead.job.metadata = f"{problem}: {dead.error}", NULL, NULL
+            record = encode_job(dead)
+        await self._connection.ask(self.js.publish(f"{self._dead}.{token(dead.job.id)}", record))
+
+    async def bury_unreadable(
+        self, subject: str, record: bytes, error: msgspec.DecodeError, now_ms: int
+    ) -> None:
+        """What was stored under this subject is no job."""
+        log.error("queue %s: what is no job is dead: %s", self.name.text, error)
+        job = unreadable(id_of(subject), record)
+        await self.bury(DeadJob(job, f"unreadable: {error}", now_ms))
 
     async def cancel(self, message_id: str) -> bool:
         found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
         if found is None or not await self._delete(self._stream, found):
             return False
-        await self.free_key(foreign_job(found.data or b""))
+        await self.free_key(job_in(found))
         return True
 
     async def free_key(self, job: Job) -> None:
@@ -159,18 +187,18 @@ class JetQueue:
     async def find(self, message_id: str) -> Job | DeadJob | bool:
         found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
         if found is not None:
-            return foreign_job(found.data or b"")
+            return job_in(found)
         found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
-        return False if found is None else foreign_dead(found.data or b"")
+        return False if found is None else dead_in(found)
 
     async def _find(self, stream: str, subject: str) -> RawStreamMsg | None:
         await self.ensure()
-        return await self._connection.ask(_found(self.js.get_last_msg(stream, subject)))
+        return await self._connection.ask(found_or_none(self.js.get_last_msg(stream, subject)))
 
     async def _delete(self, stream: str, record: RawStreamMsg) -> bool:
         """False when it is gone already."""
         number = record.seq or 0
-        return bool(await self._connection.ask(_found(self.js.delete_msg(stream, number))))
+        return bool(await self._connection.ask(found_or_none(self.js.delete_msg(stream, number))))
 
     # -- dead ones -------------------------------------------------------------------------------
 
@@ -181,7 +209,7 @@ class JetQueue:
             if offset > 0:
                 offset -= 1
             elif len(found) < limit:
-                found.append(read_dead(str(record.seq), record.data or b"", foreign_dead))
+                found.append(dead_in(record))
             else:
                 break
         return found
@@ -197,7 +225,10 @@ class JetQueue:
             try:
                 job = foreign_dead(record.data or b"").job
             except msgspec.DecodeError as error:
-                log.error("queue %s: a dead job cannot be read: %s", self.name.text, error)
+                text = f"{id_in(record)} cannot be read, and stays where it is: {error}"
+                if message_id is not None:
+                    raise BusError(text, code="redrive_message_failed") from None
+                log.error("queue %s: %s", self.name.text, text)
                 continue
             job.renew()
             await self._again(job)
@@ -215,23 +246,26 @@ class JetQueue:
         found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
         if found is None or not await self._delete(self._dead, found):
             return 0
-        await self.free_key(foreign_dead(found.data or b"").job)
+        await self.free_key(dead_in(found).job)
         return 1
 
     async def bury_all(self, reason: str, now_ms: int) -> None:
         """Nobody will run what waits."""
         async for record in self._records(self._stream, newest_first=False):
-            job = foreign_job(record.data or b"")
+            job = job_in(record)
             job.error = reason
             await self.bury(DeadJob(job, reason, now_ms))
             await self._delete(self._stream, record)
 
-    async def move(self, other: JetQueue) -> None:
+    async def move(self, other: JetQueue, now_ms: int) -> None:
         """Give all jobs to another queue, if there are any."""
-        if await self._connection.ask(_found(self.js.stream_info(self._stream))) is None:
+        if await self._connection.ask(found_or_none(self.js.stream_info(self._stream))) is None:
             return
         async for record in self._records(self._stream, newest_first=False):
-            await other.put(foreign_job(record.data or b""))
+            try:
+                await other.put(foreign_job(record.data or b""))
+            except msgspec.DecodeError as error:
+                await other.bury_unreadable(record.subject or "", record.data or b"", error, now_ms)
             await self._delete(self._stream, record)
 
     async def _records(self, stream: str, *, newest_first: bool) -> AsyncIterator[RawStreamMsg]:
@@ -241,7 +275,7 @@ class JetQueue:
             return
         numbers = range(state.first_seq, state.last_seq + 1)
         for number in reversed(numbers) if newest_first else numbers:
-            record = await self._connection.ask(_found(self.js.get_msg(stream, number)))
+            record = await self._connection.ask(found_or_none(self.js.get_msg(stream, number)))
             if record is not None:
                 yield record
 
@@ -255,10 +289,18 @@ class JetQueue:
 
     # -- running them ----------------------------------------------------------------------------
 
-    async def open_lanes(self) -> None:
-        """Begin to get jobs; with `ordered` limits one after another in each lane."""
+    async def reopen_lanes(self) -> None:
+        """Get jobs within the limits that count now, if somebody wants jobs."""
+        async with self._changing:
+            if self.wake is None or self._opened == self.settings.limits:
+                return
+            await self._close_lanes()
+            await self._open_lanes(self.settings.limits)
+            self._opened = self.settings.limits
+
+    async def _open_lanes(self, limits: Limits) -> None:
+        """With `ordered` limits, jobs come one after another in each lane."""
         await self.ensure()
-        limits = self.settings.limits
         lanes = limits.ordered and not limits.single
         names = [f"lane-{n}" for n in range(LANES)] if lanes else ["all"]
         for info in await self._connection.ask(self.js.consumers_info(self._stream)):
@@ -290,6 +332,13 @@ class JetQueue:
         )
 
     async def close_lanes(self) -> None:
+        """Get no jobs any more, unless somebody wants some again."""
+        async with self._changing:
+            if self.wake is None:
+                await self._close_lanes()
+
+    async def _close_lanes(self) -> None:
+        self._opened = None
         lanes, self.lanes = self.lanes, []
         for lane in lanes:
             await lane.close()
@@ -326,17 +375,3 @@ class JetQueue:
     def _arrived(self) -> None:
         if self.wake is not None:
             self.wake()
-
-
-async def _found(request: Awaitable[T]) -> T | None:
-    """None when JetStream has no such message."""
-    from nats.js.errors import APIError, NotFoundError
-
-    try:
-        return await request
-    except NotFoundError:
-        return None
-    except APIError as error:
-        if error.err_code in NO_MESSAGE:
-            return None
-        raise

@@ -92,12 +92,13 @@ class RabbitBroker(ServerBroker):
             job = self._job(draft)
             stranded = await self._topics.publish(topic, job)
             if stranded:
-                self._engine.timers.after(
-                    1, lambda: self._insist(lambda: self._topics.settle(topic))
-                )
+                self._engine.timers.after(1, partial(self._settle_later, topic))
             return Receipt(job.id)
 
         self._answer(store(), done)
+
+    def _settle_later(self, topic: str) -> None:
+        self._insist(partial(self._topics.settle, topic))
 
     def enqueue(self, queue: str, draft: Draft, done: Done[Receipt]) -> None:
         async def store() -> Receipt:

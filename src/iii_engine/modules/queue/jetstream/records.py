@@ -1,0 +1,65 @@
+"""Jobs as JetStream keeps them: the last part of the subject is the id."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+
+from iii_engine.modules.queue.job import (
+    DeadJob,
+    Job,
+    foreign_dead,
+    foreign_job,
+    read_dead,
+    unreadable,
+)
+from iii_engine.net.nats_client import text_of
+
+if TYPE_CHECKING:
+    from nats.js.api import RawStreamMsg
+
+T = TypeVar("T")
+
+#: JetStream's codes for "no message found", and for its deletion.
+NO_MESSAGE: Final = (10037, 10057)
+
+
+def id_of(subject: str) -> str:
+    name = subject.rpartition(".")[2]
+    try:
+        return text_of(name)
+    except UnicodeDecodeError:  # none of ours
+        return name
+
+
+def id_in(record: RawStreamMsg) -> str:
+    return id_of(record.subject or "")
+
+
+def job_in(record: RawStreamMsg) -> Job:
+    """What is none is dealt with as one, by its subject."""
+    try:
+        return foreign_job(record.data or b"")
+    except msgspec.DecodeError:
+        return unreadable(id_in(record), record.data or b"")
+
+
+def dead_in(record: RawStreamMsg) -> DeadJob:
+    """What is none is shown as one, by its subject."""
+    return read_dead(id_in(record), record.data or b"", foreign_dead)
+
+
+async def found_or_none(request: Awaitable[T]) -> T | None:
+    """None when JetStream has no such message."""
+    from nats.js.errors import APIError, NotFoundError
+
+    try:
+        return await request
+    except NotFoundError:
+        return None
+    except APIError as error:
+        if error.err_code in NO_MESSAGE:
+            return None
+        raise
