@@ -77,8 +77,7 @@ class Bus:
 
     def guarded(self, rules: Rules, grant: Grant = OPEN) -> Peer:
         """A worker that these rules admitted with this grant."""
-        if rules not in self.engine.rules:
-            self.engine.rules.append(rules)
+        self.engine.reliance.name(rules, rules.gatekeepers)
         return Peer(self.engine, access=Access(rules, grant, self.engine.registry))
 
     def wait(self, seconds: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -39,9 +38,6 @@ INFRASTRUCTURE: Final = frozenset(
 #: Trigger types that concern everybody: `stream:join` decides who may subscribe, `log` reads what
 #: all workers log. Only who is allowed them by name may bind them.
 FAR_REACHING: Final = frozenset({"stream:join", "log"})
-
-#: Functions that a worker may have in the place of the engine's: `stream::get(orders)`.
-_STAND_IN: Final = re.compile(r"stream::[a-z_]+\(")
 
 
 @dataclass(frozen=True)
@@ -151,33 +147,10 @@ class Access:
         """Whether something of this owner may be replaced; None owns what outlived its maker."""
         return self.may_change(None if owner is None else owner.access)
 
-    def may_provide(self, function_id: str) -> bool:
-        """Whether the id is free, or the party's own."""
-        function = self._registry.get(function_id)
-        return not self.rules.guarded or function is None or self._is_own(function_id)
-
-    def may_guard(self, function_id: str) -> bool:
-        """Whether it may become what decides about others: the auth function must say so."""
-        return not self.rules.guarded or function_id in self.grant.allowed_functions
-
-    def may_stand_in(self, function_id: str) -> bool:
-        """Whether it may take the place of the engine's, if it does: the auth function says so."""
-        return (
-            not self.rules.guarded
-            or _STAND_IN.match(function_id) is None
-            or function_id in self.grant.allowed_functions
-        )
-
     def _is_own(self, function_id: str) -> bool:
         function = self._registry.get(function_id)
         return function is not None and all(
-            session is not None
-            and (
-                provider.party == self.party
-                if session.is_engine
-                else self.same_party(session.access)
-            )
-            for session, provider in function.providers.items()
+            provider.standing.party == self.party for provider in function.providers.values()
         )
 
 

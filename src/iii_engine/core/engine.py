@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from iii_engine.core.access import Access, Rules
+from iii_engine.core.access import Access
 from iii_engine.core.backlog import Backlog
 from iii_engine.core.channels import Channels
 from iii_engine.core.clock import Clock, Ids
@@ -30,13 +30,13 @@ from iii_engine.core.numerals import MAX_DIGITS, has_endless_integer
 from iii_engine.core.refusals import Refusals
 from iii_engine.core.registrations import Registering, Registrations
 from iii_engine.core.registry import Formats, LocalHandler, Registry
+from iii_engine.core.reliance import Reliance
 from iii_engine.core.remote import RemoteFunctions
 from iii_engine.core.router import Call, OnAnswer, Router
 from iii_engine.core.sampling import Sampler
 from iii_engine.core.services import Services
 from iii_engine.core.sessions import Session, Status
 from iii_engine.core.strictness import without_lone_surrogates, without_odd_numbers
-from iii_engine.core.substitutes import drop_substitutes
 from iii_engine.core.timers import Timers
 from iii_engine.core.tracing import SpanRing, Tracing
 from iii_engine.core.triggers import Triggers, TriggerType
@@ -78,17 +78,14 @@ class Engine:
         self.tracing = Tracing(clock, ids, self.spans)
         self.router = Router(clock, ids, self.spans)
         self.invocations = Invocations(self)
-        self.triggers = Triggers(clock.monotonic_ns)
+        self.reliance = Reliance(self.registry, self._take_away)
+        self.triggers = Triggers(clock.monotonic_ns, self.reliance)
         self.services = Services(self.registry)
         self.remote = RemoteFunctions(self.registry, self.services)
         self.channels = Channels(clock, ids)
         self.timers = Timers(clock.monotonic_ns)
         self.log_gate = LogGate(self.timers)
         self.refusals = Refusals(clock.monotonic_ns)
-        #: Those of the listeners that have any.
-        self.rules: list[Rules] = []
-        #: The functions that modules ask about requests, by the module's name.
-        self.keepers: dict[str, frozenset[str]] = {}
         self.sessions: dict[str, Session] = {}
         self.declarations = Declarations(self)
         self.backlog = Backlog()
@@ -216,18 +213,6 @@ class Engine:
             log.warning("worker %s: malformed message (%r): %s", session.name, topic, malformed)
         answer_malformed(self.router, session, malformed)
 
-    def is_gatekeeper(self, function_id: str, access: Access) -> bool:
-        """Whether the function decides about others than those who have the rights of `access`.
-
-        They are all alike on a listener without an auth function.
-        """
-        alike = access.rules if access.rules.auth_function_id is None else None
-        return (
-            any(function_id in rules.gatekeepers for rules in self.rules if rules != alike)
-            or any(function_id in keepers for keepers in self.keepers.values())
-            or self.triggers.asks(function_id)
-        )
-
     # -- calls of modules ------------------------------------------------------------------------
 
     def call(
@@ -342,9 +327,11 @@ class Engine:
         self.timers.advance()
 
     def _provided(self, function_id: str) -> None:
-        if self.rules:
-            drop_substitutes(self, function_id)
-            drop_stranded(self, function_id)
+        self.reliance.judge(function_id)
+        drop_stranded(self, function_id)
+
+    def _take_away(self, session: Session, function_id: str) -> None:
+        self.declarations.apply(session, protocol.UnregisterFunction(function_id))
 
 
 def _read_leniently(frame: bytes) -> tuple[bytes, Message]:

@@ -9,7 +9,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from iii_engine.core.hooks import ask
-from iii_engine.core.trigger_index import named_functions
+from iii_engine.core.reliance import named_functions
 from iii_sdk.protocol import ErrorBody, RegisterTrigger
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def drop_stranded(engine: Engine, function_id: str) -> None:
 
     To be called when a function got a new provider: a trigger may be older than that function.
     """
-    for trigger in engine.triggers.reaching(function_id):
+    for trigger in engine.reliance.reaching(function_id):
         access = trigger.access
         if access is not None and not access.may_reach(function_id):
             text = f"function '{function_id}' belongs to another worker now"

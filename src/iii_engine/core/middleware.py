@@ -27,15 +27,17 @@ class Intercepted(Struct):
 def middleware_of(engine: Engine, session: Session, access: Access, function_id: str) -> str | None:
     """The function that gets this call of a session instead, if any.
 
-    Not for the engine's own functions; and the worker that is the middleware reaches the real
-    functions, or it would only ever call itself.
+    Not for the engine's own functions; and the workers that are the middleware now reach the real
+    functions, or they would only ever call themselves.
     """
     middleware = access.rules.middleware
     if middleware is None or function_id.startswith("engine::"):
         return None
     provided = engine.registry.get(middleware)
     if provided is not None and session in provided.providers:
-        return None
+        newest = provided.newest.session
+        if newest is None or session.group == newest.group:
+            return None
     return middleware
 
 

@@ -20,6 +20,7 @@ from iii_engine.core.hooks import ask
 from iii_engine.core.ledger import entered
 from iii_engine.core.sessions import Status
 from iii_engine.core.sizes import MIB
+from iii_engine.core.standing import standing_of
 from iii_sdk import protocol
 from iii_sdk.protocol import ErrorBody, InvokeFunction, RegisterFunction
 
@@ -197,17 +198,11 @@ class Registrations:
         self._drain()
 
     def _add_function(self, requested: str, message: RegisterFunction) -> None:
-        engine, access, names = self._engine, self._access, self._access.names
+        engine, names = self._engine, self._access.names
         mapped = names.prefixed(message.id)
-        if engine.registry.reserved(mapped):
-            self._deny(f"function {mapped!r}", "the id is reserved")
-        elif not access.may_provide(mapped):
-            self._deny(f"function {mapped!r}", "it belongs to another worker")
-        elif engine.is_gatekeeper(mapped, access) and not access.may_guard(mapped):
-            self._deny(f"function {mapped!r}", "it decides about others")
-        elif not access.may_stand_in(mapped):
-            text = "it would answer for everybody's stream; its auth function does not allow it"
-            self._deny(f"function {mapped!r}", text)
+        refusal = engine.reliance.refusal(mapped, standing_of(self._access, mapped))
+        if refusal is not None:
+            self._deny(f"function {mapped!r}", refusal)
         else:
             named = replace(message, id=mapped)
             if entered(self._session, named) is not None:

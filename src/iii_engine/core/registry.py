@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import Raw, json
 
 from iii_engine.core.sessions import Session
+from iii_engine.core.standing import TRUSTED, Standing, standing_of
 from iii_engine.core.tally import Tallies, Tally
 from iii_sdk.protocol import NULL, RegisterFunction
 
@@ -31,7 +32,7 @@ class Provider:
     With a `handler` the worker only owns the registration: its calls are answered in process.
     """
 
-    __slots__ = ("_formats", "description", "handler", "metadata", "party", "session")
+    __slots__ = ("_formats", "description", "handler", "metadata", "session", "standing")
 
     def __init__(
         self,
@@ -40,10 +41,10 @@ class Provider:
         metadata: Raw,
         formats: Formats | tuple[Raw, Raw],
         handler: LocalHandler | None = None,
-        party: str = "",
+        standing: Standing = TRUSTED,
     ) -> None:
         self.session = session
-        self.party = party  # of a guarded worker of another engine: its `Access.party`
+        self.standing = standing
         self.handler = handler
         self.description = description
         self.metadata = metadata
@@ -100,6 +101,10 @@ class Function:
     @property
     def newest(self) -> Provider:
         return self.providers[next(reversed(self.providers))]
+
+    @property
+    def oldest(self) -> Provider:
+        return next(iter(self.providers.values()))
 
     @property
     def is_here(self) -> bool:
@@ -178,11 +183,12 @@ class Registry:
         session: Session,
         message: RegisterFunction,
         handler: LocalHandler | None = None,
-        party: str = "",
+        standing: Standing | None = None,
     ) -> bool:
         """Register for a worker; the newest registration leads. False when the id is reserved.
 
-        A `handler` answers the calls in the worker's place.
+        A `handler` answers the calls in the worker's place. `standing` is that of another engine's
+        worker; without it the session's own counts.
         """
         if self.reserved(message.id):
             log.warning("worker %s: function id %r is reserved", session.name, message.id)
@@ -196,8 +202,10 @@ class Registry:
         else:
             _warn_of_takeover(function, session)
         formats = (message.request_format, message.response_format)
+        if standing is None:
+            standing = standing_of(session.access, message.id)
         function.put(
-            Provider(session, message.description, message.metadata, formats, handler, party)
+            Provider(session, message.description, message.metadata, formats, handler, standing)
         )
         session.offers(message.id)
         self.on_provider(message.id)

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from iii_engine.core.access import Access
 from iii_engine.core.ownerless import Ownerless
+from iii_engine.core.reliance import Reliance
 from iii_engine.core.sessions import Session
 from iii_engine.core.trigger_index import TriggerIndex
 from iii_sdk import protocol
@@ -142,11 +143,12 @@ def _epoch(session: Session) -> int:
 class Triggers:
     """All trigger types and triggers. `now_ns` gives the time for the warnings."""
 
-    def __init__(self, now_ns: Callable[[], int]) -> None:
+    def __init__(self, now_ns: Callable[[], int], reliance: Reliance) -> None:
         self._now = now_ns
         self._types: dict[str, TriggerType] = {}
         self._aliases: dict[str, str] = {}
-        self._triggers = TriggerIndex()
+        self._reliance = reliance
+        self._triggers = TriggerIndex(reliance)
         self.ownerless = Ownerless()
         self._to_warn: dict[str, Trigger] = {}
 
@@ -166,14 +168,6 @@ class Triggers:
         aliased = [name for name, type_id in self._aliases.items() if type_id == kind.id]
         own = [] if kind.id in self._aliases else [kind.id]
         return self._triggers.of_types(own + aliased)
-
-    def reaching(self, function_id: str) -> list[Trigger]:
-        """The triggers of guarded makers that have the engine call this function."""
-        return self._triggers.reaching(function_id)
-
-    def asks(self, function_id: str) -> bool:
-        """Whether a trusted trigger asks this function before it calls another."""
-        return self._triggers.asks(function_id)
 
     # -- types -----------------------------------------------------------------------------------
 
@@ -228,7 +222,7 @@ class Triggers:
         if old is not None:
             if old.same_binding(trigger):
                 old.claim(trigger)
-                self._triggers.heed(old)
+                self._reliance.heed(old)
                 return None
             named = f"trigger {trigger.id!r}"
             if trigger.owner is not None and trigger.owner.left_behind(named, old.owner):

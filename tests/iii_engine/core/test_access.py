@@ -10,6 +10,7 @@ from iii_engine.core.access import INFRASTRUCTURE, Rules
 from iii_engine.core.filters import read_filter
 from iii_engine.core.grants import Grant
 from iii_engine.core.sessions import Session
+from iii_engine.core.standing import standing_of
 
 RULES = Rules(expose=(read_filter('match("open::*")'), read_filter({"public": True})))
 TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
@@ -76,9 +77,8 @@ def test_sessions_behind_a_middleware_only_are_trusted() -> None:
     assert access.may_bind("any")
     assert access.may_register_functions()
     assert access.may_register_trigger_types()
-    assert access.may_provide("f")
-    assert access.may_guard("m")
     assert access.may_replace(worker.session)
+    assert bus.engine.reliance.refusal("m", standing_of(access, "m")) is None
 
 
 @pytest.mark.parametrize("id", ["f", "open::f"])
@@ -111,20 +111,6 @@ def test_functions_of_modules_are_reserved() -> None:
     guest = bus.guarded(RULES)
     guest.offer("state::set", "engine::x")
     assert guest.session.functions == {}
-
-
-def test_only_who_is_vouched_for_may_guard_others() -> None:
-    bus = Bus()
-    guest = bus.guarded(AUTH)
-    guest.offer("auth", "middleware")
-    assert guest.session.functions == {}
-    vouched = bus.guarded(AUTH, Grant(allowed_functions=frozenset({"middleware"})))
-    vouched.offer("auth", "middleware")
-    assert list(vouched.session.functions) == ["middleware"]
-    bus = Bus()
-    anybody = bus.guarded(Rules(middleware="middleware"))  # nobody is told from others
-    anybody.offer("middleware")
-    assert list(anybody.session.functions) == ["middleware"]
 
 
 def test_only_a_connection_with_its_rights_is_a_later_one_of_a_program(

@@ -116,6 +116,28 @@ def test_the_provider_of_the_middleware_reaches_the_real_functions(house: House)
     assert other.only()["result"] == 2
 
 
+def test_only_who_is_the_middleware_now_reaches_them(house: House) -> None:
+    house.middleware.close()
+    former, newest = house.caller(OPEN), house.caller(OPEN)
+    former.offer("m::w")
+    newest.offer("m::w")
+    former.ask("f::g")
+    assert newest.only()["data"]["function_id"] == "f::g"
+    newest.ask("f::g")
+    assert house.worker.only()["function_id"] == "f::g"
+
+
+def test_instances_of_the_middleware_all_reach_them(house: House) -> None:
+    house.middleware.close()
+    instances = [house.caller(OPEN), house.caller(OPEN)]
+    for pid, peer in enumerate(instances):
+        peer.describe(name="middleware", pid=pid)
+        peer.offer("m::w")
+    for peer in instances:
+        peer.ask("f::g")
+    assert len(house.worker.inbox()) == 2
+
+
 def test_a_caller_that_leaves_gets_no_answer(house: House) -> None:
     caller = house.caller()
     caller.ask("f::g")

@@ -54,8 +54,8 @@ def test_results_and_pongs_do_not_wait(bus: Bus, hook: Peer) -> None:
 
 
 def test_a_hook_may_live_on_the_worker_that_waits(bus: Bus) -> None:
-    rules = Rules(expose=OPEN_ALL, on_trigger="own::hook")
-    guest = bus.guarded(rules, GRANT)
+    rules = Rules(expose=OPEN_ALL, auth_function_id="auth", on_trigger="own::hook")
+    guest = bus.guarded(rules, Grant(allowed_functions=frozenset({"own::hook"})))
     guest.offer("own::hook", "f")
     guest.tell("registertrigger", id="t", trigger_type="x", function_id="f")
     guest.answer(guest.only(), result={})
@@ -268,15 +268,6 @@ def test_nobody_answers_for_a_stream_unless_the_auth_function_says_so(bus: Bus) 
     assert "p::" + own in bus.engine.registry
     bus.guarded(PLAIN, Grant(allowed_functions=frozenset({own}))).offer(own)
     assert own in bus.engine.registry
-
-
-def test_what_modules_ask_about_requests_is_guarded_too(bus: Bus) -> None:
-    rules = Rules(expose=OPEN_ALL, auth_function_id="auth")
-    bus.engine.keepers["iii-http"] = frozenset({"middleware"})
-    bus.guarded(rules, GRANT).offer("middleware")
-    assert "middleware" not in bus.engine.registry
-    bus.guarded(rules, Grant(allowed_functions=frozenset({"middleware"}))).offer("middleware")
-    assert "middleware" in bus.engine.registry
 
 
 def test_what_has_no_room_leaves_no_name(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -389,4 +389,6 @@ def test_a_type_is_found_its_triggers_without_looking_at_others(
     owner.tell("unregistertriggertype", id="webhook")
     own(owner)
     assert [m["id"] for m in owner.inbox()] == ["t0", "t2", "t4"]
-    bus.engine.triggers._triggers = TriggerIndex()  # a disconnect goes through all of them
+    bus.engine.triggers._triggers = TriggerIndex(
+        bus.engine.reliance
+    )  # a disconnect goes through all of them

@@ -17,10 +17,19 @@ import msgspec
 from iii_engine.core.cluster.calls import call_elsewhere, serve, undelivered_calls
 from iii_engine.core.cluster.exports import Exports
 from iii_engine.core.cluster.link import GONE, HEADER, Link, LinkBroken
-from iii_engine.core.cluster.peer import GUARDED, INTRODUCTION, PARTY, RETURNED, Offer, Peer
+from iii_engine.core.cluster.peer import (
+    GRANTED,
+    GUARDED,
+    INTRODUCTION,
+    PARTY,
+    RETURNED,
+    Offer,
+    Peer,
+)
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Status
 from iii_engine.core.sizes import MIB
+from iii_engine.core.standing import TRUSTED, Standing
 from iii_engine.core.timers import Timer
 from iii_sdk import protocol
 from iii_sdk.malformed import MalformedMessage
@@ -206,9 +215,9 @@ class Cluster:
         if kind == RETURNED:
             call_elsewhere(engine, session, [message[1:]])
             return
-        party = ""
-        if kind == GUARDED:
-            party = message[1 : 1 + PARTY].decode("latin-1")
+        standing = TRUSTED
+        if kind in (GUARDED, GRANTED):
+            standing = Standing(message[1 : 1 + PARTY].decode("latin-1"), kind == GRANTED)
             message = message[1 + PARTY :]
         match decoded := protocol.decode(message):
             case InvocationResult():
@@ -220,7 +229,7 @@ class Cluster:
                 else:
                     serve(engine, session, function, decoded, message)
             case RegisterFunction():
-                peer.offers[decoded.id] = offer = Offer(decoded, party)
+                peer.offers[decoded.id] = offer = Offer(decoded, standing)
                 self._take_offer(peer, offer)
             case UnregisterFunction():
                 peer.offers.pop(decoded.id, None)
@@ -229,10 +238,10 @@ class Cluster:
                 raise LinkBroken("it sends what engines do not send each other")
 
     def _take_offer(self, peer: Peer, offer: Offer) -> None:
-        """What belongs to this engine's own modules is never taken from another."""
+        """A guarded worker provides no more than if it were here; nobody what is a module's."""
         message, engine = offer.message, self._engine
-        if not engine.registry.reserved(message.id):
-            engine.registry.add(peer.session, message, party=offer.party)
+        if engine.reliance.refusal(message.id, offer.standing) is None:
+            engine.registry.add(peer.session, message, standing=offer.standing)
             engine.services.attach(message.id)
 
     # -- beginning and ending --------------------------------------------------------------------

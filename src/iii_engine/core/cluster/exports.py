@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from iii_engine.core.cluster.peer import GUARDED
+from iii_engine.core.cluster.peer import GRANTED, GUARDED
 from iii_engine.core.registry import Function, Registry
 from iii_sdk import protocol
 from iii_sdk.protocol import NULL, RegisterFunction, UnregisterFunction
@@ -80,9 +80,9 @@ class Exports:
         if function is None:
             return None
         newest = function.newest
-        access = None if newest.session is None else newest.session.access
-        party = b"" if access is None else GUARDED + access.party.encode()
-        return party + protocol.encode(
+        party, granted = newest.standing
+        prefix = (GRANTED if granted else GUARDED) + party.encode() if party else b""
+        return prefix + protocol.encode(
             RegisterFunction(
                 function_id,
                 newest.description,

@@ -6,12 +6,14 @@ from typing import Final, NamedTuple
 
 from iii_engine.core.cluster.link import Link
 from iii_engine.core.sessions import Session
+from iii_engine.core.standing import TRUSTED, Standing
 from iii_sdk.protocol import RegisterFunction
 
 #: First byte of what is no message of the wire protocol (those begin with a brace).
 INTRODUCTION: Final = b"E"  # then the engine's metadata as JSON; the first message of a link
 RETURNED: Final = b"R"  # then a call that the engine has no worker for
 GUARDED: Final = b"P"  # then the party of a guarded worker, and its registration
+GRANTED: Final = b"A"  # the same, where its auth function named the function
 
 #: Characters of a party.
 PARTY: Final = 64
@@ -21,10 +23,10 @@ CALL: Final = b'{"type":"invokefunction"'
 
 
 class Offer(NamedTuple):
-    """What an engine says that it provides; `party` is that of a guarded worker."""
+    """What an engine says that it provides, and on whose behalf."""
 
     message: RegisterFunction
-    party: str = ""
+    standing: Standing = TRUSTED
 
 
 class Peer:

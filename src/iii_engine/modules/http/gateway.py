@@ -79,7 +79,7 @@ class Gateway:
                 exchange.respond(200, preflight, b"")
                 return
         match = self.routes.find(exchange.method, path)
-        if path[:6] == OWN_PATHS and (match.route is None or match.route.access is not None):
+        if (match.route is None or match.route.access is not None) and path[:6] == OWN_PATHS:
             self._unknown(exchange, path)
         elif match.route is not None:
             self._admit(Request(self, exchange, match.route, match.params, path))

@@ -25,7 +25,7 @@ class HttpModule(Module[HttpOptions]):
     async def start(self) -> None:
         self.port = await self.listener.open(self.options.host, self.options.port)
         self.address = (self.options.host, self.port)
-        self.engine.keepers[self.name] = self.options.keepers()
+        self.engine.reliance.name(self.name, self.options.keepers())
         self.offer_type(
             TriggerType(
                 "http",
@@ -44,7 +44,7 @@ class HttpModule(Module[HttpOptions]):
             self.port = await self.listener.move(options.host, options.port)
             self.address = (options.host, self.port)
         self.gateway.use(options)
-        self.engine.keepers[self.name] = options.keepers()
+        self.engine.reliance.name(self.name, options.keepers())
         self.options = options
         return True
 
@@ -54,7 +54,7 @@ class HttpModule(Module[HttpOptions]):
     async def stop(self) -> None:
         await self.listener.close()
         self.gateway.cancel_all()
-        self.engine.keepers.pop(self.name, None)
+        self.engine.reliance.name(self.name, ())
         await super().stop()
 
     def _bind(self, trigger: Trigger) -> None:

@@ -32,7 +32,7 @@ def claim(engine: Engine, route: Route, trigger: Trigger, *tables: Routes) -> No
             for other in table.overlapping(route):
                 if _would_take(table, route, other) and not access.same_party(other.access):
                     raise _taken(route, other)
-    elif engine.rules:
+    else:
         table = tables[0]
         for other in list(table.overlapping(route)):
             intruder = None if other.access is None else engine.triggers.get(other.id)

@@ -90,7 +90,7 @@ class StreamModule(Module[StreamOptions]):
     def _admit(self, options: StreamOptions) -> None:
         """Judge by these options who connects from now on."""
         function_id = options.auth_function
-        self.engine.keepers[self.name] = frozenset({function_id} if function_id else ())
+        self.engine.reliance.name(self.name, {function_id} if function_id else ())
         self.listener.allowed_origins = options.allowed_origins
         self.listener.ask_first = None if function_id is None else asking(self.engine, function_id)
 
@@ -118,7 +118,7 @@ class StreamModule(Module[StreamOptions]):
         self.listener.refuse_new()
 
     async def stop(self) -> None:
-        self.engine.keepers.pop(self.name, None)
+        self.engine.reliance.name(self.name, ())
         if hasattr(self, "listener"):
             await self.listener.close()
         await super().stop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from iii_engine.core.access import Rules
 from iii_engine.core.admission import Gate
 from iii_engine.modules.base import Module, changed
 from iii_engine.modules.worker_manager.options import WorkerManagerOptions
@@ -40,10 +39,10 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
 
     def _use_rules(self, options: WorkerManagerOptions) -> None:
         """Judge by these rules who connects from now on."""
-        self._rules = make_rules(options.rbac, options.middleware_function_id)
-        if self._rules is not None:
-            self.engine.rules.append(self._rules)
-        self.listener.gate = None if self._rules is None else Gate(self.engine, self._rules)
+        rules = make_rules(options.rbac, options.middleware_function_id)
+        gate = self.listener.gate = None if rules is None else Gate(self.engine, rules)
+        if rules is not None:
+            self.engine.reliance.name(gate, rules.gatekeepers)
 
     async def reconfigure(self, options: WorkerManagerOptions) -> bool:
         """Everything in place.
@@ -64,14 +63,13 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
                 peer.use_timeout()
         self.options = options
         if different & {"host", "port", "rbac", "middleware_function_id"}:
-            before = self._rules
+            before = listener.gate
             self._use_rules(options)
             listener.retire(leaving).add_done_callback(lambda _: self._forget_rules(before))
         return True
 
-    def _forget_rules(self, rules: Rules | None) -> None:
-        if rules is not None:
-            self.engine.rules.remove(rules)
+    def _forget_rules(self, gate: Gate | None) -> None:
+        self.engine.reliance.name(gate, ())
 
     async def quiesce(self) -> None:
         self.listener.refuse_new()
@@ -81,7 +79,7 @@ class WorkerManagerModule(Module[WorkerManagerOptions]):
 
     async def stop(self) -> None:
         await self.listener.close()
-        self._forget_rules(self._rules)
+        self._forget_rules(self.listener.gate)
         await super().stop()
 
 

@@ -20,18 +20,25 @@ class RbacOptions(Struct, forbid_unknown_fields=True):
     on the id, or `{metadata: {key: value}}`.
 
     A guarded worker takes nothing that another party has: no function, route, trigger or type of
-    it. What its triggers have the engine call, it must be allowed to call. But triggers of most
+    it. A function that a trusted worker registers too it loses. What others rely on it may only
+    have when its auth function names it in `allowed_functions` (on a listener without one: never),
+    also while nobody provides it: functions that the configuration names (of any listener's access
+    control, `middleware`, `not_found_function`, `auth_function`, of alerts), those that triggers
+    of other parties ask (conditions, middleware), and those that triggers of trusted workers call.
+    It keeps what it provided when another's trigger came to ask it, or a trusted one to call it.
+    Other ids go to who comes first; `function_registration_prefix` keeps parties apart.
+
+    What its triggers have the engine call, it must be allowed to call. But triggers of most
     types tell it what others do (`state`, `stream`, `subscribe`, `durable:subscriber`, the events
     of `engine::`): where that matters, let the auth function answer `allowed_trigger_types`. The
-    types `log` and `stream:join`, functions `stream::<operation>(<stream>)`, and functions that
-    decide about others (of other listeners' access control, and the middleware and conditions of
-    trusted triggers) it may only have when the auth function names them, in `allowed_trigger_types`
-    and `allowed_functions`. A function that a trusted worker registers too it loses. Functions that
-    are HTTP endpoints (`invocation`) it may only have when the auth function answers
+    types `log` and `stream:join`, and functions `stream::<operation>(<stream>)`, it may only have
+    when the auth function names them, in `allowed_trigger_types` and `allowed_functions`. Functions
+    that are HTTP endpoints (`invocation`) it may only have when the auth function answers
     `allow_endpoint_registration`: the engine makes their requests, from its place in the network
     and with any environment variable that they name."""
 
-    #: Decides about each connection.
+    #: Decides about each connection. It has to be a trusted worker's, or one's that is allowed it
+    #: by name, as the hooks below and the listener's middleware have to.
     auth_function_id: str | None = None
     #: `match("pattern")` on the id, or `{metadata: {key: value}}`.
     expose_functions: list[str | ByMetadata] = field(default_factory=list)

@@ -143,6 +143,34 @@ class TestAccess:
         mesh.run()
         assert a.functions == {"x": "b"}
 
+    def test_a_guarded_worker_provides_no_more_than_at_the_engine_itself(self, mesh: Mesh) -> None:
+        a, b, c = mesh.nodes
+        rules = Rules(expose=(read_filter('match("*")'),))
+        a.engine.reliance.name("listener", {"x"})
+        guest, granted = b.guarded(rules), c.guarded(rules, Grant(frozenset({"x"})))
+        guest.offer("x", "y")
+        mesh.run()
+        assert a.functions == {"y": "b"}
+        guest.tell("unregisterfunction", id="x")
+        mesh.run()
+        granted.offer("x")
+        mesh.run()
+        assert a.functions == {"x": "c", "y": "b"}
+        a.engine.reliance.name("listener", {"x", "y"})
+        assert a.functions == {"x": "c"}
+
+    def test_a_trusted_worker_elsewhere_is_alone_too(self, mesh: Mesh) -> None:
+        a, b, c = mesh.nodes
+        guest = a.guarded(Rules())
+        guest.offer("x")
+        mesh.run()
+        trusted = b.worker("x")
+        mesh.run()
+        assert (a.functions, c.functions) == ({"x": "b"}, {"x": "b"})
+        trusted.close()
+        mesh.run()
+        assert (a.functions, c.functions) == ({}, {})
+
 
 class TestChoice:
     def test_workers_of_the_own_engine_come_first(self, mesh: Mesh) -> None:

@@ -22,7 +22,6 @@ Guest = Callable[[Grant], Awaitable[RawWorker]]
 @pytest.fixture
 async def admit(engine: RunningEngine, named: RawWorker) -> AsyncIterator[Guest]:
     """Connects guarded workers, beside a trusted one with two functions and a trigger on each."""
-    engine.core.rules.append(RULES)
     await named.register("open::f")
     await named.register("closed::f")
     await named.register_trigger("state", "open::f", {"scope": "s"}, id="seen")

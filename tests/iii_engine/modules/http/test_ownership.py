@@ -20,7 +20,6 @@ class Guest(Peer):
     """A guarded worker at a site."""
 
     def __init__(self, site: Site, name: str = "guest") -> None:
-        site.engine.rules.append(OPEN)
         access = Access(OPEN, Grant(allowed_functions=frozenset({name})), site.engine.registry)
         super().__init__(site.engine, access=access)
 
@@ -142,9 +141,25 @@ async def test_paths_that_become_the_same_are_the_trusted_worker_s(make_site: Ma
 
 async def test_the_functions_that_see_all_requests_are_known(make_site: MakeSite) -> None:
     site = await make_site(middleware=[{"function_id": "m"}], not_found_function="n")
-    access = Access(OPEN, Grant(), site.engine.registry)
-    assert site.engine.is_gatekeeper("m", access)
-    assert site.engine.is_gatekeeper("n", access)
-    options = HttpOptions(port=site.module.options.port)
-    await site.module.reconfigure(options)
-    assert not site.engine.is_gatekeeper("m", access)
+    guest = Guest(site)
+    guest.offer("m", "n")
+    assert guest.session.functions == {}
+    before = site.module.options
+    await site.module.reconfigure(HttpOptions(port=before.port))
+    guest.offer("m", "n", "o")
+    assert list(guest.session.functions) == ["m", "n", "o"]
+    await site.module.reconfigure(before)
+    assert list(guest.session.functions) == ["o"]
+
+
+async def test_no_guest_decides_about_a_trusted_route(site: Site) -> None:
+    site.function("f", {"status_code": 200, "body": "secret"})
+    keeper, guest = Peer(site.engine), Guest(site)
+    site.route("/secret", "f", middleware_function_ids=["check"])
+    site.route("/other", "f", condition_function_id="check")
+    keeper.offer("check")
+    keeper.close()
+    guest.offer("check")
+    for path in ("/secret", "/other"):
+        assert (await site.client.get(path)).status_code == 500
+    assert guest.inbox() == []

@@ -16,6 +16,7 @@ from iii_engine.app import App
 from iii_engine.config.entries import parse
 from iii_engine.config.errors import ConfigError
 from iii_engine.config.plan import make_plan
+from iii_engine.core.standing import Standing
 from iii_engine.modules.worker_manager.options import WorkerManagerOptions
 from iii_engine.modules.worker_manager.rbac import make_rules
 
@@ -173,7 +174,10 @@ async def test_who_leaves_while_waiting_is_forgotten(site: Site, guard: RawWorke
     await guard.settle()
     assert len(site.app.engine.sessions) == 1
     # The rules of the listener went with it.
-    assert [rules.middleware for rules in site.app.engine.rules] == ["middle"]
+    await guard.close()
+    reliance, guest = site.app.engine.reliance, Standing("guest")
+    await until(lambda: reliance.refusal("auth", guest) is None)
+    assert reliance.refusal("middle", guest) is not None
     site.app.modules.pop("iii-worker-manager#1")
 
 

@@ -17,6 +17,7 @@ from websockets.exceptions import InvalidStatus
 
 from iii_engine.core.clock import SeededIds, SystemClock
 from iii_engine.core.engine import Engine
+from iii_engine.core.standing import Standing
 from iii_engine.modules.base import Host
 from iii_engine.modules.worker_manager import WorkerManagerModule
 from iii_engine.modules.worker_manager.options import WorkerManagerOptions
@@ -199,12 +200,15 @@ async def test_a_listener_that_is_taken_out_drains_too(module: WorkerManagerModu
 
 
 async def test_other_rules_judge_everybody_anew(module: WorkerManagerModule) -> None:
-    guard = RbacOptions(expose_functions=['match("open::*")'])
+    guard = RbacOptions(
+        expose_functions=['match("open::*")'], on_trigger_registration_function_id="hook"
+    )
     async with RawWorker(url(module)) as callee, RawWorker(url(module)) as caller:
         await callee.register("f")
         asking = asyncio.ensure_future(caller.call("f"))
         invocation = await callee.invoked("f")
         await reconfigure(module, rbac=guard)
+        assert module.engine.reliance.refusal("hook", Standing("guest")) is not None
         await callee.answer(invocation, 1)
         assert await asking == 1
         assert await caller.close_code() == 1012
@@ -217,7 +221,7 @@ async def test_other_rules_judge_everybody_anew(module: WorkerManagerModule) -> 
         assert await caller.close_code() == 1012
     async with RawWorker(url(module)) as caller:
         assert await caller.call("f") == 2
-    await until(lambda: module.engine.rules == [])
+    await until(lambda: module.engine.reliance.refusal("hook", Standing("guest")) is None)
 
 
 @pytest.mark.parametrize("wanted", [False, True])

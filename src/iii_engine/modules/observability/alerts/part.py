@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from iii_engine.core.timers import Timer
 from iii_engine.modules.observability.alerts.delivery import Delivery
-from iii_engine.modules.observability.alerts.rules import read_rules
+from iii_engine.modules.observability.alerts.rules import FunctionAction, read_rules
 from iii_engine.modules.observability.alerts.watch import AlertRow, Triggered, Watch
 from iii_engine.modules.observability.part import Nothing, Part
 from iii_engine.modules.observability.settings import Settings
@@ -63,7 +63,10 @@ class AlertsPart(Part):
     async def use(self, settings: Settings) -> None:
         """Rules that did not change go on as they are."""
         self._rules = bool(settings.alerts) and settings.enabled
-        self._watch.use(read_rules(settings.alerts) if settings.enabled else ())
+        rules = read_rules(settings.alerts) if settings.enabled else []
+        called = (a.function_id for _, a in rules if isinstance(a, FunctionAction))
+        self._engine.reliance.name(self, called)
+        self._watch.use(rules)
         if self._rules and self._timer is None:
             self._wait()
         elif not self._rules and self._timer is not None:
@@ -73,6 +76,7 @@ class AlertsPart(Part):
     async def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._engine.reliance.name(self, ())
         self.telemetry.metrics.watchers.remove(self._watch.take)
         await self._delivery.close()
 

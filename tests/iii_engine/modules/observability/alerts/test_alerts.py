@@ -16,6 +16,8 @@ from tests.support.waiting import until
 
 from iii_engine.config.entries import Entry
 from iii_engine.config.options import read_options
+from iii_engine.core.access import Access, Rules
+from iii_engine.core.grants import Grant
 from iii_engine.modules.observability import ObservabilityModule
 from iii_engine.modules.observability.alerts import delivery
 from iii_engine.modules.observability.metrics.metric import Metric
@@ -243,6 +245,17 @@ async def test_a_function_that_fails_is_reported(caplog: pytest.LogCaptureFixtur
         with caplog.at_level(logging.WARNING, "iii.alerts"):
             desk.advance(10)
     assert "alert 'n': gone failed: Function gone not found" in caplog.text
+
+
+async def test_the_alerts_of_the_config_go_to_no_guarded_worker_that_was_not_named() -> None:
+    rule = {"metric": "iii.workers.active", "action": {"type": "function", "path": "pager"}}
+    async with running(ObservabilityModule, alerts(rule)) as desk:
+        guest = Peer(desk.engine, access=Access(Rules(), Grant(), desk.engine.registry))
+        guest.offer("pager")
+        assert guest.session.functions == {}
+        await desk.module.stop()
+        guest.offer("pager")
+        assert list(guest.session.functions) == ["pager"]
 
 
 # -- webhooks --------------------------------------------------------------------------------------
