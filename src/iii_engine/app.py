@@ -115,6 +115,7 @@ class App:
             await asyncio.sleep(0.02)
         if pending and grace:
             log.warning("%d calls did not end within %g s", len(pending), grace)
+        self.engine.router.stop()  # while everybody who waits is still connected
 
 
 def _warn(plan: Plan, before: Plan | None = None) -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
@@ -142,6 +143,30 @@ async def test_stop_does_not_wait_longer_than_its_grace(
         await worker.invoked("never")
         await engine.app.stop(grace=0.05)
     assert "1 calls did not end within 0.05 s" in caplog.text
+    await engine.start()
+
+
+@pytest.mark.promise(
+    "Calls", "An engine that stops answers every call under way before it closes a connection."
+)
+async def test_calls_that_outlive_the_grace_are_answered_before_anybody_is_closed(
+    engine: RunningEngine,
+) -> None:
+    async with AsyncExitStack() as stack, httpx2.AsyncClient(base_url=engine.http_url) as client:
+        worker = await stack.enter_async_context(RawWorker(engine.url))
+        await worker.register("never")
+        await worker.register_trigger("http", "never", {"api_path": "/never"})
+        callers = [await stack.enter_async_context(RawWorker(engine.url)) for _ in range(8)]
+        calls = [asyncio.ensure_future(each.failure("never")) for each in (*callers, worker)]
+        requests = [asyncio.ensure_future(client.get("/never")) for _ in range(3)]
+        for _ in (*calls, *requests):
+            await worker.invoked("never")
+        await engine.app.stop(grace=0.05)
+        for call in calls:
+            assert await call == ("invocation_stopped", "Invocation stopped")
+        assert [(await each).status_code for each in requests] == [503] * 3
+        for peer in (worker, *callers):
+            assert await peer.close_code() == 1012
     await engine.start()
 
 

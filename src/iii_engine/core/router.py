@@ -8,7 +8,7 @@ when the callee goes, `timeout` when a deadline passes. The payload is carried a
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Final, TypeAlias
 
 from msgspec import Raw
@@ -367,12 +367,17 @@ class Router:
         mine = [c for c in self.pending.values() if c.callee is session or c.caller is session]
         session.outstanding = 0
         for call in mine:
-            del self.pending[call.id]
             if call.caller is session:  # its callee runs on, and the late result is dropped
                 call.caller = None
-                self.finish(call, NULL, ErrorBody("caller_gone", "The caller is gone"))
+                call.fail("caller_gone", "The caller is gone")
             else:
-                self.finish(call, NULL, ErrorBody("invocation_stopped", "Invocation stopped"))
+                call.fail("invocation_stopped", "Invocation stopped")
+
+    def stop(self, sessions: Container[Session | None] | None = None) -> None:
+        """Answer the calls from and to these sessions, or all, since nobody can any more."""
+        for call in list(self.pending.values()):
+            if sessions is None or call.callee in sessions or call.caller in sessions:
+                call.fail("invocation_stopped", "Invocation stopped")
 
     def next_deadline_ns(self) -> int | None:
         return self._deadlines.next_ns()
@@ -380,8 +385,7 @@ class Router:
     def expire(self) -> None:
         """Answer the calls whose deadline has passed."""
         for call_id in self._deadlines.take_due(self._monotonic()):
-            call = self.pending.pop(call_id, None)
-            if call is not None:
+            if (call := self.pending.pop(call_id, None)) is not None:
                 call.deadline_ns = 0
                 message = f"Function {call.function_id} did not answer in time"
                 self.finish(call, NULL, ErrorBody("timeout", message))

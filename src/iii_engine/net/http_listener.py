@@ -53,16 +53,21 @@ class HttpListener:
             connection.stop()
 
     async def close(self, grace_seconds: float = 5.0) -> None:
-        """Let answers under way finish within the grace time, then cut the rest."""
+        """Let answers under way finish within the grace time, then refuse and cut the rest."""
         self.refuse_new()
-        loop = asyncio.get_running_loop()
-        for patience in (grace_seconds, 1.0):
-            if self.connections:
-                self._empty = loop.create_future()
-                await asyncio.wait([self._empty], timeout=patience)
-            for connection in list(self.connections):
-                connection.abort()
+        await self._emptied(grace_seconds)
+        for connection in list(self.connections):
+            connection.cut()
+        await self._emptied(1.0)
+        for connection in list(self.connections):
+            connection.abort()
+        await self._emptied(1.0)
         self._cancel_sweeper()
+
+    async def _emptied(self, patience: float) -> None:
+        if self.connections:
+            self._empty = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._empty], timeout=patience)
 
     def forget(self, connection: HttpProtocol) -> None:
         """A connection has ended (called by itself)."""

@@ -241,6 +241,15 @@ class HttpProtocol(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def cut(self) -> None:
+        """Refuse the request that has no answer yet; break off an answer that has begun."""
+        current = self._current
+        if current is None or current.begun or current.closed:
+            self.abort()
+        else:
+            self._parser.stopped = True
+            self._answer_refusal(current, 503, "Service Unavailable")
+
     def stop(self) -> None:
         """Close now when idle, after the answer under way otherwise."""
         self.stopping = True

@@ -282,10 +282,8 @@ class WorkerListener:
     async def _drain(self, leaving: set[WorkerSocket], seconds: float) -> None:
         end = self._loop.time() + seconds
         while leaving := leaving & self.sockets:
-            for peer in leaving:
-                if peer.idle or self._loop.time() >= end:
-                    peer.flush()
-                    peer.close(1012, "service restart")
+            over = self._loop.time() >= end
+            self._send_away([peer for peer in leaving if over or peer.idle])
             await asyncio.sleep(DRAIN_STEP_SECONDS)
 
     async def close(self) -> None:
@@ -296,14 +294,22 @@ class WorkerListener:
             self._leaving.cancel()
         self.refuse_new()
         waiting = [s.transport for s in self.sockets if s.transport is not None]
-        for peer in list(self.sockets):
-            peer.flush()
-            peer.close(1012, "service restart")
+        self._send_away(list(self.sockets))
         if waiting:
             await asyncio.wait(
                 [asyncio.ensure_future(t.wait_disconnected()) for t in waiting],
                 timeout=CLOSE_SECONDS,
             )
+
+    def _send_away(self, leaving: list[WorkerSocket]) -> None:
+        """Close with 1012. The end of one answers calls of others, so first all are told that."""
+        sessions = {peer.session for peer in leaving if peer.session is not None}
+        if sessions:
+            self.engine.router.stop(sessions)
+        for peer in leaving:
+            peer.flush()
+        for peer in leaving:
+            peer.close(1012, "service restart")
 
     def on_telemetry(self, frame: bytes) -> None:
         """A worker sent a telemetry frame."""

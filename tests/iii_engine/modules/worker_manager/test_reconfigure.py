@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -145,14 +146,19 @@ async def test_a_worker_that_never_rests_is_ended_when_the_time_is_over(
     module: WorkerManagerModule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("iii_engine.net.websocket.DRAIN_SECONDS", 0.05)
-    async with RawWorker(url(module)) as callee, RawWorker(url(module)) as caller:
+    async with AsyncExitStack() as stack:
+        callee, *callers = [
+            await stack.enter_async_context(RawWorker(url(module))) for _ in range(9)
+        ]
         await callee.register("f")
-        asking = asyncio.ensure_future(caller.call("f"))
-        await callee.invoked("f")
+        asking = [asyncio.ensure_future(caller.failure("f")) for caller in callers]
+        for _ in callers:
+            await callee.invoked("f")
         await reconfigure(module, port=free_port())
-        assert await callee.close_code() == 1012
-        assert await caller.close_code() == 1012
-        asking.cancel()
+        for each in asking:
+            assert (await each)[0] == "invocation_stopped"
+        for peer in (callee, *callers):
+            assert await peer.close_code() == 1012
 
 
 async def test_moving_twice_and_stopping_while_it_drains(module: WorkerManagerModule) -> None:

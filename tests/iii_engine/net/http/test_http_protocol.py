@@ -297,6 +297,24 @@ async def test_stop_finishes_what_is_under_way(server: Server) -> None:
         await asyncio.open_connection("127.0.0.1", server.port)
 
 
+async def test_stop_refuses_what_has_no_answer_when_the_time_is_over(server: Server) -> None:
+    waiting, _ = await server.connect(get("/later"))
+    await asyncio.wait_for(server.app.later.get(), 5)
+    body = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"
+    uploading, _ = await server.connect(body)
+    await server.connect(get("/later"))
+    exchange = await asyncio.wait_for(server.app.later.get(), 5)
+    exchange.begin(200, TEXT)
+    exchange.write(b"a part")
+    await until(lambda: len(server.listener.connections) == 3)
+    await server.listener.close(0.05)
+    for refused in (waiting, uploading):
+        answer = await asyncio.wait_for(refused.read(), 5)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"connection: close" in answer
+    assert exchange.closed
+
+
 async def test_port_in_use(server: Server) -> None:
     with pytest.raises(OSError):
         await HttpListener(Echo()).open("127.0.0.1", server.port)
