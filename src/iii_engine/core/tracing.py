@@ -128,7 +128,7 @@ class OwnSpan:
     def end(self, error: str | None = None) -> None:
         """It is over. `error` says in a few words why it failed."""
         self.error = error
-        self.ended_ns = self._tracing.now_ns()
+        self.ended_ns = max(self.started_ns, self._tracing.now_ns())
         if self.recorded:
             self._tracing.ring.add(self)
 

@@ -28,6 +28,21 @@ def test_a_call_is_counted_by_the_bits_of_its_duration() -> None:
     ]
 
 
+def test_no_duration_is_negative_when_the_clock_is_set_back() -> None:
+    bus = Bus()
+    worker, caller = bus.peer("f"), bus.peer()
+    caller.ask("f")
+    own = bus.engine.tracing.start("own")
+    bus.clock.jump(-3600)
+    worker.answer(worker.only())
+    own.end()
+    ((_, tally),) = [(name, tally) for name, tally in bus.engine.registry.tallies if tally.calls]
+    assert (tally.nanoseconds, tally.durations[0]) == (0, 1)
+    spans = list(bus.engine.spans)
+    assert len(spans) == 3
+    assert all(span.start_ns <= span.end_ns for span in spans)
+
+
 def test_durations_beyond_all_bounds_are_in_the_outer_buckets() -> None:
     tally = Tally()
     for nanoseconds in (-5, 0, (1 << 14) - 1, 1 << 14, 1 << 36, 1 << 60):
