@@ -377,7 +377,7 @@ def error_body(raw: Raw) -> ErrorBody:
         if isinstance(value, dict):
             value.pop("retry_after", None)
             value.pop("details", None)
-            value = {key: _text(item) for key, item in value.items()}
+            value = {key: _text(item) for key, item in value.items() if item is not None}
         return msgspec.convert(value, ErrorBody)
     except (msgspec.ValidationError, ValueError, RecursionError):
         text = bytes(raw).decode("utf-8", "replace")

@@ -21,7 +21,7 @@ from iii_engine.core.timers import Timer
 from iii_engine.net.flusher import Flusher
 from iii_engine.net.handshake import Arrival, Head
 from iii_engine.net.message_socket import CLOSE_SECONDS
-from iii_engine.net.origins import origin_allowed
+from iii_engine.net.origins import origin_allowed, origin_of
 from iii_engine.net.port import Port
 from iii_engine.net.stream_socket import MAX_MESSAGE, StreamSocket
 from iii_sdk.protocol import NULL
@@ -118,7 +118,7 @@ class StreamListener:
         self, request: picows.WSUpgradeRequest, known: Raw | None
     ) -> picows.WSListener | picows.WSUpgradeResponseWithListener | None:
         path = request.path.decode("latin-1").partition("?")[0]
-        origin = request.headers.get("Origin")
+        origin = origin_of(request)
         if not origin_allowed(origin, self.allowed_origins):
             log.warning("refused a connection from the web page origin %r", origin)
             return _refusal(403, b"Origin not allowed")

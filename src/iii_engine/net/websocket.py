@@ -25,7 +25,7 @@ from iii_engine.net.assembly import BINARY, is_utf8
 from iii_engine.net.door import GuardedSocket, arrival
 from iii_engine.net.flusher import Flusher, write_messages
 from iii_engine.net.message_socket import CLOSE_SECONDS, MessageSocket
-from iii_engine.net.origins import origin_allowed
+from iii_engine.net.origins import origin_allowed, origin_of
 from iii_engine.net.port import Port
 from iii_engine.net.reading import Reading
 from iii_sdk.malformed import unreadable
@@ -324,7 +324,7 @@ class WorkerListener:
                 b'{"status":"ok"}', {"Content-Type": "application/json"}
             )
             return picows.WSUpgradeResponseWithListener(ok, None)
-        origin = request.headers.get("Origin")
+        origin = origin_of(request)
         if not origin_allowed(origin, self.allowed_origins):
             log.warning("refused a connection from the web page origin %r", origin)
             refused = picows.WSUpgradeResponse.create_error_response(403, b"Origin not allowed")

@@ -140,6 +140,14 @@ def test_wire_case_28_error_wins_over_result_and_a_malformed_one_counts() -> Non
     assert "result" not in answer
 
 
+def test_what_is_null_in_an_error_is_absent() -> None:
+    bus = Bus()
+    worker, caller = bus.peer("a::b"), bus.peer()
+    caller.ask("a::b")
+    worker.answer(worker.only(), error={"code": "FORBIDDEN", "message": None, "stacktrace": None})
+    assert caller.only()["error"]["code"] == "FORBIDDEN"
+
+
 @pytest.mark.parametrize("function_id", ["a::b", "no::body"])
 def test_wire_cases_29_and_30_void_calls_have_no_answer(function_id: str) -> None:
     bus = Bus()

@@ -79,10 +79,13 @@ def read_head(headers: list[tuple[bytes, bytes]], request_id_header: str) -> Hea
         if name in merged:
             value = merged[name] + ("; " if name == "cookie" else ", ") + value
         merged[name] = value
+    request_id = _usable_id(merged.get(request_id_header))
+    if request_id is None:
+        merged.pop(request_id_header, None)  # the engine gives it one
     origin, trace = merged.get("origin"), merged.get("traceparent")
     return Head(
         _encode(merged)[:-1],
-        _usable_id(merged.get(request_id_header)),
+        request_id,
         trace if trace is not None and is_traceparent(trace) else None,
         merged.get("baggage"),
         None if origin is None else origin.encode("latin-1"),

@@ -25,8 +25,10 @@ JSON_TYPE = b"content-type: application/json\r\n"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")
 
-#: Headers that say how the message is framed: they are ours.
-FRAMING = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade"})
+#: Headers that say how the message is framed, and when it was sent: they are ours.
+FRAMING = frozenset(
+    {"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "date"}
+)
 
 
 class Envelope(Struct, gc=False):

@@ -8,7 +8,7 @@ the one before it again when that goes.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 from urllib.parse import unquote
 
 import msgspec
@@ -126,14 +126,21 @@ REST = "*"
 _RANK = {"=": 2, PARAM: 1, REST: 0}
 
 
+#: Parts of a route's path; looking one up goes a call deeper for each.
+MAX_SEGMENTS: Final = 256
+
+
 def parse_path(path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Segments with placeholders for parameters, and the parameters' names in order.
 
-    Raises `InvalidInput` for a wildcard that is not last and for a name used twice.
+    Raises `InvalidInput` for a wildcard that is not last, for a name used twice, and for a path
+    that is too long to be looked up.
     """
     kinds: list[str] = []
     names: list[str] = []
     segments = path[1:].split("/")
+    if len(segments) > MAX_SEGMENTS:
+        raise InvalidInput(f"$.api_path: more than {MAX_SEGMENTS} segments")
     for position, segment in enumerate(segments):
         if len(segment) > 1 and segment[0] == ":":
             kinds.append(PARAM)

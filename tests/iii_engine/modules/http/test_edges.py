@@ -65,6 +65,26 @@ async def test_unusable_request_ids_are_replaced(site: Any) -> None:
         assert len(answer.headers["x-request-id"]) == 36
 
 
+async def test_an_unusable_request_id_is_not_handed_on_beside_the_new_one(site: Any) -> None:
+    calls = site.slow("h")
+    site.route("/a", "h")
+    request = asyncio.ensure_future(site.client.get("/a", headers={"x-request-id": "a\tb"}))
+    call = await asyncio.wait_for(calls.get(), 5)
+    text = bytes(call.data)
+    call.reply(b"1")
+    answer = await request
+    assert text.count(b'"x-request-id"') == 1
+    assert answer.headers["x-request-id"].encode() in text
+
+
+async def test_the_date_of_an_answer_is_the_engines(site: Any) -> None:
+    site.function("h", {"headers": {"Date": "never"}, "body": 1})
+    site.route("/a", "h")
+    dates = (await site.client.get("/a")).headers.get_list("date")
+    assert len(dates) == 1
+    assert dates != ["never"]
+
+
 @pytest.mark.parametrize("stage", ["condition", "middleware"])
 async def test_client_that_leaves_before_the_handler(site: Any, stage: str) -> None:
     calls = site.slow("before")

@@ -102,7 +102,7 @@ def test_wrong_config(config: bytes, reason: str) -> None:
         read_config(config)
 
 
-@pytest.mark.parametrize("path", ["/*all/x", "/:a/{a}"])
+@pytest.mark.parametrize("path", ["/*all/x", "/:a/{a}", "/a" * 257])
 def test_wrong_path(path: str) -> None:
     with pytest.raises(InvalidInput, match=r"\$.api_path"):
         Route("t", "f", RouteConfig(path))

@@ -27,6 +27,7 @@ HEAD = UPGRADE[:-2]
         (HEAD + b"X: \xff\xe9\r\n\r\n", 101),
         (HEAD + b"Origin: http://\xff\r\n\r\n", 403),
         (HEAD + b"Origin: http://[::1\r\n\r\n", 403),
+        (HEAD + b"Origin: http://localhost\r\nOrigin: http://evil.example\r\n\r\n", 403),
         (HEAD + b"Content-Length: 5\r\n\r\nhello", 400),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (HEAD + b"".join(b"X-%d: a\r\n" % i for i in range(400)) + b"\r\n", 400),
@@ -46,7 +47,7 @@ HEAD = UPGRADE[:-2]
         (b"\x00\xff" * 100 + b"\r\n\r\n", 400),
         (b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n" * 2, 200),
     ],
-    ids=range(25),
+    ids=range(26),
 )
 def test_requests_that_are_no_upgrade_get_a_status(
     engine: ThreadedEngine,
