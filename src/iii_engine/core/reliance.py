@@ -30,6 +30,9 @@ CALLED: Final = ("condition_function_id", "_condition_path", "middleware_functio
 #: Functions that a worker may have in the place of the engine's: `stream::get(orders)`.
 _STAND_IN: Final = re.compile(r"stream::[a-z_]+\(")
 
+_decode_fields: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_ids: Final = msgspec.json.Decoder(str | list[str] | None).decode
+
 
 class _Relied:
     """Who relies on one function."""
@@ -93,7 +96,7 @@ class Reliance:
 
     def heed(self, trigger: Trigger) -> None:
         """A trigger is there, or has come to be somebody else's."""
-        asks = self._asks.get(trigger) or {name for _, name in named_functions(trigger.config)}
+        asks = self._asks.get(trigger) or {asked for _, asked in named_functions(trigger.config)}
         if asks:
             self._asks[trigger] = asks
         named = {trigger.function_id, *asks}
@@ -124,7 +127,10 @@ class Reliance:
         return [] if relied is None else list(relied.guarded)
 
     def _of(self, function_id: str) -> _Relied:
-        return self._relied.setdefault(function_id, _Relied())
+        relied = self._relied.get(function_id)
+        if relied is None:
+            relied = self._relied[function_id] = _Relied()
+        return relied
 
     def _tidy(self, function_id: str) -> None:
         if not self._relied[function_id]:
@@ -201,12 +207,12 @@ def named_functions(config: Raw) -> Iterator[tuple[str, str]]:
     The fields are read one by one: what is wrong with one must not hide another.
     """
     try:
-        fields = msgspec.json.decode(config, type=dict[str, Raw])
+        fields = _decode_fields(config)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return  # no type of ours takes a config that is no object
     for name in CALLED:
         try:
-            value = msgspec.json.decode(fields.get(name, b"null"), type=str | list[str] | None)
+            value = _decode_ids(fields[name]) if name in fields else None
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue  # nor a field that is neither an id nor several
         for function_id in [value] if isinstance(value, str) else value or ():
