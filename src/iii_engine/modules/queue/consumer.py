@@ -158,6 +158,11 @@ class Consumer:
         self._broker.complete(run.lease, cancelled=True)
         return True
 
+    def abandon(self) -> None:
+        """Let nothing come of what runs: its leases are the broker's to give back."""
+        for run in self.running.values():
+            run.abandon("engine_stopping")
+
     def _ended(self, lease: Lease) -> None:
         del self.running[lease]
         self.wake()

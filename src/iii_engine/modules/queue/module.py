@@ -61,7 +61,11 @@ class QueueModule(Module[QueueOptions]):
             self._refuse_a_second()
         soon = self.host.loop.call_soon
         self.broker = make_broker(self.engine, self.host.store, soon, config)
-        await self.broker.open()
+        try:
+            await self.broker.open()
+        except BaseException:
+            await self.broker.close()
+            raise
         self.queues = Queues(self.engine, self.broker, Pauses(self.host.store), soon)
         self.gauges = Gauges(self.queues, self.engine.meters)
         self.queues.subscribers.change(config)
@@ -133,6 +137,7 @@ class QueueModule(Module[QueueOptions]):
     async def stop(self) -> None:
         if hasattr(self, "queues"):
             self.queues.close()
+            self.queues.abandon()
             self.gauges.close()
             if self.engine.enqueue is self.queues.enqueuing:
                 self.engine.enqueue = None

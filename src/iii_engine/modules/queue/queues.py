@@ -101,3 +101,8 @@ class Queues:
         for consumer in self._named.values():
             consumer.close()
         self.subscribers.close()
+
+    def abandon(self) -> None:
+        """What runs does not count here any more: its jobs are taken again, maybe elsewhere."""
+        for consumer in self.consumers():
+            consumer.abandon()

@@ -41,7 +41,11 @@ class RedisRemote:
 
     async def open(self) -> None:
         self._redis = await open_redis(self._url, self._answer_seconds)
-        await warn_of_loss(self._redis, self._url, "records")
+        try:
+            await warn_of_loss(self._redis, self._url, "records")
+        except BaseException:
+            await self._redis.aclose()
+            raise
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -57,17 +57,21 @@ class Asking:
         self.lost = False
         #: What fails from now on is not tried again.
         self.closing = False
+        self._open = False
         self.name = f"Redis at {masked(url)}"
 
     async def open(self) -> None:
         """Raises `MissingExtra`, and `StoreError` that names the server."""
         self._redis: Redis = await open_redis(self._url, ANSWER_SECONDS)
+        self._open = True
         await warn_of_loss(self._redis, self._url, "jobs")
         with told(self._url):
             await self._tell_scripts()
 
     async def close(self) -> None:
         """Wait for what is under way; a server that is silent is not waited for."""
+        if not self._open:
+            return
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._pump.drained()

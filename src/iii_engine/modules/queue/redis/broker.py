@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from iii_engine.core.engine import Engine
+from iii_engine.core.timers import Timer
 from iii_engine.modules.queue.broker import Broker, Done
 from iii_engine.modules.queue.job import (
     DeadJob,
@@ -76,6 +77,7 @@ class RedisBroker(Broker):
         self._broadcast = RedisBroadcast(config.redis_url, self._heard)
         self._queues: dict[QueueName, RedisQueue] = {}
         self._by_base: dict[str, RedisQueue] = {}
+        self._renewing: Timer | None = None
 
     @property
     def problem(self) -> str | None:
@@ -93,7 +95,8 @@ class RedisBroker(Broker):
 
     async def close(self) -> None:
         self._asking.closing = True
-        self._renewing.cancel()
+        if self._renewing is not None:
+            self._renewing.cancel()
         await self._broadcast.close()
         for queue in self._queues.values():
             queue.rest()
