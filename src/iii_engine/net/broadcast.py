@@ -110,7 +110,10 @@ class Broadcast(ABC):
         except StoreError as error:
             refused = [error] * len(batch)
         for sending, problem in zip(batch, refused, strict=True):
-            sending.sent(problem)
+            try:
+                sending.sent(problem)
+            except Exception:
+                log.exception("%s: who published was not told", self.name)
         return len(batch)
 
     def _arrived(self, pattern: str, message: Message) -> None:

@@ -150,3 +150,18 @@ async def test_hearing_goes_on_after_a_defect(
         await until(lambda: broadcast._deaf is None)
         await publish(broadcast, b'"last"')
         await until(lambda: heard[-1:] == [b'"last"'])
+
+
+async def test_all_are_told_that_their_messages_were_sent(redis_server: RedisServer) -> None:
+    told: list[int] = []
+    async with listening("redis", redis_server) as (broadcast, heard):
+        for number in range(4):
+
+            def sent(problem: object, number: int = number) -> None:
+                told.append(number)
+                if number == 1:
+                    raise ValueError("a defect")
+
+            broadcast.publish(Message("n", b"%d" % number), sent)
+        await until(lambda: told == [0, 1, 2, 3])
+        await until(lambda: heard[1:] == [b"0", b"1", b"2", b"3"])
