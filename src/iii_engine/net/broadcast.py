@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from iii_engine.core.foreign_json import foreign_json
 from iii_engine.core.once import Once
@@ -121,13 +121,13 @@ class Broadcast(ABC):
         if pattern not in self._patterns:
             return
         try:
-            foreign_json(message.data, again=True)
+            data = bytes(foreign_json(message.data, again=True))
         except ValueError as error:
             text = "%s: what came on %.200s cannot be read, and nobody was told: %s"
             self._unreadable.warn(text, self.name, message.topic, error)
             return
         try:
-            self._heard(pattern, message)
+            self._heard(pattern, structs.replace(message, data=data))
         except Exception:
             log.exception("%s: a message on %s was lost", self.name, message.topic)
 
