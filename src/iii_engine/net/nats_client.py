@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from iii_engine.extras import need
-from iii_engine.net.server_url import CONNECT_SECONDS, masked
+from iii_engine.net.server_url import CONNECT_SECONDS, masked, reason
 from iii_engine.storage.base import ServerLost, StoreError
 
 if TYPE_CHECKING:
@@ -123,12 +123,10 @@ class NatsConnection:
         limit = self.client.max_payload
         if size + HEADER_BYTES <= limit:
             return None
-        return StoreError(
-            f"NATS at {masked(self.url)} takes no {len(data):,} bytes (max_payload {limit:,})"
-        )
+        return StoreError(f"{self.where} takes no {len(data):,} bytes (max_payload {limit:,})")
 
     def _lost(self) -> ServerLost:
-        return ServerLost(f"NATS at {masked(self.url)} cannot be reached: the connection is lost")
+        return ServerLost(f"{self.where} cannot be reached: the connection is lost")
 
     async def _on_loss(self) -> None:
         for task in self._asking:
@@ -140,7 +138,7 @@ class NatsConnection:
         if not isinstance(self._problem, AuthorizationError):
             self._problem = error
         if self.client.is_connected:
-            log.warning("NATS at %s: %s", masked(self.url), error)
+            log.warning("%s: %s", self.where, reason(self.url, error))
 
 
 @contextmanager
@@ -161,10 +159,10 @@ def told(url: str) -> Iterator[None]:
     except js.APIError as error:
         raise StoreError(f"{where}: {error.description}") from None
     except (nats.errors.Error, TimeoutError, OSError) as error:
-        reason = str(error).removeprefix("nats: ").strip(" .") or "no answer"
-        if "authorization" in reason.lower():
-            raise StoreError(f"{where} refuses the login: {reason}") from None
-        raise ServerLost(f"{where} cannot be reached: {reason}") from None
+        what = reason(url, error)
+        if "authorization" in str(error).lower():
+            raise StoreError(f"{where} refuses the login: {what}") from None
+        raise ServerLost(f"{where} cannot be reached: {what}") from None
 
 
 def token(text: str) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from iii_engine.extras import need
-from iii_engine.net.server_url import CONNECT_SECONDS, masked, no_address
+from iii_engine.net.server_url import CONNECT_SECONDS, masked, no_address, reason
 from iii_engine.storage.base import ServerLost, StoreError
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ def told(url: str) -> Iterator[None]:
     """Failures of Redis as `ServerLost` or `StoreError` that name the server."""
     import redis
 
+    where = f"Redis at {masked(url)}"
     try:
         yield
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-        raise StoreError(f"Redis at {masked(url)} refuses the login: {error}") from None
+        raise StoreError(f"{where} refuses the login: {reason(url, error)}") from None
     except (redis.ConnectionError, redis.TimeoutError, TimeoutError, OSError) as error:
-        reason = str(error).strip(" .") or "no answer"
-        raise ServerLost(f"Redis at {masked(url)} cannot be reached: {reason}") from None
+        raise ServerLost(f"{where} cannot be reached: {reason(url, error)}") from None
     except redis.RedisError as error:
-        raise StoreError(f"Redis at {masked(url)}: {error}") from None
+        raise StoreError(f"{where}: {error}") from None

@@ -8,33 +8,56 @@ from typing import Final
 #: Seconds in which a server has to answer when the engine starts.
 CONNECT_SECONDS: Final = 5.0
 
-#: Passwords may hold anything, also what would have to be written as %XX: up to the last `@`.
-_USER_INFO: Final = re.compile(r"^(\s*(?:\w+://)?)(.*)@", re.S)
-_SECRETS: Final = re.compile(r"(?<=[?&])([^=&#]*(?:pass|token|secret|key)[^=&#]*)=[^&]*", re.I)
-#: Between the addresses of one server.
-_COMMA: Final = re.compile(r",(?=\s*\w+://)")
+#: An address that can be read in one way only. What may stand in a password here is less than
+#: libraries take: where they disagree with who wrote it, a part of it becomes a host or a port.
+_PLAIN: Final = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)"
+    r"(?:(?P<user>[\w.~!$&'()*+;=%-]*)(?P<password>:[\w.~!$&'()*+;=%:^|{}<>\"`-]*)?@)?"
+    r"(?P<place>(?:\[[0-9a-f:.]*\]|[\w.~%-]*)(?::[0-9]*)?(?:/[^?#@]*)?)"
+    r"(?P<query>\?[^#@]*)?(?:#[^@]*)?",
+    re.IGNORECASE | re.ASCII,
+)
+
+#: What is said of another address in place of what a library says.
+_EXPECTED: Final = "in names and passwords, special characters are written as %XX"
 
 
 def masked(url: str) -> str:
-    """The address, or several with commas, as messages may show it: without passwords and tokens.
+    """The address, or several separated by commas, as messages may show it: without secrets.
 
-    Also of an address that is none: what is refused is what is shown.
+    Of one that is not plain only what is behind the last `@` is shown.
     """
-    return ",".join(
-        _SECRETS.sub(r"\1=***", _USER_INFO.sub(_hidden, one)) for one in _COMMA.split(url)
-    )
+    if (plain := _plain(url)) is not None:
+        return ",".join(map(_shown, plain))
+    secret, at, place = url.rpartition("@")
+    if not at:
+        return re.sub(r"((?:^[a-z]+://)?[^:?#]*.).*", r"\1***", url, count=1, flags=re.DOTALL)
+    if re.search(r"\?.*=", secret, re.DOTALL):  # the `@` is in the value of an option
+        return "***"
+    return f"***@{re.split('[?#]', place)[0]}"
 
 
-def _hidden(found: re.Match[str]) -> str:
-    scheme, user_info = found.groups()
-    user, colon, _ = user_info.partition(":")
-    # A name alone may be a token.
-    return f"{scheme}{user}:***@" if colon else f"{scheme}***@"
+def reason(url: str, error: Exception) -> str:
+    """What a library says of an address, unless it may repeat a part of a password."""
+    if _plain(url) is None:
+        return _EXPECTED
+    return str(error).removeprefix("nats: ").strip(" .") or "no answer"
 
 
 def no_address(url: str, server: str) -> str:
     """The refusal of an address. Not in the words of who has read it: they quote parts of it."""
-    return (
-        f"{masked(url)} is no address of a {server} server "
-        "(in names and passwords, special characters are written as %XX)"
-    )
+    return f"{masked(url)} is no address of a {server} server ({_EXPECTED})"
+
+
+def _plain(url: str) -> list[re.Match[str]] | None:
+    """All addresses in it; None when one is not plain."""
+    found = [_PLAIN.fullmatch(part.strip()) for part in url.split(",")]
+    plain = [each for each in found if each is not None]
+    return plain if len(plain) == len(found) else None
+
+
+def _shown(plain: re.Match[str]) -> str:
+    scheme, user, password, place, query = plain.groups()
+    # A name alone may be a token.
+    login = "" if user is None else "***@" if password is None else f"{user}:***@"
+    return f"{scheme}{login}{place}{'?***' if query else ''}"

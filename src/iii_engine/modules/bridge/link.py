@@ -16,6 +16,7 @@ from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call, OnAnswer
 from iii_engine.modules.base import fail
 from iii_engine.modules.bridge.hops import LOOP, NAME, onward, onward_to
+from iii_engine.net.server_url import masked
 from iii_engine.version import VERSION
 from iii_sdk import frames
 from iii_sdk.address import Address
@@ -88,7 +89,7 @@ class Link:
 
     def _on_state(self, state: State) -> None:
         if state is State.CONNECTED:
-            log.info("connected to the engine at %s", shown(self.url))
+            log.info("connected to the engine at %s", masked(self.url))
             if self.connection.worker_id in self.engine.sessions:
                 self._reaches_itself()
             elif self._known:
@@ -96,12 +97,12 @@ class Link:
                     self._loop.call_soon(call)  # behind what is offered again
             self._known = True
         elif state is State.DISCONNECTED:
-            log.warning("no connection to the engine at %s", shown(self.url))
+            log.warning("no connection to the engine at %s", masked(self.url))
 
     def _reaches_itself(self) -> None:
         """Calls would go round in circles until their callers give up."""
         self.problem = "the url is that of this engine itself"
-        log.error("the bridge to %s is closed: %s", shown(self.url), self.problem)
+        log.error("the bridge to %s is closed: %s", masked(self.url), self.problem)
         self._closing = self._loop.create_task(self.connection.close())
 
     def _began(self) -> None:
@@ -294,11 +295,5 @@ def check_url(url: str, option: str) -> None:
         Address(url)
         urlsplit(url).port  # noqa: B018  (refuses what is no port)
     except ValueError:
-        text = f"{option}: '{shown(url)}' is not a ws:// or wss:// URL"
+        text = f"{option}: '{masked(url)}' is not a ws:// or wss:// URL"
         raise BusError(text, code="invalid_config") from None
-
-
-def shown(url: str) -> str:
-    """The URL without user, password and query."""
-    scheme, separator, rest = url.partition("://")
-    return scheme + separator + rest.partition("?")[0].rpartition("@")[2]

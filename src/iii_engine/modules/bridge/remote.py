@@ -12,8 +12,9 @@ from iii_engine.core.registry import LocalHandler
 from iii_engine.core.router import Call, OnAnswer
 from iii_engine.modules.base import RUNNING
 from iii_engine.modules.bridge.hops import onward
-from iii_engine.modules.bridge.link import error_of, shown
+from iii_engine.modules.bridge.link import error_of
 from iii_engine.modules.bridge.links import acquire, release
+from iii_engine.net.server_url import masked
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, ErrorBody, InvokeFunction
 
@@ -93,7 +94,7 @@ class RemoteModule:
 
         def answered(result: Raw, error: ErrorBody | None) -> None:
             if error is not None and error.code in _UNREACHED:
-                text = f"the engine at {shown(self.link.url)} {_trouble(error)}"
+                text = f"the engine at {masked(self.link.url)} {_trouble(error)}"
                 error = ErrorBody("bridge_error", text, details={"code": error.code})
             on_answer(result, error)
 

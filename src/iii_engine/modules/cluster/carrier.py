@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from iii_engine.core.cluster.cluster import Cluster, Parcel
-from iii_engine.net.server_url import masked
+from iii_engine.net.server_url import masked, reason
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -39,7 +39,8 @@ class Carrier:
     def __init__(self, servers: list[str], name: str) -> None:
         self.cluster: Cluster
         self._servers = servers
-        self._where = masked(",".join(servers))
+        self._url = ",".join(servers)
+        self._where = masked(self._url)
         self._prefix = f"iii.{name}"
         self._client: Client | None = None
         self._to_send = asyncio.Event()
@@ -137,7 +138,7 @@ class Carrier:
 
     async def _failed(self, error: Exception) -> None:
         """Say once what is wrong, not at every attempt."""
-        problem = f"{type(error).__name__}: {error}"
+        problem = f"{type(error).__name__}: {reason(self._url, error)}"
         if problem != self._problem:
             self._problem = problem
             log.warning("NATS at %s: %s", self._where, problem)

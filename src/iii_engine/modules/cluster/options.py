@@ -47,10 +47,10 @@ def check(options: ClusterOptions) -> None:
     """Raises `BadClusterOption` that names the option."""
     if not servers(options):
         raise BadClusterOption("$.nats_url: no address of a NATS server")
-    for address in servers(options):
-        if not _is_address(address):
-            known = " or ".join(f"{scheme}://host:port" for scheme in SCHEMES)
-            raise BadClusterOption(f"$.nats_url: {masked(address)!r} is not {known}")
+    if not all(map(_is_address, servers(options))):
+        known = " or ".join(f"{scheme}://host:port" for scheme in SCHEMES)
+        # Not that one alone: a comma in a password makes two of it.
+        raise BadClusterOption(f"$.nats_url: {masked(options.nats_url)!r} is not {known}")
     if not _TOKEN.fullmatch(options.cluster):
         raise BadClusterOption(
             "$.cluster: expected 1 to 64 letters, digits, '-' or '_', got "

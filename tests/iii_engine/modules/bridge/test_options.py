@@ -15,7 +15,7 @@ from tests.support.waiting import until
 
 from iii_engine.module_set import StartError
 from iii_engine.modules.bridge import BridgeModule
-from iii_engine.modules.bridge.link import check_url, shown
+from iii_engine.modules.bridge.link import check_url
 from iii_engine.modules.bridge.options import BridgeOptions
 from iii_sdk.errors import BusError
 
@@ -32,11 +32,6 @@ def test_without_a_url_the_environment_says_it(monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_no_websocket_url_is_refused(url: str) -> None:
     with pytest.raises(BusError, match=r"config\.url: '.*' is not a ws:// or wss:// URL"):
         check_url(url, "config.url")
-
-
-def test_a_url_is_shown_without_its_secrets() -> None:
-    assert shown("wss://user:pass@host:1/path?token=x") == "wss://host:1/path"
-    assert shown("ws://host") == "ws://host"
 
 
 @pytest.mark.parametrize(

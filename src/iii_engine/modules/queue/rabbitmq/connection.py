@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from iii_engine.extras import need
 from iii_engine.modules.queue.tasks import end_tasks
-from iii_engine.net.server_url import CONNECT_SECONDS, masked, no_address
+from iii_engine.net.server_url import CONNECT_SECONDS, masked, no_address, reason
 from iii_engine.storage.base import ServerLost, StoreError
 
 if TYPE_CHECKING:
@@ -163,15 +163,15 @@ def told(url: str) -> Iterator[None]:
     try:
         yield
     except (pika.AuthenticationError, pika.ProbableAuthenticationError) as error:
-        raise StoreError(f"{where} refuses the login: {error}") from None
+        raise StoreError(f"{where} refuses the login: {reason(url, error)}") from None
     except pika.DeliveryError:
         raise StoreError(f"{where} has not stored a message") from None
     except pika.ChannelClosed as error:
         raise StoreError(f"{where}: {error}") from None
     except (pika.AMQPError, pika.ChannelInvalidStateError, TimeoutError, OSError) as error:
+        what = reason(url, error)
         if "ACCESS_REFUSED" in str(error):
-            raise StoreError(f"{where} refuses the login: {error}") from None
-        reason = str(error).strip(" .") or "no answer"
-        raise ServerLost(f"{where} cannot be reached: {reason}") from None
+            raise StoreError(f"{where} refuses the login: {what}") from None
+        raise ServerLost(f"{where} cannot be reached: {what}") from None
     except ValueError:
         raise StoreError(no_address(url, "RabbitMQ")) from None
