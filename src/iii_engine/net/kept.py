@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
+from functools import cache
 from typing import Final, Protocol
 
 from iii_engine.core.sizes import MIB
@@ -44,6 +45,11 @@ class Kept:
                 each.trim()
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
 def release(unused: memoryview) -> None:
     """Give whole pages back to the system. They stay there to be written to, and are empty."""
     if sys.platform != "linux":
@@ -52,5 +58,4 @@ def release(unused: memoryview) -> None:
     start = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
     end = (address + len(unused)) // mmap.PAGESIZE * mmap.PAGESIZE
     if end > start:
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
+        _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
