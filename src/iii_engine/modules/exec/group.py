@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from iii_engine.modules.exec.processes import has_members, send
@@ -19,10 +21,15 @@ CANNOT_RUN: Final = 126
 LOOK_SECONDS: Final = 1.0
 
 
+#: Begins with the command when it is told to. When the engine is killed before, it never is.
+_GATED: Final = 'read -r _ </dev/fd/%d && exec sh -c "$1"'
+
+
 class ProcessGroup:
     """`sh -c <command>` with the engine's input, outputs and directory.
 
-    `counted` is called when there is a process, and when none is left; `ended` with the exit code
+    `counted` is called when there is a process, and when none is left; the command does not begin
+    before it has returned, so no group is there that nobody knows. `ended` with the exit code
     of the command (128 + signal when one killed it), never before the constructor has returned.
     """
 
@@ -58,17 +65,27 @@ class ProcessGroup:
             send(self.id, number)
 
     async def _run(self) -> None:
+        waiting, gate = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                "sh", "-c", self._command, start_new_session=True
+                "sh",
+                *("-c", _GATED % waiting, "sh", self._command),
+                start_new_session=True,
+                pass_fds=(waiting,),
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: there is a NUL in it
             log.error("a command cannot be started: %s", error)
             self._led = False
             self._ended(CANNOT_RUN)
             return
-        self.id = process.pid
-        self._counted()
+        else:
+            self.id = process.pid
+            self._counted()
+            with suppress(BrokenPipeError):  # it was ended already
+                os.write(gate, b"\n")
+        finally:
+            os.close(waiting)
+            os.close(gate)
         if self._signal is not None:
             send(self.id, self._signal)
         code = await process.wait()

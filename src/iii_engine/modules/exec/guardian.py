@@ -8,9 +8,12 @@ session of its own, so that what is sent to the engine's group does not reach it
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final
+
+log = logging.getLogger("iii.exec")
 
 _SCRIPT: Final = """
 trap '' HUP INT TERM
@@ -28,33 +31,41 @@ class Guardian:
 
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
+        self._pipe = -1
 
     async def start(self) -> None:
         """Raises `OSError`."""
-        self._process = await asyncio.create_subprocess_exec(
-            "sh",
-            "-c",
-            _SCRIPT,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        reading, self._pipe = os.pipe()
+        os.set_blocking(self._pipe, False)
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                "sh",
+                "-c",
+                _SCRIPT,
+                stdin=reading,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(reading)
 
     def watch(self, groups: Iterable[int]) -> None:
-        """These groups from now on, and no others."""
+        """These groups from now on, and no others. It knows them when this returns."""
         if self._process is not None:
-            assert self._process.stdin is not None
-            self._process.stdin.write(" ".join(map(str, groups)).encode() + b"\n")
+            try:
+                os.write(self._pipe, " ".join(map(str, groups)).encode() + b"\n")
+            except OSError as error:  # somebody ended it, or it stands still
+                log.error("commands may outlive an engine that is killed: %s", error)
 
     async def stop(self) -> None:
         """Let it go; nothing is left to be watched."""
         if self._process is None:
             return
         self.watch(())
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        with suppress(ConnectionError):
-            await self._process.stdin.wait_closed()
+        os.close(self._pipe)
         await self._process.wait()
         self._process = None
