@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from iii_engine.modules.exec.patterns import read_patterns
+from iii_sdk.errors import BusError
 
 Command = Annotated[str, Meta(min_length=1)]
 
@@ -26,5 +27,9 @@ class ExecOptions(Struct, forbid_unknown_fields=True):
 
 
 def check(options: ExecOptions) -> None:
-    """Raises `BusError` that names the glob that is none."""
+    """Raises `BusError` that names the command or the glob that is none."""
+    for index, command in enumerate(options.exec):
+        if "\0" in command:
+            text = f"config.exec[{index}]: a command cannot contain NUL"
+            raise BusError(text, code="invalid_config")
     read_patterns(options.watch)

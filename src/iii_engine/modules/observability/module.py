@@ -54,6 +54,7 @@ class ObservabilityModule(Module[ObservabilityOptions]):
     async def start(self) -> None:
         if any(module.kind == self.kind for module in self.host.modules.values()):
             raise BusError(f"there can be one {self.kind} only", code="duplicate_module")
+        self.telemetry.use(self.telemetry.settings)
         for part in self._parts:
             await part.start()
             self._started.append(part)
@@ -88,7 +89,8 @@ class ObservabilityModule(Module[ObservabilityOptions]):
         return Component("healthy", details)
 
     async def stop(self) -> None:
-        self.engine.on_telemetry = ignore_telemetry
+        if self.engine.on_telemetry == self.telemetry.intake.take:  # not if another one has it
+            self.engine.on_telemetry = ignore_telemetry
         self.telemetry.intake.stop()
         while self._started:
             await self._started.pop().stop()

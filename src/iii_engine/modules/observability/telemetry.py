@@ -34,9 +34,9 @@ class Telemetry:
         self.logs = LogStore(engine.clock)
         self.metrics = MetricStore(engine.clock)
         self.resource: Resource
-        self.settings: Settings
+        #: They apply when they were given to `use`.
+        self.settings = settings
         self.intake = Intake(self, loop)
-        self.use(settings)
 
     def use(self, settings: Settings) -> None:
         """Let these apply from now on."""

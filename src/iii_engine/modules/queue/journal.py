@@ -48,10 +48,17 @@ class Journal:
         self._writing = 0
         #: Writes what there is, and should get nothing more.
         self.closed = False
+        self._over = False
         self._ended: asyncio.Future[None] | None = None
 
     def add(self, change: Change, then: Then) -> None:
-        """Write the change with others of this tick; `then` follows when it is durable."""
+        """Write the change with others of this tick; `then` follows when it is durable.
+
+        Nothing is written after the end of `close`: the jobs may be those of another journal then.
+        """
+        if self._over:
+            log.warning("a change of the queue came after its end, and is not made")
+            return
         self._waiting.append((change, then))
         if not self._busy:
             self._busy = True
@@ -64,6 +71,7 @@ class Journal:
             self._ended = asyncio.get_running_loop().create_future()
             self._write()
             await self._ended
+        self._over = True
 
     def _write(self) -> None:
         batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]

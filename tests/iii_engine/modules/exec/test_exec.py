@@ -19,6 +19,7 @@ from tests.support.waiting import until, until_sync
 from iii_engine.core.pipeline import Stage
 from iii_engine.modules.exec.module import ExecModule
 from iii_engine.modules.exec.options import ExecOptions
+from iii_sdk.errors import BusError
 
 
 @asynccontextmanager
@@ -297,3 +298,8 @@ async def test_nothing_is_started_again_once_the_engine_is_about_to_stop(notes: 
         await module.quiesce()
         os.kill(int(pid), signal.SIGKILL)
         await until(lambda: module.pipeline.stage is Stage.ENDED)
+
+
+def test_a_command_that_no_system_call_takes_is_refused() -> None:
+    with pytest.raises(BusError, match=r"config\.exec\[1\]: a command cannot contain NUL"):
+        ExecModule.check(ExecOptions(exec=["true", "a\0b"]))

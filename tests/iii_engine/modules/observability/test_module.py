@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from tests.support.desk import running
+from tests.support.engine import RunningEngine, loopback
 
 from iii_engine.app import App
 from iii_engine.config.entries import Config, Entry
@@ -46,3 +47,17 @@ async def test_there_is_one_only() -> None:
     )
     with pytest.raises(StartError, match="one iii-observability only"):
         await App(Config(entries)).start()
+
+
+async def test_a_second_one_is_refused_and_changes_nothing(engine: RunningEngine) -> None:
+    core = engine.core
+    taken, ring = core.on_telemetry, core.spans.capacity
+    second = {"iii-observability#1": {"enabled": False, "memory_max_spans": 3}}
+    problem = await engine.app.apply(engine.app.prepare(loopback(engine._config, second)))
+    assert "there can be one iii-observability only" in str(problem)
+    assert core.on_telemetry == taken
+    assert core.spans.capacity == ring
+    core.add_function("f::x", lambda call: call.reply(), module="test")
+    before = len(core.spans.records())
+    core.call("f::x", b"{}", lambda *_: None)
+    assert len(core.spans.records()) == before + 1

@@ -144,3 +144,28 @@ async def test_a_second_module_on_the_same_store_is_refused() -> None:
     engine = RunningEngine({"iii-queue#1": {}})
     with pytest.raises(StartError, match="iii-queue already works on the jobs"):
         await engine.start()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_what_runs_when_the_module_is_taken_out_changes_nothing_afterwards(
+    kept: bool,
+) -> None:
+    """Another module runs the job again; also where its queue was taken out before."""
+    store, queues = MemoryStore(), {"queue_configs": {"q": {"backoff_ms": 100}}}
+    async with queue_desk(queues, store=store) as desk:
+        late = desk.handler("work", answer=None)
+        desk.enqueue("q", "work", 1)
+        await desk.settle()
+        if not kept:
+            assert await reconfigure(desk, queue_configs={})
+        before = contents(store)
+        await desk.module.stop()
+        late[0].fail("broken", "too late")
+        await desk.advance(3)
+        assert contents(store) == before
+
+
+def contents(store: MemoryStore) -> dict[str, list[tuple[str, bytes]]]:
+    return store.read(
+        lambda t: {space: list(t.items(space)) for space in t.spaces("queue") if t.count(space)}
+    )
