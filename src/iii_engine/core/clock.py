@@ -127,7 +127,6 @@ ZERO = "0" * 16
 
 #: 2⁶⁴ divided by the golden ratio, made odd: multiplying by it permutes the 64-bit numbers.
 GOLDEN = 0x9E3779B97F4A7C15
-MASK = (1 << 64) - 1
 _UUID_MASK = (1 << 60) - 1
 
 

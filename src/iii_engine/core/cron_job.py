@@ -1,6 +1,7 @@
 """One cron job as a state machine: it is told the time and what ended, and says what to run.
 
-Runs of a job never overlap, and ticks that passed are not made up for.
+Runs of a job never overlap. Ticks that passed are made up for only where its options say so: with
+overlap `queue` one that came during a run, with missed `run_once` one of those nobody saw.
 """
 
 from __future__ import annotations

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 HOOK_TIMEOUT_MS: Final = 30_000
 
 #: The registrations that hooks decide about.
-Registration: TypeAlias = RegisterFunction | RegisterTrigger | RegisterTriggerType
 R = TypeVar("R", RegisterFunction, RegisterTrigger, RegisterTriggerType)
 
 Context: TypeAlias = dict[str, Raw]

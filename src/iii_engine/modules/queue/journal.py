@@ -34,9 +34,10 @@ def _follow(then: Then) -> None:
 
 
 class Journal:
-    """In the order they were added; one batch is under way at a time.
+    """In the order they were added, in batches; one is under way at a time.
 
-    Each change must be repeatable.
+    A batch with a change that cannot be made is taken apart, and its changes are then written one
+    by one beside the batches behind it. Each change must be repeatable.
     """
 
     def __init__(self, store: LocalStore, timers: Timers, soon: Soon) -> None:

@@ -33,18 +33,6 @@ class Change(Struct, frozen=True, gc=False):
     answer: bytes
 
 
-def change(transaction: Transaction, request: ItemRequest) -> Change:
-    """Do what the request says."""
-    match request:
-        case SetRequest():
-            return set_item(transaction, request)
-        case UpdateRequest():
-            return update_item(transaction, request)
-        case DeleteRequest():
-            return delete_item(transaction, request)
-    raise TypeError(f"not a change: {request!r}")
-
-
 def set_item(transaction: Transaction, request: SetRequest) -> Change:
     """Insert or replace."""
     space, key = space_of(request.stream_name, request.group_id), request.item_id

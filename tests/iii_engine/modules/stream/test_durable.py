@@ -14,7 +14,7 @@ from tests.support.stream_client import StreamClient
 from iii_engine.modules.state.records import set_record, space_of
 from iii_engine.modules.state.requests import SetRequest
 from iii_engine.modules.stream import requests, spaces
-from iii_engine.modules.stream.records import change
+from iii_engine.modules.stream.records import set_item
 from iii_engine.storage.base import Transaction
 from iii_engine.storage.embedded import EmbeddedStore
 
@@ -49,7 +49,7 @@ async def test_an_item_may_change_together_with_a_record(tmp_path: Path, fails: 
 
     def work(transaction: Transaction) -> None:
         set_record(transaction, SetRequest("s", "k", Raw(b"1")))
-        made = change(transaction, requests.SetRequest("a/b", "g", "1", Raw(b"2")))
+        made = set_item(transaction, requests.SetRequest("a/b", "g", "1", Raw(b"2")))
         assert made.answer == b'{"old_value":null,"new_value":2}'
         if fails:
             raise Refused
