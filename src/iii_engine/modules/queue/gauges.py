@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from iii_engine.core.meters import Meters, Point
+from iii_engine.core.meters import MAX_SERIES, Meters, Point
 from iii_engine.modules.queue.job import QueueName, Stats
 from iii_engine.modules.queue.queues import Queues
 
@@ -46,7 +46,7 @@ class Gauges:
             yield (name,), sum(stats.dead for stats in found)
 
     def _ask(self) -> Iterator[tuple[str, list[Stats]]]:
-        for name, behind in self._queues.all_behind().items():
+        for name, behind in self._queues.all_behind(MAX_SERIES).items():
             for queue in behind:
                 self._queues.broker.stats(queue, partial(self._answered, queue))
             yield name, [self._known[queue] for queue in behind if queue in self._known]

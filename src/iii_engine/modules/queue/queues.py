@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from math import inf
 
 from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import Broker
@@ -61,13 +62,17 @@ class Queues:
 
     def behind(self, name: str) -> list[QueueName]:
         """What a name stands for: the named queue, or else all functions of the topic."""
-        return self.all_behind().get(name, [])
+        if name in self._named:
+            return [QueueName(name)]
+        found = [queue for queue in self.broker.topic_queues() if queue.name == name]
+        return [*found, QueueName(name)] if name in self.leftovers.names() else found
 
-    def all_behind(self) -> dict[str, list[QueueName]]:
+    def all_behind(self, most_topics: float = inf) -> dict[str, list[QueueName]]:
         """What each name stands for: named queues, topics, queues that are configured no more."""
         found = {name: [QueueName(name)] for name in self._named}
+        most = len(found) + most_topics
         for queue in self.broker.topic_queues():
-            if queue.name not in self._named:
+            if queue.name not in self._named and (queue.name in found or len(found) < most):
                 found.setdefault(queue.name, []).append(queue)
         for name in self.leftovers.names():
             found.setdefault(name, []).append(QueueName(name))

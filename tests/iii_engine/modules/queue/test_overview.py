@@ -133,3 +133,15 @@ def check_left(desk: QueueDesk, caplog: pytest.LogCaptureFixture) -> None:
     assert desk.ask("engine::queue::topic_stats", {"topic": "q/1"})["depth"] == 3
     assert [row["topic"] for row in desk.ask("engine::queue::dlq_topics")] == ["q/1"]
     assert json.dumps(desk.dead("q/1")[0]["error"]) == '"broken: no"'
+
+
+async def test_few_of_many_topics_are_whole(desk: QueueDesk) -> None:
+    for topic in ("a", "b", "c"):
+        for function_id in ("f", "g"):
+            desk.trigger(f"{topic}{function_id}", topic, function_id)
+    queues = desk.module.queues
+    every = queues.all_behind()
+    assert {name: queues.behind(name) for name in every} == every
+    few = queues.all_behind(2)
+    assert [name for name in few if name in "abc"] == ["a", "b"]
+    assert all(every[name] == behind for name, behind in few.items())
