@@ -37,7 +37,8 @@ class RedisBroadcast(Broadcast):
         self._changed = asyncio.Event()
         self._agreed = asyncio.Event()
         self._hearing: asyncio.Task[None] | None = None
-        self._missed = False  # something, perhaps: the server was lost since all was heard
+        #: Something, perhaps: since the server was lost, or before the first subscription counted.
+        self._missed = True
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import redis
+from redis.asyncio.client import PubSub
 from tests.support.engine import EngineProcess
 from tests.support.queue_engine import Shared, holds, knows, lose, running, shared
 from tests.support.raw_worker import RawWorker
@@ -19,6 +20,7 @@ from iii_engine.core.router import Call
 from iii_engine.modules.queue import QueueModule
 from iii_engine.modules.queue.redis.bindings import Bindings
 from iii_engine.modules.queue.redis.broker import RedisBroker
+from iii_engine.net.redis_broadcast import RedisBroadcast
 from iii_sdk import Worker, connect
 
 
@@ -292,6 +294,23 @@ async def test_engines_hear_of_many_new_topics_without_reading_the_table_for_eac
                 client.publish("iii:queue:changed", "1")
         for engine in (one, two):
             await until(lambda engine=engine: knows_of(engine, "foreign"))  # type: ignore[misc]
+
+
+async def test_a_topic_that_is_new_before_the_engine_hears_is_known_all_the_same(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, ask = asyncio.Event(), RedisBroadcast._ask
+
+    async def late(broadcast: RedisBroadcast, subscription: PubSub) -> None:
+        await gate.wait()
+        await ask(broadcast, subscription)
+
+    async with shared(redis_server, 1) as (one,):
+        monkeypatch.setattr(RedisBroadcast, "_ask", late)
+        async with shared(redis_server, 1) as (two,):
+            await one.ask("iii::durable::publish", {"topic": "early", "data": 1})
+            gate.set()
+            await until(lambda: knows_of(two, "early"))
 
 
 def knows_of(engine: Shared, topic: str) -> bool:
