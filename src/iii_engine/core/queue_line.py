@@ -65,11 +65,11 @@ class Line:
         part.stored += 1
         if entry.key in self._known:
             return  # it was fetched a moment ago
-        if part.horizon is None and part.loaded >= self._room.window() and entry.key > part.last:
+        if part.horizon is None and part.loaded >= self._room.window and entry.key > part.last:
             part.horizon = part.last
         if part.covers(entry.key):
             self._load(entry)
-            if part.loaded > 2 * self._room.ahead():
+            if part.loaded > 2 * self._room.ahead:
                 self._trim(entry.delayed)
 
     def take(self, limit: int, now_ms: int) -> list[Entry]:
@@ -78,7 +78,7 @@ class Line:
         taken: list[Entry] = []
         while len(taken) < limit:
             self._promote(now_ms)
-            if self.jobs.loaded <= self._room.window() // 4:
+            if self.jobs.loaded <= self._room.window // 4:
                 self._refill(delayed=False)
             entry = self.groups.pop(now_ms)
             if entry is not None:
@@ -168,7 +168,7 @@ class Line:
         part = self._part(entry)
         part.loaded += 1
         part.last = max(part.last, entry.key)
-        if part.loaded > self._room.window():
+        if part.loaded > self._room.window:
             entry.record = None  # it is read again: memory has room for the first ones only
         self._known[entry.key] = entry
         if entry.delayed:
@@ -179,7 +179,7 @@ class Line:
     def _promote(self, now_ms: int) -> None:
         """Delayed jobs that are due may run."""
         due = self._due
-        while due or (self.delayed.loaded < self._room.window() and self._refill(delayed=True)):
+        while due or (self.delayed.loaded < self._room.window and self._refill(delayed=True)):
             if due[0].due_ms > now_ms:
                 return
             entry = heapq.heappop(due)
@@ -196,8 +196,8 @@ class Line:
     def _refill(self, *, delayed: bool) -> bool:
         """Fetch the next jobs of an order; whether there were any."""
         part = self.delayed if delayed else self.jobs
-        while part.horizon is not None and part.loaded < self._room.ahead():
-            found, more = self._fetch(delayed, part.horizon, self._room.window())
+        while part.horizon is not None and part.loaded < self._room.ahead:
+            found, more = self._fetch(delayed, part.horizon, self._room.window)
             part.horizon = found[-1].key if found and more else None
             fresh = [entry for entry in found if entry.key not in self._known]
             for entry in fresh:
@@ -217,7 +217,7 @@ class Line:
         waiting = sorted(
             (entry for entry in waiting if entry.state is State.WAITING), key=lambda e: e.key
         )
-        ahead = self._room.ahead()
+        ahead = self._room.ahead
         kept, dropped = waiting[:ahead], waiting[ahead:]
         if not dropped:
             return

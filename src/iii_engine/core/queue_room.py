@@ -33,16 +33,23 @@ class Room:
 
     def __init__(self, size: int, jobs: int) -> None:
         self.left = size
-        self.queues = 0
         self._jobs = jobs
+        #: As many jobs of each queue are fetched together, and wait in memory without need.
+        self.window = 0
+        #: As many wait in memory when none of them may run, because their groups are busy.
+        self.ahead = 0
+        self.queues = 0
 
-    def window(self) -> int:
-        """As many jobs of each queue are fetched together, and wait in memory without need."""
-        return max(FEW, min(WINDOW, self._jobs // max(1, self.queues)))
+    @property
+    def queues(self) -> int:
+        """Those that share the room. Each job asks for the windows, so they are kept."""
+        return self._queues
 
-    def ahead(self) -> int:
-        """As many wait in memory when none of them may run, because their groups are busy."""
-        return AHEAD * self.window()
+    @queues.setter
+    def queues(self, number: int) -> None:
+        self._queues = number
+        self.window = max(FEW, min(WINDOW, self._jobs // max(1, number)))
+        self.ahead = AHEAD * self.window
 
     def keep(self, data: bytes) -> Record | None:
         """The record, if there is room for it."""

@@ -50,14 +50,7 @@ class Sizes(Room):
 
     def __init__(self, window: int, ahead: int) -> None:
         super().__init__(1000, 1000)
-        self._window = window
-        self._ahead = ahead
-
-    def window(self) -> int:
-        return self._window
-
-    def ahead(self) -> int:
-        return self._ahead
+        self.window, self.ahead = window, ahead
 
 
 def line(window: int = 4, ahead: int = 12, limits: Limits | None = None) -> tuple[Line, Shelf]:

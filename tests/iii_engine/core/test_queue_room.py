@@ -18,6 +18,6 @@ def test_queues_share_the_places() -> None:
     windows = []
     for queues in (0, 1, 100, 1000, 1_000_000):
         room.queues = queues
-        windows.append(room.window())
+        windows.append(room.window)
     assert windows == [WINDOW, WINDOW, WINDOW, WINDOW // 10, FEW]
-    assert room.ahead() == 10 * FEW
+    assert room.ahead == 10 * FEW

@@ -59,7 +59,7 @@ class NatsLocks(ServerLocks):
             if held is None or held.value != token.encode():
                 return False
         if remember_ms is not None:
-            await self._remembered(job, remember_ms)
+            await self._known(job, remember_ms, remember_ms)
         return True
 
     async def _prolong(self, key: str, token: str) -> None:
@@ -76,6 +76,7 @@ class NatsLocks(ServerLocks):
         return await self._connection.ask(self._known(job, now_ms, oldest_ms))
 
     async def _known(self, job: str, now_ms: int, oldest_ms: int) -> int:
+        """The latest instant, which is now when there is none from `oldest_ms` on."""
         subject = self._run_names.of_record("run", job)
         while True:
             entry = await self._runs.get(subject)
@@ -84,17 +85,6 @@ class NatsLocks(ServerLocks):
                 return known
             if await self._put(subject, job, now_ms, 0 if entry is None else entry.revision):
                 return now_ms
-
-    async def _remembered(self, job: str, instant_ms: int) -> None:
-        subject = self._run_names.of_record("run", job)
-        while True:
-            entry = await self._runs.get(subject)
-            known = _instant(entry)
-            if known is not None and known >= instant_ms:
-                return
-            revision = 0 if entry is None else entry.revision
-            if await self._put(subject, job, instant_ms, revision):
-                return
 
     async def _put(self, subject: str, job: str, instant_ms: int, revision: int) -> bool:
         """Whether it was still this revision."""

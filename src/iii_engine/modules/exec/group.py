@@ -73,7 +73,7 @@ class ProcessGroup:
                 start_new_session=True,
                 pass_fds=(waiting,),
             )
-        except (OSError, ValueError) as error:  # ValueError: there is a NUL in it
+        except OSError as error:
             log.error("a command cannot be started: %s", error)
             self._led = False
             self._ended(CANNOT_RUN)
