@@ -133,7 +133,7 @@ def test_trigger_against_nothing(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert "Is the engine running at the given address and port?" in ended.stderr
     assert "Traceback" not in ended.stderr
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 25  # of 30 without the option
 
 
 def test_trigger_of_a_function_that_is_not_there(

@@ -18,6 +18,7 @@ from picows import (
     WSUpgradeRequest,
     ws_create_server,
 )
+from tests.support.servers import free_port
 from tests.support.waiting import until
 
 from iii_engine.core.clock import SystemClock, SystemIds
@@ -134,7 +135,7 @@ class FakeEngine:
     """`core` is a real engine; `cut`, `stop` and `start` are what happens to it."""
 
     def __init__(self) -> None:
-        self.port = 0
+        self.port = free_port()
         self.deaf = False
         self.record = False
         self.refuse: str | None = None
@@ -199,7 +200,6 @@ class FakeEngine:
         self._server = await ws_create_server(
             self._listener, "127.0.0.1", self.port, max_frame_size=64 * 1024 * 1024
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """As a kill: every socket drops, everything is forgotten."""

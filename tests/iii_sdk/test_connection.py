@@ -167,7 +167,7 @@ async def test_the_queue_of_a_disconnected_client_is_bounded(engine, wait_until,
     async with connect(engine.url) as bus:
         await engine.stop()
         await wait_until(lambda: bus.connection.state is not State.CONNECTED)
-        first = asyncio.create_task(bus.call("engine::channels::create", {}, timeout=0.3))
+        first = asyncio.create_task(bus.call("engine::channels::create", {}, timeout=30))
         await asyncio.sleep(0)
         for _ in range(HELD_CALLS):
             bus.send("engine::channels::create", {})
@@ -321,10 +321,10 @@ async def test_an_application_ping_is_answered(engine, bus, wait_until):
 async def test_a_silent_engine_is_left(engine, bus, monkeypatch, wait_until):
     monkeypatch.setattr("iii_sdk.reconnection.PING_SECONDS", 0.03)
     engine.cut()
-    await wait_until(lambda: engine.connections == 2)
-    (socket,) = engine.sockets
-    socket.transport.underlying_transport.pause_reading()
-    await wait_until(lambda: engine.connections >= 3)
+    await wait_until(lambda: engine.connections > 1 and engine.sockets)
+    connections = engine.connections
+    engine.sockets[-1].transport.underlying_transport.pause_reading()
+    await wait_until(lambda: engine.connections > connections)
 
 
 async def test_wire_case_55_a_trigger_type_owned_by_a_worker(engine, serve, wait_until):

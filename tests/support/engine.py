@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.servers import free_port
 from tests.support.waiting import until_sync
 
 from iii_engine.app import App
@@ -90,21 +91,23 @@ def loopback(config: Config, options: dict[str, dict[str, Any]]) -> Config:
 
 
 def _with_options(entry: Entry, options: dict[str, dict[str, Any]]) -> Entry:
-    base: dict[str, Any] = {"host": "127.0.0.1", "port": 0} if entry.kind in LISTENERS else {}
+    base: dict[str, Any] = {}
+    if entry.kind in LISTENERS:
+        base = {"host": "127.0.0.1", "port": free_port()}  # not 0: it may come back to that port
     return replace(entry, config={**base, **entry.config, **options.get(entry.name, {})})
 
 
 class EngineProcess:
     """`python -m iii_engine` with a durable store in `folder`, which survives a kill.
 
-    Ports are free ones at the first start and the same ones afterwards. The methods block for the
+    Ports are the same ones at each start, unless the config names others. The methods block for the
     tenths of a second that they take; in a coroutine use `asyncio.to_thread`.
     """
 
     def __init__(self, folder: Path, config: str | None = None) -> None:
         self._folder = folder
         self._config = config
-        self._ports = dict.fromkeys(LISTENERS, 0)
+        self._ports = {name: free_port() for name in LISTENERS}
         self._process: subprocess.Popen[bytes] | None = None
         self._runs = 0
         self.arguments: list[str] = []

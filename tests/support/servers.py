@@ -18,6 +18,7 @@ import socket
 import subprocess
 import uuid
 from abc import ABC, abstractmethod
+from itertools import cycle
 from pathlib import Path
 
 from tests.support.waiting import until_sync
@@ -25,14 +26,25 @@ from tests.support.waiting import until_sync
 #: Below the range from which systems take the ports of outgoing connections: while a server is
 #: down nobody else gets its port, and a client that reconnects cannot connect to itself.
 PORTS = range(18000, 31000)
+#: Parallel test processes have ports of their own: one that is down is not another's free one.
+SHARES = 8
 #: Seconds for one answer while the server is asked whether it is ready.
 ANSWER = 2.0
 
 
+def _shuffled() -> list[int]:
+    """The ports of this test process, in an order that no other run has."""
+    mine = list(PORTS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % SHARES :: SHARES])
+    random.SystemRandom().shuffle(mine)
+    return mine
+
+
+_ports = cycle(_shuffled())
+
+
 def free_port() -> int:
-    """A port of the loopback interface that nothing listens on."""
-    while True:
-        port = random.SystemRandom().choice(PORTS)  # no test's seed makes two choose alike
+    """A port of the loopback interface that nothing listens on, and that is not given out soon."""
+    for port in _ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -40,6 +52,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+    raise AssertionError("the ports never end")
 
 
 def refused(port: int) -> bool:

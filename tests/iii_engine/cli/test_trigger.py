@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 
 import pytest
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
+from tests.support.servers import free_port
 
 from iii_engine.cli.main import main
 from iii_engine.cli.trigger import NO_ENGINE
@@ -85,12 +85,10 @@ async def test_a_function_that_does_not_answer_in_time(
 
 
 def test_modules_case_126_no_engine(capsys: Output) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    words = ["t", "f", "--address", "127.0.0.1", "--port", str(port), "--timeout-ms", "500"]
+    words = ["t", "f", "--address", "127.0.0.1", "--port", str(free_port()), "--timeout-ms", "500"]
     began = time.monotonic()
     assert main(words) == 1
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # of 30 without the option
     assert capsys.readouterr().err.strip() == NO_ENGINE
 
 

@@ -42,7 +42,7 @@ def test_a_hostile_text_costs_no_more_than_its_length() -> None:
     wildcard = Wildcard("*a" * 200 + "b*c")
     start = time.perf_counter()
     assert not wildcard.matches("a" * 200_000 + "c")
-    assert time.perf_counter() - start < 1
+    assert time.perf_counter() - start < 10  # exponential costs would take for ever
 
 
 @pytest.mark.parametrize("text", ['match("a::*")', "match('a::*')", ' match("a::*") '])

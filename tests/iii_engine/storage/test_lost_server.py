@@ -84,7 +84,7 @@ async def test_calls_fail_in_time_while_the_server_is_away_and_work_again(place:
     for ask in (submit, look):
         with pytest.raises(ServerLost, match=f"127.0.0.1:{place.server.port}.* cannot be reached"):
             await ask(store, lambda t: t.get("s", "k"))
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 9  # of 10 and more with the usual patience
     await asyncio.to_thread(place.server.start)
 
     async def back() -> bool:
@@ -98,24 +98,30 @@ async def test_calls_fail_in_time_while_the_server_is_away_and_work_again(place:
 
 async def test_calls_fail_in_time_while_the_server_hangs(place: Place) -> None:
     store = await place.store(patience=0.2, answer=0.3)
-    await put(store, "s", "k")
+
+    async def works(value: bytes) -> bool:
+        try:
+            await put(store, "s", "k", value=value)
+        except ServerLost:
+            return False
+        return True
+
+    async def holds(value: bytes) -> bool:
+        try:
+            return await look(store, lambda t: t.get("s", "k")) == value
+        except ServerLost:
+            return False
+
+    await until(lambda: works(b"1"))  # a busy machine may be late, too
     place.server.pause()
     begin = time.monotonic()
     asked = [submit(store, lambda t: t.put("s", "k", b"2")), look(store, lambda t: t.get("s", "k"))]
     outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(outcome, ServerLost) for outcome in outcomes)
-    assert time.monotonic() - begin < 4
+    assert time.monotonic() - begin < 9  # of 10 and more with the usual patience
     place.server.resume()
-
-    async def back() -> bool:
-        try:
-            await put(store, "s", "k", value=b"3")
-        except ServerLost:
-            return False
-        return True
-
-    await until(back)
-    assert await look(store, lambda t: t.get("s", "k")) == b"3"
+    await until(lambda: works(b"3"))
+    await until(lambda: holds(b"3"))
 
 
 async def test_closing_does_not_wait_for_ever_for_a_lost_server(place: Place) -> None:
@@ -142,7 +148,7 @@ async def test_a_server_that_was_never_there_is_named_without_its_password(kind:
     begin = time.monotonic()
     with pytest.raises(StoreError) as refused:
         await store.open()
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 15
     assert "me:***@127.0.0.1" in str(refused.value)
     assert "s3cret" not in str(refused.value)
 
@@ -157,7 +163,7 @@ async def test_a_server_that_says_nothing_is_given_up_within_seconds(
         begin = time.monotonic()
         with pytest.raises(StoreError, match=f"127.0.0.1:{port} cannot be reached"):
             await make(kind, f"{kind}://127.0.0.1:{port}").open()
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 4.5  # of 5 seconds
 
 
 async def wrong_address(make_it: Callable[[], RemoteStore]) -> str:

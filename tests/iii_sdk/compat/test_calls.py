@@ -279,6 +279,6 @@ def test_the_fast_path_does_not_wait_for_slow_threads(iii, echo):
     stuck = [iii.trigger("calls::stuck") for _ in range(70)]
     start = time.monotonic()
     assert iii.trigger({"function_id": echo, "payload": 1}) == 1
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 8  # of 10 that the plain ones take
     release.set()
     assert all(call.result(10) for call in stuck)

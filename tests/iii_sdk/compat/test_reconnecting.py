@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from tests.support.servers import free_port
 from tests.support.waiting import until, until_sync
 
 from iii_sdk import III, IIIInvocationError, InitOptions, ReconnectionConfig, register_worker
@@ -23,7 +24,7 @@ def test_wire_case_52_registered_while_the_engine_is_down(engine_process, make, 
     worker.register_trigger("engine::workers-available", "again::early")
     note = worker.trigger("again::early", timeout_ms=20_000)
     worker.trigger_void("again::early")
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 10
     assert not worker.wait_connected(0.01)
     engine_process.start()
     assert worker.wait_connected(10)
@@ -103,16 +104,14 @@ async def test_what_is_said_of_the_worker(engine):
         await asyncio.to_thread(iii.shutdown)
 
 
-def test_register_worker_gives_up_when_the_retries_are_used_up(unused_tcp_port):
+def test_register_worker_gives_up_when_the_retries_are_used_up():
     config = ReconnectionConfig(initial_delay_ms=1, max_retries=2)
     with pytest.raises(ConnectionError, match="gave up connecting"):
-        register_worker(
-            f"ws://127.0.0.1:{unused_tcp_port}", InitOptions(reconnection_config=config)
-        )
+        register_worker(f"ws://127.0.0.1:{free_port()}", InitOptions(reconnection_config=config))
 
 
-def test_states_of_an_instance_that_gave_up(make, unused_tcp_port):
-    iii = make(f"ws://127.0.0.1:{unused_tcp_port}", reconnection_config={"max_retries": 0})
+def test_states_of_an_instance_that_gave_up(make):
+    iii = make(f"ws://127.0.0.1:{free_port()}", reconnection_config={"max_retries": 0})
     call = iii.trigger("x")
     until_sync(lambda: iii.get_connection_state() == "failed")
     with pytest.raises(IIIInvocationError):
@@ -130,7 +129,7 @@ async def test_the_number_of_retries():
     await asyncio.sleep(0)
     assert not gave_up.is_set()
     backoff.next()
-    await asyncio.wait_for(gave_up.wait(), 1)
+    await asyncio.wait_for(gave_up.wait(), 10)
 
 
 async def test_connect_async_waits(engine_process):

@@ -15,25 +15,25 @@ async def test_modules_case_26_functions_available(
     async with RawWorker(engine.url) as other:
         for id in ("a", "b", "c"):
             await other.send("registerfunction", id=id)
-        event = await worker.invoked("listener", timeout=1)
+        event = await worker.invoked("listener")
         ids = [row["function_id"] for row in event["data"]["functions"]]
         assert event["data"]["event"] == "functions_changed"
         assert {"a", "b", "c", "listener"} <= set(ids)
         assert not [id for id in ids if id.startswith("engine::")]
         assert event["metadata"] == {"m": 1}
-    event = await worker.invoked("listener", timeout=1)
+    event = await worker.invoked("listener")
     assert "a" not in [row["function_id"] for row in event["data"]["functions"]]
 
 
 async def test_a_change_that_is_undone_at_once_is_not_told(worker: RawWorker) -> None:
     await worker.register("listener")
     await worker.register_trigger("engine::functions-available", "listener")
-    await worker.invoked("listener", timeout=1)
+    await worker.invoked("listener")
     await worker.send("registerfunction", id="brief")
     await worker.send("unregisterfunction", id="brief")
     await worker.settle()
     await worker.send("registerfunction", id="late")
-    event = await worker.invoked("listener", timeout=1)
+    event = await worker.invoked("listener")
     ids = [row["function_id"] for row in event["data"]["functions"]]
     assert "late" in ids
     assert "brief" not in ids

@@ -41,7 +41,7 @@ async def test_the_queues_end_while_their_server_hangs(
     server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr(GOODBYES[request.node.callspec.params["server"]], 0.1)
-    monkeypatch.setattr("iii_engine.modules.queue.redis.asking.ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("iii_engine.modules.queue.redis.asking.ANSWER_SECONDS", 1.5)
     async with shared(server) as (engine,):
         engine.function("work")
         await engine.enqueue("default", "work", 0)
@@ -54,7 +54,7 @@ async def test_the_queues_end_while_their_server_hangs(
             others = tuple(each for each in config.entries if each.name != "iii-queue")
             without = engine.app.prepare(replace(config, entries=others))
             assert await engine.app.apply(without) == []
-            answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 8)
+            answers = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
         finally:
             server.resume()
         assert all(isinstance(answer, BusError) for answer in answers), answers
@@ -75,4 +75,4 @@ async def test_a_defect_in_reading_an_answer(
         monkeypatch.setattr(READERS[kind], defect if kind == "redis" else later)
         asked = engine.ask("engine::queue::topic_stats", {"topic": "default"})
         with pytest.raises(BusError, match="internal server error"):
-            await asyncio.wait_for(asked, 8)
+            await asyncio.wait_for(asked, 20)

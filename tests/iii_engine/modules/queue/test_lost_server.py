@@ -87,7 +87,7 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(server: Se
 async def test_a_server_that_hangs_is_told_of_in_time(
     server: Server, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(ANSWERS[request.node.callspec.params["server"]], 0.3)
+    monkeypatch.setattr(ANSWERS[request.node.callspec.params["server"]], 1.0)
     async with shared(server) as (engine,):
         heard = engine.function("work")
         await engine.enqueue("default", "work", 0)
@@ -96,7 +96,7 @@ async def test_a_server_that_hangs_is_told_of_in_time(
         begin = time.monotonic()
         with pytest.raises(BusError, match=f"127.0.0.1:{server.port}.* cannot be reached") as told:
             await engine.enqueue("default", "work", 1)
-        assert time.monotonic() - begin < 4
+        assert time.monotonic() - begin < 12
         assert "guest:guest" not in str(told.value)
         server.resume()
         await until(lambda: stored(engine, 2))
@@ -116,7 +116,7 @@ async def test_an_engine_does_not_start_without_its_server(kind: str) -> None:
     name, scheme = KINDS[kind]
     begin = time.monotonic()
     said = await refusal(kind, f"{scheme}://me:s3cret@127.0.0.1:{free_port()}")
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 15
     assert f"{name} at {scheme}://me:***@127.0.0.1" in said
     assert "cannot be reached" in said
     assert "s3cret" not in said
@@ -126,13 +126,13 @@ async def test_an_engine_does_not_start_without_its_server(kind: str) -> None:
 async def test_a_server_that_says_nothing_is_given_up_within_seconds(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CONNECTS[kind], 0.3)
+    monkeypatch.setattr(CONNECTS[kind], 0.3)  # of 5
     name, scheme = KINDS[kind]
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         begin = time.monotonic()
         said = await refusal(kind, f"{scheme}://me:s3cret@127.0.0.1:{port}")
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 4.5
     assert f"{name} at {scheme}://me:***@127.0.0.1:{port} cannot be reached" in said
     assert "s3cret" not in said
 
@@ -148,7 +148,7 @@ async def test_a_login_that_is_refused_is_said(
         await asyncio.to_thread(server.start)
     begin = time.monotonic()
     said = await refusal(kind, f"{scheme}://me:s3cret@127.0.0.1:{server.port}")
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 15
     assert f"{name} at {scheme}://me:***@127.0.0.1:{server.port}" in said
     assert "refuses the login" in said
     assert "s3cret" not in said

@@ -136,7 +136,7 @@ async def test_dead_letters_are_not_in_memory_and_are_listed_by_pages(tmp_path: 
         assert in_memory(desk) == 0
         began = time.monotonic()
         page = desk.ask("engine::queue::dlq_messages", {"topic": "q", "offset": 50_000, "limit": 3})
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
         assert [entry["payload"]["n"] for entry in page] == [49_999, 49_998, 49_997]
         desk.failing("work", "no")
         draft = Draft(data=msgspec.Raw(b"1"), options=JobOptions(), function_id="work")

@@ -214,5 +214,5 @@ def test_large_messages_that_only_a_slow_reader_takes_hold_nobody_up(
             peer.tell(call % ("0," * count, last))
             began = time.monotonic()
             assert healthy.works()
-            assert time.monotonic() - began < 1  # it was 2 s
+            assert time.monotonic() - began < 1.5  # it was 2 s
             assert peer.message()["error"]["code"] == "function_not_found"
