@@ -65,7 +65,7 @@ class Link(WSListener):
 
     async def ended(self) -> None:
         """Wait for the end of the connection; raises what a callback raised."""
-        await asyncio.wait_for(self.lost.wait(), 10)
+        await asyncio.wait_for(self.lost.wait(), 30)
         if self.problem is not None:
             raise self.problem
 

@@ -32,7 +32,7 @@ def processor_seconds(pid: int) -> float:
 
 def answers(port: int) -> bool:
     """Whether a new connection is answered; what, does not matter."""
-    with socket.create_connection(("127.0.0.1", port), timeout=1) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
         try:
             client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             return client.recv(100).startswith(b"HTTP/1.1 ")
@@ -57,7 +57,7 @@ def test_a_full_process_waits_with_new_connections(
 ) -> None:
     engine, at = engine_process, port(engine_process)
     with Pair(engine.port) as pair, ExitStack() as stack:
-        assert answers(at)
+        until_sync(lambda: answers(at))
         limit = max(map(int, os.listdir(f"/proc/{engine.pid}/fd"))) + SPARE
         resource.prlimit(engine.pid, resource.RLIMIT_NOFILE, (limit, limit))
         for _ in range(TOO_MANY):

@@ -84,15 +84,17 @@ async def _ask(module: ExecModule, function_id: str) -> Any:
 
 
 def test_modules_case_119_a_sigterm_takes_the_whole_group_along(tmp_path: Path) -> None:
-    command = f"sleep 99 & echo $! $$ >{tmp_path}/pids; wait"
-    process = EngineProcess(tmp_path, config(exec=["true", command]))
+    member, pids, told = tmp_path / "member", tmp_path / "pids", tmp_path / "told"
+    member.write_text(
+        f"trap 'echo $$ >>{told}; exit' TERM; echo $$ >>{pids}; while :; do sleep 0.1; done"
+    )
+    process = EngineProcess(tmp_path, config(exec=["true", f"sh {member} & sh {member}"]))
     process.start()
     try:
-        pids = until_sync(lambda: pids_of(tmp_path / "pids"))
-        began = time.monotonic()
+        until_sync(lambda: len(pids_of(pids)) == 2)
         assert process.stop() == 0
-        until_sync(lambda: not any(map(is_there, pids)))
-        assert time.monotonic() - began < 4
+        until_sync(lambda: not any(map(is_there, pids_of(pids))))
+        assert sorted(pids_of(told)) == sorted(pids_of(pids))
     finally:
         process.close()
 

@@ -237,7 +237,7 @@ async def test_failure_after_the_first_byte_breaks_the_answer_off(site: Any) -> 
 
 
 async def test_stream_outlives_the_timeout_once_begun(make_site: Any) -> None:
-    site = await make_site(default_timeout=50)
+    site = await make_site(default_timeout=300)
     calls = site.slow("h")
     site.route("/s", "h")
     task = asyncio.ensure_future(site.client.get("/s"))

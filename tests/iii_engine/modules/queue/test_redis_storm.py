@@ -97,7 +97,7 @@ async def test_every_job_ends_and_groups_keep_to_their_limits(
         bench.attach(QUEUE, settings)
     consumers = [asyncio.create_task(storm.consume(bench)) for bench, _ in benches]
     await storm.produce(benches[0][0])
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(45):
         while storm.left or (await benches[0][0].stats(QUEUE)).depth:
             await asyncio.sleep(0.02)
             assert not any(consumer.done() for consumer in consumers)

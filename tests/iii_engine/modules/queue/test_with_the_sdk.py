@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,9 +16,32 @@ from iii_sdk import Bus, Call, JobOptions, Worker, consume
 from iii_sdk.errors import BusError
 
 
+class Leaps:
+    """The engine's clock; it leaps when a test says so, and `ahead` is how far it is by now."""
+
+    def __init__(self) -> None:
+        self.ahead = 0
+
+    def leap(self, seconds: int) -> None:
+        self.ahead += seconds * 10**9
+
+    def now_ns(self) -> int:
+        return time.time_ns() + self.ahead
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns() + self.ahead
+
+
 @pytest.fixture
-async def engine() -> AsyncIterator[RunningEngine]:
-    leased = {"visibility_timeout_ms": 300, "backoff_ms": 10}
+def clock(monkeypatch: pytest.MonkeyPatch) -> Leaps:
+    clock = Leaps()
+    monkeypatch.setattr("iii_engine.app.SystemClock", lambda: clock)
+    return clock
+
+
+@pytest.fixture
+async def engine(clock: Leaps) -> AsyncIterator[RunningEngine]:
+    leased = {"visibility_timeout_ms": 60_000, "backoff_ms": 10}
     running = RunningEngine({"iii-queue": {"queue_configs": {"leased": leased}}})
     await running.start()
     yield running
@@ -51,15 +75,20 @@ async def test_a_worker_enqueues_and_consumes(engine: RunningEngine) -> None:
         assert refused.value.code == "enqueue_error"
 
 
-async def test_a_heartbeat_keeps_the_lease_and_tells_when_it_is_lost(engine: RunningEngine) -> None:
+async def test_a_heartbeat_keeps_the_lease_and_tells_when_it_is_lost(
+    engine: RunningEngine, clock: Leaps
+) -> None:
     worker = Worker("slow")
+    begun: list[int] = []
     told: list[bool] = []
     release = asyncio.Event()
 
     @worker.function("slow::work")
     async def work(beats: int, call: Call, bus: Bus) -> None:
+        begun.append(beats)
         for _ in range(beats):
-            await asyncio.sleep(0.1)
+            clock.leap(40)
+            engine.core.advance()
             told.append(await bus.heartbeat(call))
         if not beats:
             await release.wait()
@@ -74,6 +103,8 @@ async def test_a_heartbeat_keeps_the_lease_and_tells_when_it_is_lost(engine: Run
         await until(over)
         assert told == [True] * 4
         receipt = await bus.enqueue("leased", "slow::work", 0)
+        await until(lambda: begun == [4, 0])
+        clock.leap(60)
 
         async def again() -> bool:
             return bool((await status(bus, receipt))["attempts"] == 1)
