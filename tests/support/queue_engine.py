@@ -151,9 +151,9 @@ def lose(engine: Shared) -> None:
     """As if it were killed: nothing is renewed or answered any more."""
     module = engine.app.modules["iii-queue"]
     broker = module.broker  # type: ignore[attr-defined]
-    if engine.kind == "rabbitmq":  # it knows by the connection
+    if engine.kind != "redis":
         asyncio.get_running_loop().create_task(broker._connection.close())
-    else:
+    if engine.kind != "rabbitmq":
         broker._renewing.cancel()
     module.queues.close()  # type: ignore[attr-defined]
 

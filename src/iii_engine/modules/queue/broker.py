@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias, TypeVar
+from typing import ClassVar, Final, TypeAlias, TypeVar
 
 from iii_engine.modules.queue.job import DeadJob, Draft, Job, Lease, QueueName, Receipt, Stats
 from iii_engine.modules.queue.settings import Settings
 
 T = TypeVar("T")
+
+#: Why a subscription ends, which is the error of what waits for it: somebody has said so, or its
+#: workers did not come back.
+REMOVED: Final = "subscription removed"
+EXPIRED: Final = "subscription expired"
 
 #: Called exactly once, with a result or with an error; possibly before the method returns.
 Done: TypeAlias = Callable[[T | None, BaseException | None], None]

@@ -13,7 +13,7 @@ from iii_engine.core.engine import Engine
 from iii_engine.core.queue_entry import Entry
 from iii_engine.core.queue_keys import Keys, delayed_key
 from iii_engine.core.queue_room import Room
-from iii_engine.modules.queue.broker import Broker, Done
+from iii_engine.modules.queue.broker import REMOVED, Broker, Done
 from iii_engine.modules.queue.dead_letters import DeadLetters
 from iii_engine.modules.queue.job import (
     DeadJob,
@@ -38,9 +38,6 @@ from iii_engine.modules.queue.shelf import Shelf, is_delayed
 from iii_engine.modules.queue.tokens import Tokens
 from iii_engine.modules.queue.topic_table import Bound, TopicTable
 from iii_engine.storage.base import LocalStore, StoreError, Transaction
-
-#: The error of jobs that ran when their subscription was removed, and the engine ended.
-REMOVED: Final = "subscription removed"
 
 #: Milliseconds until a job that the store could not read is tried again.
 UNREAD_MS: Final = 1000

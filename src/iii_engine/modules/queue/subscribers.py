@@ -8,15 +8,12 @@ from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Status
 from iii_engine.core.timers import Timer
 from iii_engine.core.triggers import Trigger
-from iii_engine.modules.queue.broker import Broker
+from iii_engine.modules.queue.broker import EXPIRED, REMOVED, Broker
 from iii_engine.modules.queue.consumer import Consumer, Target
-from iii_engine.modules.queue.embedded import REMOVED
 from iii_engine.modules.queue.job import QueueName
 from iii_engine.modules.queue.options import TopicDefaults
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.subscription import SubscriberConfig, read_config, subscriber_type
-
-EXPIRED = "subscription expired"
 
 
 class Subscriber:

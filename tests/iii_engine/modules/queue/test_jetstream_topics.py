@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import nats
 import pytest
-from tests.support.queue_engine import Shared, knows, shared
+from msgspec import Raw
+from nats.js.errors import KeyNotFoundError
+from tests.support.queue_engine import Shared, has_dead, knows, shared
 from tests.support.servers import NatsServer
 from tests.support.waiting import until
 
+from iii_engine.modules.queue.job import Job, QueueName
 from iii_sdk.errors import BusError
 
 BINDINGS = "KV_iii_queue_bindings"
@@ -140,6 +144,61 @@ async def test_a_subscription_that_ends_while_nats_is_away_does_not_come_back(
         assert one.bind("t", "g", {}, trigger_id="t2") is None
         await until(lambda: bound(two, "t", "g"))
         assert not bound(two, "t", "f")
+
+
+async def test_what_is_stored_by_who_has_not_heard_of_the_end_is_dead_too(
+    nats_server: NatsServer,
+) -> None:
+    async with shared(nats_server) as (engine,):
+        engine.function("f")
+        for topic in ("late", "empty"):
+            assert engine.bind(topic, "f", {}, trigger_id=topic) is None
+            await until(lambda topic=topic: bound(engine, topic, "f"))  # type: ignore[misc]
+            engine.core.triggers.remove(topic)
+
+            async def ended(topic: str = topic) -> bool:
+                return await rows(nats_server, topic) == [[]]
+
+            await until(ended)
+        broker = engine.app.modules["iii-queue"].broker  # type: ignore[attr-defined]
+        queue = broker.queue(QueueName("late", True, "f"))
+        await queue.put(Job(id="x", created_at=0, data=Raw(b"1")))
+        await until(lambda: has_dead(engine, "late", 1))
+        # Of what has no jobs nothing is kept.
+        await until(lambda: rows_are(nats_server, "empty", []))
+        assert await rows(nats_server, "late") == [[]]
+
+
+async def test_engines_that_have_gone_for_good_are_no_holders(nats_server: NatsServer) -> None:
+    async with shared(nats_server) as (engine,):
+        client = await nats.connect(nats_server.url)
+        bucket = await client.jetstream().key_value("iii_queue_bindings")
+        await bucket.put("t.f", msgspec.json.encode([f"engine{n}" for n in range(20)]))
+        await client.close()
+        await until(lambda: bound(engine, "t", "f"))
+        heard = engine.function("f")
+        assert engine.bind("t", "f", {}) is None
+        me = engine.app.modules["iii-queue"].broker._signs.engine  # type: ignore[attr-defined]
+        await until(lambda: rows_are(nats_server, "t", [[me]]))
+        await publish(engine, "t", 1)
+        await until(lambda: heard == [1])
+
+
+async def rows(server: NatsServer, topic: str) -> list[list[str]]:
+    """The engines that hold its function `f`, if there is a row."""
+    client = await nats.connect(server.url)
+    bucket = await client.jetstream().key_value("iii_queue_bindings")
+    try:
+        value = (await bucket.get(f"{topic}.f")).value or b""
+        return [msgspec.json.decode(value, type=list[str])]
+    except KeyNotFoundError:
+        return []
+    finally:
+        await client.close()
+
+
+async def rows_are(server: NatsServer, topic: str, expected: list[list[str]]) -> bool:
+    return await rows(server, topic) == expected
 
 
 def bound(engine: Shared, topic: str, function_id: str) -> bool:

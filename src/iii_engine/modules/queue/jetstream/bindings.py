@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+import msgspec
+
+from iii_engine.modules.queue.jetstream.signs import Signs
 from iii_engine.modules.queue.tasks import end_tasks
 from iii_engine.net.nats_client import NatsConnection, text_of, token, told
 from iii_engine.storage.base import StoreError
@@ -23,16 +27,22 @@ LOOK_SECONDS: Final = 1.0
 #: Seconds after which NATS forgets somebody who followed the bucket.
 FORGET_SECONDS: Final = 30.0
 
+#: More engines than this in a row are looked at: some may be gone.
+MANY: Final = 8
+
 #: Topic and function. The function is empty where nobody has subscribed yet.
 Binding: TypeAlias = tuple[str, str]
+#: The engines that want it; nobody wants one any more that has none.
+Holders: TypeAlias = list[str]
 
 
 class Bindings:
     """In memory what a bucket has. Every engine follows it, and what is in the bucket counts.
 
-    `held` are those that have a worker at this engine: they are put back when another engine
-    removes them. `early` is called with one of them when jobs of its topic were stored although
-    nobody was known to subscribe.
+    A row says which engines want a binding, and is changed only as it was read: the last of them
+    ends it. `held` are those of this engine, which puts itself back where another one has taken it
+    for lost. `early` is called with one of them when jobs of its topic were stored although nobody
+    was known to subscribe.
     """
 
     def __init__(
@@ -40,15 +50,17 @@ class Bindings:
         connection: NatsConnection,
         bucket: str,
         replicas: int,
-        early: Callable[[Binding], None],
+        signs: Signs,
+        early: Callable[[Binding], object],
     ) -> None:
         self.held: set[Binding] = set()
         self._connection = connection
         self._bucket_name = bucket
         self._replicas = replicas
+        self._signs = signs
         self._early = early
         self._bucket: KeyValue
-        self._all: dict[Binding, None] = {}
+        self._all: dict[Binding, Holders] = {}
         self._task: asyncio.Task[None] | None = None
         self._known = asyncio.Event()
         self._session = -1  # that of the connection in which changes are told
@@ -71,18 +83,23 @@ class Bindings:
             await end_tasks([self._task])
 
     def all(self) -> list[Binding]:
+        """Also those that nobody wants any more, and what was published too early."""
         return list(self._all)
+
+    def bound(self) -> list[Binding]:
+        return [binding for binding in self._all if self.wanted(binding)]
+
+    def wanted(self, binding: Binding) -> bool:
+        return binding in self.held or bool(binding[1] and self._all.get(binding))
 
     async def functions(self, topic: str) -> list[str]:
         """Who gets what is published now. The bucket is asked where nobody is known here."""
-        known = [function for other, function in self._all if other == topic and function]
+        known = [function for other, function in self.bound() if other == topic]
         if known and self.followed:
             return known
         return await self._connection.ask(self._look_up(topic))
 
     async def _look_up(self, topic: str) -> list[str]:
-        from nats.js.errors import KeyNotFoundError
-
         root = f"$KV.{self._bucket_name}."
         filter_subject = f"{root}{token(topic)}.*"
         info = await self._connection.client.jetstream().stream_info(
@@ -91,21 +108,94 @@ class Bindings:
         found: list[str] = []
         for subject in info.state.subjects or ():
             binding = _binding(subject[len(root) :])
-            if binding is not None and binding[1]:
-                try:
-                    await self._bucket.get(_key(*binding))
-                except KeyNotFoundError:  # removed
-                    continue
+            if binding is not None and binding[1] and (await self._get(binding))[0]:
                 found.append(binding[1])
         return found
 
-    async def put(self, topic: str, function_id: str) -> None:
-        self._all[(topic, function_id)] = None
-        await self._connection.ask(self._bucket.put(_key(topic, function_id), b"bound"))
+    # -- changing the bucket ---------------------------------------------------------------------
 
-    async def remove(self, topic: str, function_id: str) -> None:
-        self._all.pop((topic, function_id), None)
-        await self._connection.ask(self._bucket.delete(_key(topic, function_id)))
+    async def hold(self, binding: Binding) -> None:
+        """This engine wants it."""
+        self._all.setdefault(binding, [])
+        while True:
+            holders, revision = await self._read(binding)
+            if self._signs.engine in holders:
+                break
+            if len(holders) > MANY:
+                holders = await self._signs.known(holders)
+            holders = [*holders, self._signs.engine]
+            if await self._write(binding, holders, revision) is not None:
+                break
+        self._all[binding] = holders
+
+    async def release(self, binding: Binding, patience: float) -> int | None:
+        """This engine does not want it. The row's revision when no other does, else None.
+
+        Others count that gave a sign within so many seconds.
+        """
+        while True:
+            holders, revision = await self._read(binding)
+            if not revision:
+                return None
+            others = await self._signs.alive(
+                [each for each in holders if each != self._signs.engine], patience
+            )
+            now = await self._write(binding, others, revision)
+            if now is not None:
+                self._all[binding] = others
+                return None if others else now
+
+    async def is_still(self, binding: Binding, revision: int) -> bool:
+        """Whether nobody has changed it since."""
+        return (await self._read(binding))[1] == revision
+
+    async def put_early(self, topic: str) -> None:
+        """Jobs wait for the first function of the topic."""
+        self._all[topic, ""] = []
+        await self._connection.ask(self._bucket.put(_key((topic, "")), b"[]"))
+
+    async def remove_early(self, topic: str) -> None:
+        if self._all.pop((topic, ""), None) is not None:
+            await self._connection.ask(self._bucket.delete(_key((topic, ""))))
+
+    async def forget(self, binding: Binding, revision: int) -> None:
+        """There is nothing of it any more; somebody may have changed it since."""
+        from nats.js.errors import KeyWrongLastSequenceError
+
+        async def forget() -> None:
+            with suppress(KeyWrongLastSequenceError):
+                await self._bucket.delete(_key(binding), last=revision)
+
+        await self._connection.ask(forget())
+
+    async def _read(self, binding: Binding) -> tuple[Holders, int]:
+        return await self._connection.ask(self._get(binding))
+
+    async def _get(self, binding: Binding) -> tuple[Holders, int]:
+        """With the revision, which is 0 where there is no row."""
+        from nats.js.errors import KeyNotFoundError
+
+        try:
+            entry = await self._bucket.get(_key(binding))
+        except KeyNotFoundError:
+            return [], 0
+        return _holders(entry.value), entry.revision or 0
+
+    async def _write(self, binding: Binding, holders: Holders, revision: int) -> int | None:
+        """The new revision; None when it is not as it was read."""
+        from nats.js.errors import KeyWrongLastSequenceError
+
+        key, value = _key(binding), msgspec.json.encode(holders)
+
+        async def write() -> int | None:
+            try:
+                if not revision:
+                    return await self._bucket.create(key, value)
+                return await self._bucket.update(key, value, last=revision)
+            except KeyWrongLastSequenceError:
+                return None
+
+        return await self._connection.ask(write())
 
     # -- following the bucket --------------------------------------------------------------------
 
@@ -167,7 +257,9 @@ class Bindings:
             await self._gone(binding)
             return
         listed.add(binding)
-        self._all[binding] = None
+        self._all[binding] = holders = _holders(entry.value)
+        if binding in self.held and self._signs.engine not in holders:
+            await self.hold(binding)
         topic = binding[0]
         first = next((held for held in self.held if held[0] == topic), None)
         if first is not None and (topic, "") in self._all:
@@ -180,13 +272,13 @@ class Bindings:
 
     async def _gone(self, binding: Binding) -> None:
         if binding in self.held:
-            await self.put(*binding)
+            await self.hold(binding)
         else:
             self._all.pop(binding, None)
 
 
-def _key(topic: str, function_id: str) -> str:
-    return f"{token(topic)}.{token(function_id)}"
+def _key(binding: Binding) -> str:
+    return ".".join(map(token, binding))
 
 
 def _binding(key: str) -> Binding | None:
@@ -196,4 +288,12 @@ def _binding(key: str) -> Binding | None:
         binding = text_of(topic), text_of(function_id)
     except UnicodeDecodeError:
         return None
-    return binding if _key(*binding) == key else None
+    return binding if _key(binding) == key else None
+
+
+def _holders(value: bytes | None) -> Holders:
+    """What another program has written holds nobody."""
+    try:
+        return msgspec.json.decode(value or b"[]", type=Holders)
+    except msgspec.DecodeError:
+        return []

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
 import msgspec
 
 from iii_engine.core.engine import Engine
-from iii_engine.modules.queue.broker import Done
-from iii_engine.modules.queue.jetstream.bindings import Binding, Bindings
+from iii_engine.modules.queue.broker import EXPIRED, REMOVED, Done
+from iii_engine.modules.queue.jetstream.bindings import Bindings
 from iii_engine.modules.queue.jetstream.kept import JetQueue
 from iii_engine.modules.queue.jetstream.notes import Notes
 from iii_engine.modules.queue.jetstream.options import REFUSALS, JetConfig
+from iii_engine.modules.queue.jetstream.signs import Signs
+from iii_engine.modules.queue.jetstream.topics import Topics
 from iii_engine.modules.queue.job import (
     DeadJob,
     Draft,
@@ -35,7 +38,6 @@ from iii_engine.modules.queue.job import (
 )
 from iii_engine.modules.queue.server_broker import GOODBYE_SECONDS, ServerBroker
 from iii_engine.modules.queue.settings import Settings
-from iii_engine.modules.queue.subscribers import EXPIRED
 from iii_engine.modules.queue.tasks import end_tasks
 from iii_engine.net.nats_client import NatsConnection, told
 from iii_engine.storage.base import StoreError
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("iii.queue")
 
+#: Seconds in which every engine has heard that a subscription has ended.
+LATE_SECONDS: Final = 1.0
+
 
 class JetStreamBroker(ServerBroker):
     kind = "nats"
@@ -53,12 +58,17 @@ class JetStreamBroker(ServerBroker):
         super().__init__(engine)
         self._config = config
         self._connection = NatsConnection(config.nats_url)
-        self._bindings = Bindings(
-            self._connection, f"{config.prefix}_queue_bindings", config.replicas, self._adopt_later
-        )
         self._notes = Notes(self._connection, f"{config.prefix}_queue_notes", config.replicas)
+        self._signs = Signs(self._notes, uuid4().hex, config.lease_ms / 1000)
+        self._bindings = Bindings(
+            self._connection,
+            f"{config.prefix}_queue_bindings",
+            config.replicas,
+            self._signs,
+            lambda binding: self._insist(partial(self._topics.adopt, binding)),
+        )
+        self._topics = Topics(self._bindings, self.queue, self._running, lambda: self._now_ms)
         self._queues: dict[QueueName, JetQueue] = {}
-        self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._leases: set[Lease] = set()
         self._ending: set[Lease] = set()
         self._renewing: asyncio.Task[None] | None = None
@@ -73,8 +83,9 @@ class JetStreamBroker(ServerBroker):
     async def open(self) -> None:
         await self._connection.open(self._reconnected)
         with told(self._config.nats_url):
-            await self._bindings.open()
             await self._notes.open()
+            await self._signs.give()
+            await self._bindings.open()
         self._renewing = asyncio.create_task(self._renew())
 
     async def close(self) -> None:
@@ -101,7 +112,7 @@ class JetStreamBroker(ServerBroker):
             receipt = await self._store([self.queue(each) for each in queues], draft)
             if not functions:
                 # Only now: who has a function by then is told of a job that is there.
-                await self._bindings.put(topic, "")
+                await self._bindings.put_early(topic)
             return receipt
 
         self._answer(store(), done)
@@ -128,52 +139,40 @@ class JetStreamBroker(ServerBroker):
 
     def bind(self, topic: str, function_id: str, settings: Settings) -> None:
         REFUSALS.check_limits(settings.limits)
+        self.queue(QueueName(topic, True, function_id)).settings = settings
         self._bindings.held.add((topic, function_id))
-        queue = self.queue(QueueName(topic, True, function_id))
-        queue.settings = settings
-
-        async def bind() -> None:
-            async with self._changing[topic]:
-                if (topic, function_id) in self._bindings.held:
-                    await self._bindings.put(topic, function_id)
-                    await self._adopt(topic, queue)
-
-        self._insist(bind)
-
-    async def _adopt(self, topic: str, queue: JetQueue) -> None:
-        """What was stored for the first function of the topic is for this one."""
-        if (topic, "") in self._bindings.all():
-            await self._bindings.remove(topic, "")
-        await self.queue(QueueName(topic, True)).move(queue, self._now_ms)
-
-    def _adopt_later(self, binding: Binding) -> None:
-        topic, function_id = binding
-        queue = self.queue(QueueName(topic, True, function_id))
-
-        async def adopt() -> None:
-            async with self._changing[topic]:
-                if binding in self._bindings.held:
-                    await self._adopt(topic, queue)
-
-        self._insist(adopt)
+        self._insist(partial(self._topics.bind, (topic, function_id)))
 
     def unbind(self, topic: str, function_id: str, reason: str) -> None:
-        """One whose worker does not come back stays: other engines may have one."""
-        self._bindings.held.discard((topic, function_id))
+        """The function stays bound where another engine has workers for it."""
+        binding = topic, function_id
+        self._bindings.held.discard(binding)
+        patience = self._config.lease_ms / 1000
         if reason == EXPIRED:
-            return
-        queue = self.queue(QueueName(topic, True, function_id))
+            patience = self._config.binding_ttl_seconds
 
         async def unbind() -> None:
-            async with self._changing[topic]:
-                if (topic, function_id) not in self._bindings.held:
-                    await self._bindings.remove(topic, function_id)
-                    await queue.bury_all(reason, self._now_ms)
+            revision = await self._topics.unbind(binding, reason, patience)
+            if revision is not None:
+                bury = partial(self._topics.bury_late, binding, reason, revision)
+                self._engine.timers.after(LATE_SECONDS, partial(self._bury_late, bury))
 
         self._insist(unbind)
 
+    def _bury_late(self, bury: Callable[[], Awaitable[None]]) -> None:
+        if not self._closing:
+            self._insist(bury)
+
+    def _running(self, queue: QueueName) -> set[int]:
+        """The numbers of the jobs that run here."""
+        return {
+            _message(lease).metadata.sequence.stream
+            for lease in self._leases | self._ending
+            if lease.queue == queue
+        }
+
     def bindings(self) -> list[QueueName]:
-        return [QueueName(topic, True, each) for topic, each in self._bindings.all() if each]
+        return [QueueName(topic, True, function) for topic, function in self._bindings.bound()]
 
     # -- consumers -------------------------------------------------------------------------------
 
@@ -244,6 +243,10 @@ class JetStreamBroker(ServerBroker):
         self._settle(complete if cancelled else message.ack_sync, lease)
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
+        topic, _, function_id = name = lease.queue
+        if name.topic and not self._bindings.wanted((topic, function_id)):
+            self.bury(lease, DeadJob(job, job.error or REMOVED, self._now_ms))
+            return
         message, kept = self._ended(lease), self.queue(lease.queue)
 
         async def retry() -> None:
@@ -264,8 +267,7 @@ class JetStreamBroker(ServerBroker):
 
     def _ended(self, lease: Lease) -> Msg:
         self._leases.discard(lease)
-        message: Msg = lease.handle  # type: ignore[assignment]
-        return message
+        return _message(lease)
 
     # -- single jobs, dead ones, numbers ---------------------------------------------------------
 
@@ -310,8 +312,9 @@ class JetStreamBroker(ServerBroker):
         """Keep the leases of what runs, and of what has arrived and will."""
         while True:
             await asyncio.sleep(self._config.lease_ms / 3000)
+            await self._logged(self._signs.give())
             waiting = [m for q in self._queues.values() for lane in q.lanes for m in lane.buffer]
-            running: list[Msg] = [each.handle for each in self._leases | self._ending]  # type: ignore[misc]
+            running = [_message(each) for each in self._leases | self._ending]
             for message in [*waiting, *running]:
                 await self._logged(message.in_progress())
             for queue in self._queues.values():
@@ -319,6 +322,7 @@ class JetStreamBroker(ServerBroker):
                     queue.wake()  # a request for jobs does not stay with the server for ever
 
     async def _reconnected(self) -> None:
+        self._insist(self._signs.give)
         for queue in self._queues.values():
             for lane in queue.lanes:
                 lane.forget_requests()
@@ -348,6 +352,11 @@ class JetStreamBroker(ServerBroker):
                 await work
         except StoreError as error:
             log.debug("queue: %s", error)
+
+
+def _message(lease: Lease) -> Msg:
+    message: Msg = lease.handle  # type: ignore[assignment]
+    return message
 
 
 async def _want(queue: JetQueue, count: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -249,13 +249,29 @@ class JetQueue:
         await self.free_key(dead_in(found).job)
         return 1
 
-    async def bury_all(self, reason: str, now_ms: int) -> None:
-        """Nobody will run what waits."""
+    async def bury_all(
+        self,
+        reason: str,
+        now_ms: int,
+        running: Collection[int],
+        still: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Nobody will run what waits, if that is `still` so: then it was so before any of these.
+
+        `running` are the numbers of those that run now.
+        """
+        await self.ensure()
+        last = (await self._connection.ask(self.js.stream_info(self._stream))).state.last_seq
+        if not await still():
+            return
         async for record in self._records(self._stream, newest_first=False):
-            job = job_in(record)
-            job.error = reason
-            await self.bury(DeadJob(job, reason, now_ms))
-            await self._delete(self._stream, record)
+            if (record.seq or 0) > last:
+                break
+            if record.seq not in running:
+                job = job_in(record)
+                job.error = reason
+                await self.bury(DeadJob(job, reason, now_ms))
+                await self._delete(self._stream, record)
 
     async def move(self, other: JetQueue, now_ms: int) -> None:
         """Give all jobs to another queue, if there are any."""

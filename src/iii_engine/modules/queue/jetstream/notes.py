@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from iii_engine.modules.queue.jetstream.records import found_or_none
 from iii_engine.net.nats_client import NatsConnection, token
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nats.js.kv import KeyValue
 
 #: Seconds that a note is kept after it was written last.
@@ -14,7 +17,8 @@ KEPT_SECONDS: Final = 86_400.0
 
 
 class Notes:
-    """How often a job was handed back, and whether the key of one that is gone is free again.
+    """How often a job was handed back, whether the key of one that is gone is free again, and when
+    each engine gave its latest sign of life.
 
     Jobs without a note are the rule, so a note is looked up only for jobs that were delivered
     before, and for those that have a key of their producer's.
@@ -47,6 +51,17 @@ class Notes:
         """Another number whenever the key has become free; 0 when it never was."""
         found = await self._get(f"free.{stream}.{token(key)}")
         return 0 if found is None else found[1]
+
+    async def sign(self, engine: str) -> None:
+        """The engine is alive now."""
+        await self._put(f"alive.{engine}", b"")
+
+    async def signed_at(self, engine: str) -> datetime | None:
+        """When it gave its latest sign, by the clock of the server."""
+        js, stream = self._connection.client.jetstream(), f"KV_{self._name}"
+        latest = js.get_last_msg(stream, f"$KV.{self._name}.alive.{engine}")
+        found = await self._connection.ask(found_or_none(latest))
+        return None if found is None else found.time
 
     async def _put(self, key: str, value: bytes) -> None:
         await self._connection.ask(self._bucket.put(key, value))

@@ -41,6 +41,10 @@ class Bindings:
     def bound(self) -> list[Binding]:
         return [binding for binding, bound in self._all.items() if bound and binding[1]]
 
+    def ended(self, binding: Binding) -> bool:
+        """Whether this engine has ended it, and has no worker for it since."""
+        return self._all.get(binding) is False and bool(binding[1]) and binding not in self.held
+
     def __contains__(self, binding: Binding) -> bool:
         return binding in self._all
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from iii_engine.core.engine import Engine
-from iii_engine.modules.queue.broker import Done
+from iii_engine.modules.queue.broker import REMOVED, Done
 from iii_engine.modules.queue.job import DeadJob, Draft, Job, Lease, QueueName, Receipt, Stats
 from iii_engine.modules.queue.rabbitmq.arrivals import Arrival
 from iii_engine.modules.queue.rabbitmq.bindings import Bindings
@@ -51,7 +51,7 @@ class RabbitBroker(ServerBroker):
         self._waiting = Waiting(
             self._connection,
             config.prefix,
-            lambda name, job: self.place(name).queue.put(job, self._now_ms),
+            self._go_on,
             lambda: self._now_ms,
         )
         self._topics = Topics(self._connection, self._bindings, self.place, lambda: self._now_ms)
@@ -124,7 +124,29 @@ class RabbitBroker(ServerBroker):
     def unbind(self, topic: str, function_id: str, reason: str) -> None:
         """While another engine has a worker for it, it stays as it is."""
         self._bindings.held.discard((topic, function_id))
-        self._insist(lambda: self._topics.unbind(topic, function_id, reason))
+
+        async def unbind() -> None:
+            if await self._topics.unbind(topic, function_id, reason):
+                self._engine.timers.after(SETTLE_SECONDS, partial(self._unbind_late, again))
+
+        again = partial(self._topics.unbind, topic, function_id, reason)
+        self._insist(unbind)
+
+    def _unbind_late(self, again: Callable[[], Awaitable[bool]]) -> None:
+        """Bury what was on its way to the queue, too."""
+        if not self._closing:
+            self._insist(again)
+
+    def _ended(self, name: QueueName) -> bool:
+        return name.topic and self._bindings.ended((name.name, name.function_id))
+
+    async def _go_on(self, name: QueueName, job: Job) -> None:
+        """The pause of a job is over, or a part of it."""
+        queue = self.place(name).queue
+        if self._ended(name):
+            await queue.bury(DeadJob(job, job.error or REMOVED, self._now_ms))
+        else:
+            await queue.put(job, self._now_ms)
 
     def bindings(self) -> list[QueueName]:
         return [QueueName(topic, True, each) for topic, each in self._bindings.bound()]
@@ -182,6 +204,9 @@ class RabbitBroker(ServerBroker):
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         """In order, the job stays where it is until its pause is over."""
         place, arrival = self._of(lease)
+        if self._ended(lease.queue):
+            self.bury(lease, DeadJob(job, job.error or REMOVED, self._now_ms))
+            return
         if place.intake.arrivals.limits.ordered:
             arrival.job, arrival.running = job, False
             self._engine.timers.after(delay_ms / 1000, lambda: self._again(place, arrival))

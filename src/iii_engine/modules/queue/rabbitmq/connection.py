@@ -41,6 +41,7 @@ class RabbitConnection:
         self._publishing = asyncio.Lock()
         self._supervisor: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
+        self._settled_at = 0.0
 
     async def open(self, restored: Callable[[], None]) -> None:
         """`restored` is called after each return. Raises `StoreError` that names the server."""
@@ -57,6 +58,11 @@ class RabbitConnection:
     @property
     def is_open(self) -> bool:
         return self._connection is not None and not self._lost.is_set()
+
+    @property
+    def settled(self) -> bool:
+        """Whether other engines that live are here, too: all have had the time to come back."""
+        return self.is_open and asyncio.get_running_loop().time() >= self._settled_at
 
     async def ask(self, request: Awaitable[T]) -> T:
         """The answer to a request. Raises `ServerLost`, or `StoreError` for a refusal."""
@@ -134,6 +140,8 @@ class RabbitConnection:
                 except StoreError as error:
                     log.debug("%s", error)
             log.info("%s: connected again", self.where)
+            patience = RECONNECT_SECONDS[1] + CONNECT_SECONDS
+            self._settled_at = asyncio.get_running_loop().time() + patience
             restored()
 
 

@@ -90,17 +90,22 @@ class RabbitQueue:
         queue = await self._connection.ask(channel.get_queue(self.names.queue, ensure=False))
         await self._connection.ask(queue.bind(self.names.fanout, ""))
 
-    async def remove(self, reason: str, now_ms: int) -> bool:
-        """No copies any more; what waits dies. False while another engine consumes it."""
+    async def remove(self, reason: str, now_ms: int, wanted: Callable[[], Awaitable[bool]]) -> bool:
+        """No copies any more; what waits dies. False when somebody wants it, also meanwhile."""
+        if await wanted():
+            return False
         await self.ensure()
         async with self._connection.channel() as channel:
             ask = self._connection.ask
-            queue = await ask(channel.declare_queue(self.names.queue, passive=True))
-            if queue.declaration_result.consumer_count:
-                return False
+            queue = await ask(channel.get_queue(self.names.queue, ensure=False))
             await ask(queue.unbind(self.names.fanout, ""))
+        if await wanted():  # who said so before that may have bound it before that, too
+            await self.bind()
+            return False
 
         async def bury(job: Job) -> bool:
+            if await wanted():
+                return False
             job.error = reason
             await self.bury(DeadJob(job, reason, now_ms))
             return True

@@ -35,6 +35,11 @@ class Names(NamedTuple):
     dead_key: str
     fanout: str
 
+    @property
+    def holders(self) -> str:
+        """The queue whose consumers are the engines that want the subscription."""
+        return f"{self.queue}.holders"
+
 
 def names_of(queue: QueueName, prefix: str) -> Names:
     """Raises `BadName`."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from iii_engine.modules.queue.job import Job, QueueName
 from iii_engine.modules.queue.rabbitmq.bindings import Bindings
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
+from iii_engine.modules.queue.rabbitmq.holders import Holders
 from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
 from iii_engine.modules.queue.rabbitmq.messages import message_of
 from iii_engine.modules.queue.rabbitmq.place import Place
@@ -33,6 +35,7 @@ class Topics:
         self._bindings = bindings
         self._place = place
         self._now_ms = now_ms
+        self._holders = Holders(connection)
         self._known: set[str] = set()  # there is an exchange
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -82,21 +85,27 @@ class Topics:
         async with self._changing[topic]:
             if (topic, function_id) not in self._bindings.held:
                 return
+            await self._holders.hold(queue.names.holders)
             await queue.bind()
             self._bindings.put((topic, function_id), bound=True)
             if await first.exists():
                 await first.empty(give)
                 self._bindings.remove((topic, ""))
 
-    async def unbind(self, topic: str, function_id: str, reason: str) -> None:
-        """While another engine consumes it, it stays as it is."""
+    async def unbind(self, topic: str, function_id: str, reason: str) -> bool:
+        """Whether no engine wants it. While one does, it stays as it is."""
         binding, place = (topic, function_id), self._place(QueueName(topic, True, function_id))
-        while not place.intake.released:
+        while not (place.intake.released and self._connection.settled):
             if binding in self._bindings.held:
-                return
+                return False
             await asyncio.sleep(LOOK_SECONDS)
         async with self._changing[topic]:
             if binding in self._bindings.held:
-                return
-            if await place.queue.remove(reason, self._now_ms()):
+                return False
+            holders = place.queue.names.holders
+            await self._holders.release(holders)
+            wanted = partial(self._holders.any, holders)
+            ended = await place.queue.remove(reason, self._now_ms(), wanted)
+            if ended:
                 self._bindings.put(binding, bound=False)
+            return ended

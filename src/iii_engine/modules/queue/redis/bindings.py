@@ -40,10 +40,12 @@ class Bindings:
     whatever other engines know.
     """
 
-    def __init__(self, asking: Asking, engine: str) -> None:
+    def __init__(self, asking: Asking, engine: str, ttl_ms: int) -> None:
+        """An engine is forgotten so many milliseconds after its last sign of life."""
         self.held: dict[QueueName, Settings] = {}
         self._asking = asking
         self._engine = engine
+        self._ttl_ms = ttl_ms
         self._all: dict[QueueName, bool] = {}
         self._reading = False  # the table is on its way
         self._stale = False  # it has changed since it was asked for
@@ -122,6 +124,7 @@ class Bindings:
             msgspec.json.encode(like),
             row_of(queue),
             self._engine,
+            self._ttl_ms,
         ]
 
     def unbinding(

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.timers import Timer
-from iii_engine.modules.queue.broker import Broker, Done
+from iii_engine.modules.queue.broker import EXPIRED, Broker, Done
 from iii_engine.modules.queue.job import (
     DeadJob,
     Draft,
@@ -49,7 +49,6 @@ from iii_engine.modules.queue.redis.names import (
 from iii_engine.modules.queue.redis.options import REFUSALS, RedisQueueConfig
 from iii_engine.modules.queue.redis.scripts import jobs, looks, topics
 from iii_engine.modules.queue.settings import Settings
-from iii_engine.modules.queue.subscribers import EXPIRED
 from iii_engine.net.broadcast import Message
 from iii_engine.net.redis_broadcast import RedisBroadcast
 from iii_engine.storage.base import StoreError
@@ -73,7 +72,9 @@ class RedisBroker(Broker):
         self._engine = engine
         self._config = config
         self._asking = Asking(config.redis_url, engine.timers)
-        self._bindings = Bindings(self._asking, engine.ids.uuid())
+        self._bindings = Bindings(
+            self._asking, engine.ids.uuid(), config.binding_ttl_seconds * 1000
+        )
         self._broadcast = RedisBroadcast(config.redis_url, self._heard)
         self._queues: dict[QueueName, RedisQueue] = {}
         self._by_base: dict[str, RedisQueue] = {}
@@ -167,14 +168,23 @@ class RedisBroker(Broker):
         )
         self._bindings.note(queue.name, bound=False)
 
-        def answered(unbound: int) -> None:
-            if not unbound:
+        def unbound(done: int) -> None:
+            if done < 0:
+                self._engine.timers.after(self._config.lease_ms / 2000, lambda: ask(1))
+            elif not done:
                 self._bindings.reload()
 
-        held = self._bindings.held
-        self._asking.until_done(
-            topics.UNBIND, keys, arguments, answered, unless=lambda: queue.name in held
-        )
+        def ask(again: int) -> None:
+            held = self._bindings.held
+            self._asking.until_done(
+                topics.UNBIND,
+                keys,
+                [*arguments, again],
+                unbound,
+                unless=lambda: queue.name in held,
+            )
+
+        ask(0)
 
     def bindings(self) -> list[QueueName]:
         return self._bindings.bound()

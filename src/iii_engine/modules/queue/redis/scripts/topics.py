@@ -7,13 +7,15 @@ from typing import Final
 from iii_engine.modules.queue.redis.scripts import Script
 
 #: KEYS: the queue, the functions of its topic, the table, the queue of the topic without function.
-#: ARGV: the function, what its queue is like, its row in the table, the engine.
+#: ARGV: the function, what its queue is like, its row in the table, the engine, after how many
+#: milliseconds without a sign of life an engine is forgotten.
 #: The first function gets what was published before. Repeated it is a sign of life of the engine,
 #: and puts back what another one has removed, taking this one for lost.
 BIND: Final = Script("""
 local first = call('HLEN', KEYS[2]) == 0
 call('HSET', KEYS[2], ARGV[1], ARGV[2])
 call('ZADD', q .. ':holders', now_ms(), ARGV[4])
+call('ZREMRANGEBYSCORE', q .. ':holders', '-inf', now_ms() - tonumber(ARGV[5]))
 if call('HGET', KEYS[3], ARGV[3]) ~= '1' then
     call('HSET', KEYS[3], ARGV[3], '1')
     call('PUBLISH', 'iii:queue:changed', cjson.encode({ARGV[3], '1'}))
@@ -55,12 +57,14 @@ return 1
 """)
 
 #: KEYS as for BIND. ARGV: the function, state of what dies, its row, the engine, for how long
-#: another engine keeps the binding after a sign of life, dead letters that are kept.
-#: Answers 1 when the function is not bound any more.
+#: another engine keeps the binding after a sign of life, dead letters that are kept, whether
+#: silent engines were looked at before: nobody could give a sign while Redis was away.
+#: Answers 1 when the function is not bound any more, -1 to be asked again about silent engines.
 UNBIND: Final = Script("""
 call('ZREM', q .. ':holders', ARGV[4])
-call('ZREMRANGEBYSCORE', q .. ':holders', '-inf', now_ms() - tonumber(ARGV[5]))
-if call('ZCARD', q .. ':holders') > 0 then return 0 end
+if call('ZCOUNT', q .. ':holders', now_ms() - tonumber(ARGV[5]), '+inf') > 0 then return 0 end
+if ARGV[7] == '0' and call('ZCARD', q .. ':holders') > 0 then return -1 end
+call('DEL', q .. ':holders')
 if call('HDEL', KEYS[2], ARGV[1]) == 0 then return 0 end
 local most = tonumber(ARGV[6])
 
