@@ -39,20 +39,20 @@ class Scope(Struct, frozen=True):
     version: str | None = None
 
 
-class SpanEvent(Struct, frozen=True):
+class SpanEvent(Struct, frozen=True, gc=False):
     name: str
     time_ns: int
     attributes: Attributes = ()
 
 
-class SpanLink(Struct, frozen=True):
+class SpanLink(Struct, frozen=True, gc=False):
     trace_id: str
     span_id: str
     trace_state: str = ""
     attributes: Attributes = ()
 
 
-class Span(Struct, frozen=True, kw_only=True):
+class Span(Struct, frozen=True, kw_only=True, gc=False):
     """Times are nanoseconds since the Unix epoch; ids are 32 and 16 hex digits."""
 
     trace_id: str

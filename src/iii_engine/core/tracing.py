@@ -69,6 +69,10 @@ class SpanRing:
         found.reverse()
         return found
 
+    def copy(self) -> list[Recorded]:
+        """All records, oldest first, with those that are only there for who follows the ring."""
+        return list(self._records)
+
     @property
     def newest(self) -> Recorded | None:
         return self._records[-1] if self._records else None

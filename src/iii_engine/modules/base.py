@@ -19,6 +19,7 @@ from msgspec import Raw, Struct
 from iii_engine.core.engine import Engine
 from iii_engine.core.router import Call
 from iii_engine.core.triggers import TriggerType
+from iii_engine.core.turns import Turns
 from iii_engine.modules.component import Component
 from iii_engine.modules.shared_type import SharedType
 from iii_engine.modules.steps import Step
@@ -59,6 +60,13 @@ class Host:
     pages: dict[str, Callable[[], tuple[str, bytes]]] = field(default_factory=dict)
     #: Why the config file and what runs differ; None when they agree.
     config_problem: str | None = None
+
+    def __post_init__(self) -> None:
+        #: For answers that take long.
+        self.turns = Turns(self._soon)
+
+    def _soon(self, step: Callable[[], None]) -> None:
+        self.loop.call_soon(step)
 
 
 def changed(old: Struct, new: Struct) -> set[str]:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
+from iii_engine.core.router import Call
+from iii_engine.core.turns import Pieces
 from iii_engine.modules.base import answering, read
 from iii_engine.modules.component import Component
+from iii_engine.modules.pieces import in_pieces
 
 if TYPE_CHECKING:
     from iii_engine.modules.observability.module import ObservabilityModule
@@ -47,6 +50,30 @@ class Part:
         It sees what arrived before it was asked: frames that still wait are read first.
         """
         handler = answering(lambda call: work(read(call, request)))
+        self._offer(function_id, handler, request, description, response)
+
+    def browse(
+        self,
+        function_id: str,
+        request: type[Q],
+        work: Callable[[Q], Pieces[bytes]],
+        *,
+        description: str,
+        response: Any = None,
+    ) -> None:
+        """As `serve`, for what is looked up and written as JSON in pieces."""
+        turns = self.module.host.turns
+        handler = in_pieces(turns, lambda call: work(read(call, request)))
+        self._offer(function_id, handler, request, description, response)
+
+    def _offer(
+        self,
+        function_id: str,
+        handler: Callable[[Call], None],
+        request: type[Q],
+        description: str,
+        response: Any,
+    ) -> None:
         self.module.offer(
             function_id,
             lambda call: self.telemetry.intake.when_idle(partial(handler, call)),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from operator import attrgetter
 from typing import Annotated
 
+import msgspec
 from msgspec import Meta, Struct
 
+from iii_engine.core.turns import Pieces
 from iii_engine.modules.observability.logs.record import LogRecord
+from iii_engine.modules.observability.logs.store import LogStore
+from iii_engine.modules.observability.sorting import RUN, Sorted
+from iii_engine.modules.pieces import array, paced
 
 
 class LogsQuery(Struct):
@@ -24,7 +29,8 @@ class LogsQuery(Struct):
 
 
 class LogRows(Struct):
-    """The newest first; `total` counts what matches before `offset` and `limit`."""
+    """Schema of the answer; the newest first. `total` counts what matches before `offset` and
+    `limit`."""
 
     logs: list[LogRecord]
     total: int
@@ -32,13 +38,29 @@ class LogRows(Struct):
     timestamp: int
 
 
-def list_logs(records: Iterable[LogRecord], query: LogsQuery, now_ms: int) -> LogRows:
-    found = [record for record in records if _matches(record, query)]
-    found.reverse()
-    found.sort(key=lambda record: record.effective_ns, reverse=True)
+def list_logs(store: LogStore, query: LogsQuery, now_ms: int) -> Pieces[bytes]:
+    """`LogRows` as JSON: of what is stored when the first piece is asked for."""
     offset = query.offset or 0
-    end = None if query.limit is None else offset + query.limit
-    return LogRows(found[offset:end], len(found), query, now_ms)
+    found: Sorted[LogRecord] = Sorted(
+        attrgetter("effective_ns"),
+        descending=True,
+        wanted=None if query.limit is None else offset + query.limit,
+    )
+    for record in paced(store.newest_first(), RUN):
+        if record is None:
+            yield
+        elif store.recent(record) and _matches(record, query):
+            found.add(record)
+    rows = (
+        None if record is None else msgspec.json.encode(record) for record in found.page(offset)
+    )
+    tail = b'],"total":%d,"query":%b,"timestamp":%d}' % (
+        len(found),
+        msgspec.json.encode(query),
+        now_ms,
+    )
+    answer = yield from array(rows, head=b'{"logs":[', tail=tail)
+    return answer
 
 
 def _matches(record: LogRecord, query: LogsQuery) -> bool:

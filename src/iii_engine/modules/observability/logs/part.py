@@ -7,6 +7,7 @@ from typing import Final
 
 from iii_engine.core.router import Call
 from iii_engine.core.timers import Timer
+from iii_engine.core.turns import Pieces
 from iii_engine.logs import LEVELS
 from iii_engine.modules.base import answering
 from iii_engine.modules.component import DISABLED, Component
@@ -18,6 +19,8 @@ from iii_engine.modules.observability.part import Nothing, Part, Success
 
 #: How often what is too old is dropped, in seconds.
 CLEAN_SECONDS: Final = 60
+#: How soon the next of them are dropped where there are many.
+PAUSE_SECONDS: Final = 0.1
 
 
 class LogsPart(Part):
@@ -32,7 +35,7 @@ class LogsPart(Part):
                 description=f"Write a line of level {level} to the engine's log",
                 request=LogLine,
             )
-        self.serve(
+        self.browse(
             "engine::logs::list",
             LogsQuery,
             self._list,
@@ -64,8 +67,9 @@ class LogsPart(Part):
         return {"logs": Component("healthy", {"stored_logs": len(self.telemetry.logs)})}
 
     def _clean(self) -> None:
-        self.telemetry.logs.forget_old()
-        self._timer = self.module.engine.timers.after(CLEAN_SECONDS, self._clean)
+        clean = self.telemetry.logs.forget_old()
+        wait = CLEAN_SECONDS if clean else PAUSE_SECONDS
+        self._timer = self.module.engine.timers.after(wait, self._clean)
 
     def _write(self, level: str, call: Call) -> None:
         telemetry = self.telemetry
@@ -75,7 +79,7 @@ class LogsPart(Part):
             self._triggers.note_writer(record, call.caller)
         telemetry.take_logs([record])
 
-    def _list(self, query: LogsQuery) -> LogRows:
+    def _list(self, query: LogsQuery) -> Pieces[bytes]:
         self._capture.flush()
         now_ms = self.module.engine.clock.now_ns() // 1_000_000
         return list_logs(self.telemetry.logs, query, now_ms)

@@ -19,6 +19,8 @@ LogListener: TypeAlias = Callable[[Sequence[LogRecord]], None]
 #: Bytes of one record as JSON, and of all. A larger one is cut, and of too many the oldest go.
 MAX_RECORD: Final = 256 * 1024
 MAX_BYTES: Final = 64 * MIB
+#: Records that are dropped in one go when they are old.
+DROPPED: Final = 10_000
 #: Characters that are left of the text of a record that is cut, and of its names.
 CUT_TEXT: Final = 64 * 1024
 CUT_NAME: Final = 256
@@ -78,8 +80,7 @@ class LogStore:
 
     def _shrink(self) -> None:
         while len(self._records) > self._max_count or self._bytes > MAX_BYTES:
-            self._records.popleft()
-            self._bytes -= self._sizes.popleft()
+            self._drop_first()
 
     def _sampled(self, record: LogRecord) -> bool:
         """Records of a trace have the same lot; of the others every so many-th is kept."""
@@ -95,19 +96,31 @@ class LogStore:
         return True
 
     def __iter__(self) -> Iterator[LogRecord]:
-        """In the order of arrival."""
-        self.forget_old()
-        return iter(self._records)
+        """Those within the retention, in the order of arrival."""
+        return (record for record in list(self._records) if self.recent(record))
 
-    def forget_old(self) -> None:
-        """Drop what is older than the retention."""
-        oldest = self._clock.now_ns() - self._retention_ns
-        if any(record.effective_ns < oldest for record in self._records):
-            held = zip(self._records, self._sizes, strict=True)
-            recent = [(r, size) for r, size in held if r.effective_ns >= oldest]
-            self._records = deque(record for record, _ in recent)
-            self._sizes = deque(size for _, size in recent)
-            self._bytes = sum(self._sizes)
+    def newest_first(self) -> Iterator[LogRecord]:
+        """All that are here now, the last to arrive first, whether `recent` or not."""
+        return reversed(list(self._records))
+
+    def recent(self, record: LogRecord) -> bool:
+        """Whether it is within the retention."""
+        return record.effective_ns >= self._clock.now_ns() - self._retention_ns
+
+    def forget_old(self) -> bool:
+        """Drop some of what is older than the retention; whether that was all.
+
+        One that arrived late is only dropped with those before it.
+        """
+        for _ in range(DROPPED):
+            if not self._records or self.recent(self._records[0]):
+                return True
+            self._drop_first()
+        return False
+
+    def _drop_first(self) -> None:
+        self._records.popleft()
+        self._bytes -= self._sizes.popleft()
 
     def clear(self) -> None:
         self._records.clear()

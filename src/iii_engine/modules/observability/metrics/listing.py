@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
-
 from msgspec import Struct
+from msgspec.json import encode
 
 from iii_engine.core.engine import Engine
+from iii_engine.core.tracing import SpanRing
+from iii_engine.core.turns import Pieces
 from iii_engine.modules.observability.metrics.metric import Metric
 from iii_engine.modules.observability.metrics.statistics import Aggregate, aggregates, percentile
 from iii_engine.modules.observability.metrics.store import MetricStore
+from iii_engine.modules.observability.sorting import Values
+from iii_engine.modules.observability.spans.gathering import kept
 from iii_engine.modules.observability.times import TooLarge, nanoseconds
-
-
-class Timed(Protocol):
-    """A span, as far as it matters here."""
-
-    @property
-    def start_ns(self) -> int: ...
-
-    @property
-    def end_ns(self) -> int: ...
+from iii_engine.modules.pieces import array
 
 
 class MetricsQuery(Struct):
@@ -64,13 +57,10 @@ class EngineMetrics(Struct):
     performance: Performance
 
 
-class MetricsListing(Struct, omit_defaults=True):
-    """`query` repeats what was asked when it was about times."""
+class Ending(Struct, omit_defaults=True):
+    """What follows the metrics. `query` repeats what was asked when it was about times."""
 
-    engine_metrics: EngineMetrics
-    sdk_metrics: list[Metric]
     timestamp: int
-    aggregated_metrics: list[Aggregate] | None = None
     query: MetricsQuery | None = None
 
 
@@ -83,27 +73,40 @@ class Absurd(Struct):
 
 
 def list_metrics(
-    engine: Engine, spans: Iterable[Timed], store: MetricStore, query: MetricsQuery
-) -> MetricsListing | Absurd:
-    """The totals of the engine, and what workers reported within the time asked for."""
+    engine: Engine, spans: SpanRing, store: MetricStore, query: MetricsQuery
+) -> Pieces[bytes]:
+    """The totals of the engine, and what workers reported within the time asked for, as JSON."""
     try:
         start = nanoseconds(query.start_time, "start_time")
         end = nanoseconds(query.end_time, "end_time")
         interval = nanoseconds(query.aggregate_interval, "aggregate_interval", 1_000_000_000)
     except TooLarge as error:
-        return Absurd(str(error))
+        return encode(Absurd(str(error)))
     metrics = list(store.find(query.metric_name, start or 0, end))
-    listing = MetricsListing(
-        engine_metrics(engine, spans), metrics, engine.clock.now_ns() // 1_000_000
+    took = yield from performance(spans)
+    about_times = any(
+        value is not None for value in (query.start_time, query.end_time, query.aggregate_interval)
     )
-    if any(v is not None for v in (query.start_time, query.end_time, query.aggregate_interval)):
-        listing.query = query
+    ending = Ending(engine.clock.now_ns() // 1_000_000, query if about_times else None)
+    answer = yield from array(
+        map(encode, metrics),
+        head=b'{"engine_metrics":%b,"sdk_metrics":[' % encode(engine_metrics(engine, took)),
+        tail=b"],%b" % encode(ending)[1:],
+    )
     if interval and start is not None and end is not None:
-        listing.aggregated_metrics = aggregates(metrics, interval) or None
-    return listing
+        answer = yield from _with_aggregates(answer, metrics, interval)
+    return answer
 
 
-def engine_metrics(engine: Engine, spans: Iterable[Timed]) -> EngineMetrics:
+def _with_aggregates(answer: bytes, metrics: list[Metric], interval_ns: int) -> Pieces[bytes]:
+    """The same answer; unless there are none, with what the metrics add up to."""
+    rows = (None if row is None else encode(row) for row in aggregates(metrics, interval_ns))
+    head = b'%b,"aggregated_metrics":[' % answer[:-1]
+    found = yield from array(rows, head=head, tail=b"]}")
+    return answer if len(found) == len(head) + 2 else found
+
+
+def engine_metrics(engine: Engine, took: Performance) -> EngineMetrics:
     counters = engine.router.counters
     calls = {name: tally.calls for name, tally in engine.registry.tallies}
     active = len(engine.sessions)
@@ -116,12 +119,20 @@ def engine_metrics(engine: Engine, spans: Iterable[Timed]) -> EngineMetrics:
             {name: count for name, count in calls.items() if count},
         ),
         Workers(engine.connected, engine.connected - active, active),
-        performance(spans),
+        took,
     )
 
 
-def performance(spans: Iterable[Timed]) -> Performance:
-    took = sorted((span.end_ns - span.start_ns) / 1e6 for span in spans)
+def performance(ring: SpanRing) -> Pieces[Performance]:
+    """Of the spans that are there now."""
+    found = yield from kept(ring)
+    values = Values()
+    for span in found.spans():
+        if span is None:
+            yield
+        else:
+            values.add((span.end_ns - span.start_ns) / 1e6)
+    took = values.ascending()
     if not took:
         return Performance()
     return Performance(

@@ -27,7 +27,7 @@ class MetricsPart(Part):
         self._instruments = EngineInstruments(self._engine)
         self._timer: Timer
         self._clean()
-        self.serve(
+        self.browse(
             "engine::metrics::list",
             MetricsQuery,
             lambda query: list_metrics(self._engine, self.telemetry.spans, self._store, query),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
 
 from iii_engine.modules.observability.metrics.metric import HistogramPoint, Metric, NumberPoint
+from iii_engine.modules.observability.sorting import Sorted, Values
+from iii_engine.modules.pieces import paced
 
 #: With fewer values there are no percentiles.
 MIN_VALUES: Final = 5
+#: Points that are added up in one piece.
+POINTS: Final = 1000
 
 
 class Percentiles(Struct):
@@ -70,25 +74,50 @@ def representative(point: NumberPoint | HistogramPoint) -> float | None:
     return point.sum / point.count if point.count else None
 
 
-def aggregates(metrics: Iterable[Metric], interval_ns: int) -> list[Aggregate]:
-    """Their points in stretches of time, by name and time. Stretches begin at whole intervals."""
-    values: dict[tuple[str, int], list[float]] = {}
+def aggregates(metrics: Iterable[Metric], interval_ns: int) -> Iterator[Aggregate | None]:
+    """Their points in stretches of time, by name and time, with None where others may go on.
+
+    Stretches begin at whole intervals.
+    """
+    stretches: dict[tuple[str, int], Values] = {}
+    order: Sorted[tuple[str, int]] = Sorted(tuple)
+    for item in paced(_points(metrics), POINTS):
+        if item is None:
+            yield None
+            continue
+        metric, point = item
+        value = representative(point)
+        if value is not None:
+            stretch = (metric.name, point_time(point, metric) // interval_ns * interval_ns)
+            values = stretches.get(stretch)
+            if values is None:
+                values = stretches[stretch] = Values()
+                order.add(stretch)
+            values.add(value)
+    for key in order.page():
+        yield None if key is None else _aggregate(*key, stretches[key], interval_ns)
+
+
+def _points(metrics: Iterable[Metric]) -> Iterator[tuple[Metric, NumberPoint | HistogramPoint]]:
     for metric in metrics:
         for point in metric.data_points:
-            value = representative(point)
-            if value is not None:
-                start = point_time(point, metric) // interval_ns * interval_ns
-                values.setdefault((metric.name, start), []).append(value)
-    return [_aggregate(*key, found, interval_ns) for key, found in sorted(values.items())]
+            yield metric, point
 
 
-def _aggregate(name: str, start_ns: int, values: list[float], interval_ns: int) -> Aggregate:
-    statistics = Statistics()
-    for value in values:
-        statistics.add(value)
-    aggregate = statistics.aggregate(name, start_ns, interval_ns)
-    if len(values) >= MIN_VALUES:
-        values.sort()
+def _aggregate(name: str, start_ns: int, found: Values, interval_ns: int) -> Aggregate:
+    values = found.ascending()
+    count, total = len(values), sum(values)
+    aggregate = Aggregate(
+        name,
+        start_ns,
+        start_ns + interval_ns,
+        count,
+        total,
+        values[0],
+        values[-1],
+        total / count,
+    )
+    if count >= MIN_VALUES:
         aggregate.percentiles = Percentiles(
             *(percentile(values, share) for share in (0.5, 0.75, 0.9, 0.95, 0.99))
         )

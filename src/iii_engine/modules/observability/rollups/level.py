@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Final, NamedTuple, TypeAlias
 
 from iii_engine.core.meters import Distribution
 from iii_engine.modules.observability.metrics.distributions import added
 from iii_engine.modules.observability.metrics.statistics import Statistics
+from iii_engine.modules.observability.sorting import RUN, Sorted
+from iii_engine.modules.pieces import paced
 
 SECOND: Final = 1_000_000_000
 
@@ -71,17 +74,30 @@ class Level:
                 return
             self._count -= len(self._times.pop(start))
 
-    def find(self, start_ns: int, end_ns: int, name: str | None) -> Iterator[Bucket]:
-        """Those that overlap the time, by name and time."""
+    def find(self, start_ns: int, end_ns: int, name: str | None) -> Iterator[Bucket | None]:
+        """Those that overlap the time, by name and time, with None where others may go on."""
         length = self.resolution.length_ns
-        found = [
-            Bucket(known, start, start + length, summary)
+        overlapping = [
+            (start, list(names.items()) if name is None else _only(names, name))
             for start, names in self._times.items()
             if start + length > start_ns and start <= end_ns
-            for known, summary in names.items()
-            if name in (None, known)
         ]
-        yield from sorted(found, key=lambda bucket: (bucket.name, bucket.start_ns))
+        buckets = (
+            Bucket(known, start, start + length, summary)
+            for start, names in overlapping
+            for known, summary in names
+        )
+        found: Sorted[Bucket] = Sorted(itemgetter(0, 1))
+        for bucket in paced(buckets, RUN):
+            if bucket is None:
+                yield None
+            else:
+                found.add(bucket)
+        yield from found.page()
 
     def __len__(self) -> int:
         return self._count
+
+
+def _only(names: Mapping[str, Summary], name: str) -> list[tuple[str, Summary]]:
+    return [(name, names[name])] if name in names else []

@@ -28,7 +28,7 @@ class RollupsPart(Part):
         self._samples = 0
         self._timer = self._wait()
         self.telemetry.metrics.watchers.append(self._store.take)
-        self.serve(
+        self.browse(
             "engine::rollups::list",
             RollupsQuery,
             lambda query: list_rollups(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from iii_engine.core.spans import Resource, Span
-from iii_engine.modules.observability.spans.roots import by_trace, entries
+from iii_engine.core.turns import Pieces
+from iii_engine.modules.observability.sorting import Sorted
+from iii_engine.modules.observability.spans.gathering import Kept
+from iii_engine.modules.observability.spans.roots import Entries
 from iii_engine.modules.observability.spans.row import SpanRow, row, texts
+from iii_engine.modules.pieces import array
 
 
 class TracesQuery(Struct):
@@ -34,7 +39,7 @@ class TracesQuery(Struct):
 
 
 class TraceRows(Struct):
-    """`total` counts what matches before `offset` and `limit`."""
+    """Schema of the answer; `total` counts what matches before `offset` and `limit`."""
 
     spans: list[SpanRow]
     total: int
@@ -42,44 +47,63 @@ class TraceRows(Struct):
     limit: int
 
 
-def list_traces(spans: Iterable[Span], query: TracesQuery, engine: Resource) -> TraceRows:
-    """`engine` is the resource of spans that name none."""
-    found = [
-        root
-        for trace in by_trace(spans).values()
-        for root in entries(trace)
-        if _matches(root, query, engine) and _named(root, trace, query)
-    ]
-    _sort(found, query)
+_KEYS: Final[dict[str | None, Callable[[Span], Any]]] = {
+    "duration": lambda span: span.end_ns - span.start_ns,
+    "name": lambda span: span.name,
+}
+
+
+def list_traces(kept: Kept, query: TracesQuery, engine: Resource) -> Pieces[bytes]:
+    """`TraceRows` as JSON; `engine` is the resource of spans that name none."""
+    if query.trace_id is not None:
+        kept = yield from kept.of_trace(query.trace_id)
+    named: set[str] | None = None
+    if query.search_all_spans and query.name is not None:
+        named = yield from _traces_with(kept, query.name)
     offset, limit = query.offset or 0, 100 if query.limit is None else query.limit
-    page = found[offset : offset + limit]
-    return TraceRows([row(span, engine) for span in page], len(found), offset, limit)
-
-
-def _sort(found: list[Span], query: TracesQuery) -> None:
-    descending = query.sort_order == "desc"
-    match query.sort_by:
-        case "duration":
-            found.sort(key=lambda span: span.end_ns - span.start_ns, reverse=descending)
-        case "name":
-            found.sort(key=lambda span: span.name, reverse=descending)
-        case _:
-            found.sort(key=lambda span: span.start_ns, reverse=descending)
-
-
-def _named(root: Span, trace: list[Span], query: TracesQuery) -> bool:
-    """The filter `name`, which may be about any span of the trace."""
-    return any(
-        _has(span.name, query.name) for span in (trace if query.search_all_spans else [root])
+    found: Sorted[Span] = Sorted(
+        _KEYS.get(query.sort_by, lambda span: span.start_ns),
+        descending=query.sort_order == "desc",
+        wanted=offset + limit,
     )
+
+    def look(root: Span) -> None:
+        fits = _has(root.name, query.name) if named is None else root.trace_id in named
+        if fits and _matches(root, query, engine):
+            found.add(root)
+
+    entries = Entries(look)
+    for span in kept.spans():
+        if span is None:
+            yield
+        else:
+            entries.take(span)
+    yield from entries.finish()
+    rows = (
+        None if span is None else msgspec.json.encode(row(span, engine))
+        for span in found.page(offset)
+    )
+    tail = b'],"total":%d,"offset":%d,"limit":%d}' % (len(found), offset, limit)
+    answer = yield from array(rows, head=b'{"spans":[', tail=tail)
+    return answer
+
+
+def _traces_with(kept: Kept, name: str) -> Pieces[set[str]]:
+    """The traces that have a span of such a name."""
+    found: set[str] = set()
+    for span in kept.spans():
+        if span is None:
+            yield
+        elif _has(span.name, name):
+            found.add(span.trace_id)
+    return found
 
 
 def _matches(root: Span, query: TracesQuery, engine: Resource) -> bool:
-    """Every filter but `name`."""
+    """Every filter but `trace_id` and `name`."""
     duration_ms = (root.end_ns - root.start_ns) / 1e6
     return (
-        query.trace_id in (None, root.trace_id)
-        and (query.include_internal or not _is_internal(root))
+        (query.include_internal or not _is_internal(root))
         and _has((root.resource or engine).service_name, query.service_name)
         and _has(root.status, query.status)
         and (query.min_duration_ms is None or duration_ms >= query.min_duration_ms)

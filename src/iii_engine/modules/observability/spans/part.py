@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-import msgspec
-from msgspec import Raw
-
-from iii_engine.core.router import Call
-from iii_engine.core.spans import Span
-from iii_engine.modules.base import fail, read
+from iii_engine.core.turns import Pieces
 from iii_engine.modules.component import DISABLED, Component
 from iii_engine.modules.observability.part import Nothing, Part, Success
-from iii_engine.modules.observability.spans.gathering import gather
+from iii_engine.modules.observability.spans.gathering import kept
 from iii_engine.modules.observability.spans.listing import TraceRows, TracesQuery, list_traces
 from iii_engine.modules.observability.spans.sampling import SamplingRules, sampling_rules
 from iii_engine.modules.observability.spans.tree import Tree, TreeQuery, tree
@@ -23,14 +16,14 @@ class TracesPart(Part):
     """Makes spans of what the ring holds, when somebody asks."""
 
     async def start(self) -> None:
-        self.module.offer(
+        self.browse(
             "engine::traces::list",
-            lambda call: self.telemetry.intake.when_idle(partial(self._list, call)),
+            TracesQuery,
+            self._list,
             description="The traces that are stored, each by its first span",
-            request=TracesQuery,
             response=TraceRows,
         )
-        self.serve(
+        self.browse(
             "engine::traces::tree",
             TreeQuery,
             self._tree,
@@ -64,25 +57,17 @@ class TracesPart(Part):
                 code="memory_exporter_not_enabled",
             )
 
-    def _list(self, call: Call) -> None:
-        try:
-            self._check()
-            query = read(call, TracesQuery)
-        except BusError as error:
-            fail(call, error)
-            return
-
-        def listed(spans: list[Span]) -> None:
-            rows = list_traces(spans, query, self.telemetry.resource)
-            call.reply(msgspec.json.encode(rows))
-
-        gather(self.telemetry.spans, self.module.host.loop, listed)
-
-    def _tree(self, query: TreeQuery) -> Raw:
+    def _list(self, query: TracesQuery) -> Pieces[bytes]:
         self._check()
-        records = self.telemetry.spans.records()
-        trace = [s for r in records if r.trace_id == query.trace_id for s in r.spans()]
-        return tree(trace, self.telemetry.resource)
+        found = yield from kept(self.telemetry.spans)
+        answer = yield from list_traces(found, query, self.telemetry.resource)
+        return answer
+
+    def _tree(self, query: TreeQuery) -> Pieces[bytes]:
+        self._check()
+        found = yield from kept(self.telemetry.spans)
+        answer = yield from tree(found, query, self.telemetry.resource)
+        return answer
 
     def _clear(self, _: Nothing) -> Success:
         self._check()

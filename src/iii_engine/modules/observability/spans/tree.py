@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from iii_engine.core.spans import Resource, Span
-from iii_engine.modules.observability.spans.roots import tops
+from iii_engine.core.turns import Pieces
+from iii_engine.modules.observability.spans.gathering import LOOKS, Kept
 from iii_engine.modules.observability.spans.row import SpanNode, row
+from iii_engine.modules.pieces import array, paced
 
 
 class TreeQuery(Struct):
@@ -20,30 +24,49 @@ class Tree(Struct):
     roots: list[SpanNode]
 
 
-def tree(trace: list[Span], engine: Resource) -> Raw:
-    """A `Tree` as JSON. Written piece by piece, as traces may be deeper than any recursion."""
+def tree(kept: Kept, query: TreeQuery, engine: Resource) -> Pieces[bytes]:
+    """A `Tree` as JSON. Written span by span, as traces may be deeper than any recursion."""
+    kept = yield from kept.of_trace(query.trace_id)
+    roots: list[Span] = []
     below: dict[str, list[Span]] = {}
-    for span in trace:
-        if span.parent_span_id is not None:
-            below.setdefault(span.parent_span_id, []).append(span)
-    parts = [b'{"roots":[']
-    todo: list[Span | bytes] = [b"]}"]
-    _push(todo, tops(trace))
-    while todo:
-        item = todo.pop()
-        if isinstance(item, bytes):
-            parts.append(item)
+    known: set[str] = set()
+    for span in kept.spans():
+        if span is None:
+            yield
             continue
-        parts += (msgspec.json.encode(row(item, engine))[:-1], b',"children":[')
-        todo.append(b"]}")
-        children = below.pop(item.span_id, [])  # each once, also where ids are not unique
-        _push(todo, sorted(children, key=lambda span: span.start_ns))
-    return Raw(b"".join(parts))
+        known.add(span.span_id)
+        if span.parent_span_id is None:
+            roots.append(span)
+        else:
+            below.setdefault(span.parent_span_id, []).append(span)
+    for parent in paced(list(below), LOOKS):
+        if parent is None:
+            yield
+        elif parent not in known:
+            roots += below.pop(parent)
+    answer = yield from array(
+        _written(roots, below, engine), head=b'{"roots":[', tail=b"]}", between=b""
+    )
+    return answer
 
 
-def _push(todo: list[Span | bytes], spans: list[Span]) -> None:
-    """Put spans, with commas between them, so that the first is popped first."""
-    for number, span in reversed(list(enumerate(spans))):
-        todo.append(span)
-        if number:
-            todo.append(b",")
+def _written(roots: list[Span], below: dict[str, list[Span]], engine: Resource) -> Iterator[bytes]:
+    """The spans as they begin and end, with the commas between them."""
+    levels = [_by_start(roots)]
+    comma = b""
+    while levels:
+        span = next(levels[-1], None)
+        if span is None:
+            levels.pop()
+            if levels:
+                yield b"]}"
+            comma = b","
+        else:
+            yield b'%b%b,"children":[' % (comma, msgspec.json.encode(row(span, engine))[:-1])
+            # Each once, also where ids are not unique.
+            levels.append(_by_start(below.pop(span.span_id, [])))
+            comma = b""
+
+
+def _by_start(spans: list[Span]) -> Iterator[Span]:
+    return iter(sorted(spans, key=lambda span: span.start_ns))

@@ -6,8 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from iii_engine.modules.observability.logs.listing import LogsQuery, list_logs
+from iii_engine.core.clock import VirtualClock
+from iii_engine.core.turns import at_once
+from iii_engine.modules.observability.logs import listing
+from iii_engine.modules.observability.logs.listing import LogRows, LogsQuery
 from iii_engine.modules.observability.logs.record import LogRecord
+from iii_engine.modules.observability.logs.store import LogStore
+from iii_engine.modules.observability.options import ObservabilityOptions
+from iii_engine.modules.observability.settings import resolve
 
 MS = 1_000_000
 
@@ -20,6 +26,14 @@ def records(record: Callable[..., LogRecord]) -> list[LogRecord]:
         record("b", timestamp_unix_nano=3000 * MS, trace_id="t1", span_id="s2"),
         record("c", timestamp_unix_nano=0, observed_timestamp_unix_nano=2000 * MS),
     ]
+
+
+def list_logs(records: list[LogRecord], query: LogsQuery) -> LogRows:
+    store = LogStore(VirtualClock(3000 * MS))
+    store.use(resolve(ObservabilityOptions(), {}))
+    store.take(records)
+    answer = at_once(listing.list_logs(store, query, 5))
+    return msgspec.json.decode(answer, type=LogRows)
 
 
 @pytest.mark.parametrize(
@@ -40,12 +54,12 @@ def records(record: Callable[..., LogRecord]) -> list[LogRecord]:
 def test_filters_and_order(
     records: list[LogRecord], query: dict[str, Any], bodies: list[str]
 ) -> None:
-    found = list_logs(records, msgspec.convert(query, LogsQuery), 5)
+    found = list_logs(records, msgspec.convert(query, LogsQuery))
     assert ([r.body for r in found.logs], found.total) == (bodies, len(bodies))
 
 
 def test_pages_and_the_query(records: list[LogRecord]) -> None:
-    found = msgspec.to_builtins(list_logs(records, LogsQuery(offset=1, limit=2), 5))
+    found = msgspec.to_builtins(list_logs(records, LogsQuery(offset=1, limit=2)))
     assert [r["body"] for r in found["logs"]] == ["a", "c"]
     assert (found["total"], found["timestamp"]) == (4, 5)
     assert found["query"] == {

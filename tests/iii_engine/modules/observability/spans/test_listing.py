@@ -6,7 +6,10 @@ import msgspec
 import pytest
 
 from iii_engine.core.spans import Attributes, Resource, Scope, Span, SpanEvent, SpanLink
-from iii_engine.modules.observability.spans.listing import TracesQuery, list_traces
+from iii_engine.core.turns import at_once
+from iii_engine.modules.observability.spans import listing
+from iii_engine.modules.observability.spans.gathering import Kept
+from iii_engine.modules.observability.spans.listing import TraceRows, TracesQuery
 from iii_engine.modules.observability.spans.row import row
 from iii_engine.version import VERSION
 
@@ -43,8 +46,13 @@ SPANS = [
 ]
 
 
+def list_traces(query: TracesQuery) -> TraceRows:
+    answer = at_once(listing.list_traces(Kept(list(SPANS)), query, ENGINE))
+    return msgspec.json.decode(answer, type=TraceRows)
+
+
 def found(**query: Any) -> list[str]:
-    rows = list_traces(SPANS, msgspec.convert(query, TracesQuery), ENGINE)
+    rows = list_traces(msgspec.convert(query, TracesQuery))
     assert rows.total == len(rows.spans)
     return [found.name for found in rows.spans]
 
@@ -87,14 +95,14 @@ def test_filters_and_order(query: dict[str, Any], names: list[str]) -> None:
 
 
 def test_pages() -> None:
-    rows = list_traces(SPANS, TracesQuery(offset=1, limit=1), ENGINE)
+    rows = list_traces(TracesQuery(offset=1, limit=1))
     assert ([r.name for r in rows.spans], rows.total, rows.offset, rows.limit) == (
         ["enqueue"],
         3,
         1,
         1,
     )
-    rows = list_traces(SPANS, TracesQuery(), ENGINE)
+    rows = list_traces(TracesQuery())
     assert (rows.offset, rows.limit) == (0, 100)
 
 

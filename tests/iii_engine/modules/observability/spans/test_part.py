@@ -109,7 +109,7 @@ async def test_callers_that_record_nothing(parent_based: bool | None, recorded: 
 async def test_many_spans_are_made_in_several_turns(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gathering, "BATCH", 3)
+    monkeypatch.setattr(gathering, "RECORDS", 3)
     desk.handler("f")
     for _ in range(10):
         desk.ask("f")

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from iii_engine.core.spans import Resource, Span
-from iii_engine.modules.observability.spans.tree import tree
+from iii_engine.core.turns import at_once
+from iii_engine.modules.observability.spans.gathering import Kept
+from iii_engine.modules.observability.spans.tree import TreeQuery, tree
 
 ENGINE = Resource("iii", {})
 
@@ -27,13 +29,17 @@ def shape(nodes: list[dict[str, Any]]) -> dict[str, Any]:
     return {node["name"]: shape(node["children"]) for node in nodes}
 
 
+def written(spans: list[Span]) -> bytes:
+    return at_once(tree(Kept(list(spans)), TreeQuery("t"), ENGINE))
+
+
 def grown(*spans: Span) -> tuple[dict[str, Any], list[str]]:
-    roots = json.loads(bytes(tree(list(spans), ENGINE)))["roots"]
+    roots = json.loads(written(list(spans)))["roots"]
     return shape(roots), [root["name"] for root in roots]
 
 
 def test_no_trace() -> None:
-    assert bytes(tree([], ENGINE)) == b'{"roots":[]}'
+    assert written([]) == b'{"roots":[]}'
 
 
 def test_children_are_below_their_parents_by_their_start() -> None:
@@ -56,7 +62,7 @@ def test_ids_that_are_not_unique_or_go_in_circles_end() -> None:
 
 
 def test_a_trace_may_be_deeper_than_any_recursion() -> None:
-    text = bytes(tree([span(n, n - 1 if n else None) for n in range(20_000)], ENGINE))
+    text = written([span(n, n - 1 if n else None) for n in range(20_000)])
     assert text.count(b'"children":[') == 20_000
     with pytest.raises(RecursionError):
         json.loads(text)
