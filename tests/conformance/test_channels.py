@@ -29,8 +29,6 @@ KINDS = ("py-0.11.6", "js-0.11.6", OURS)
 BYTES = b"".join(n.to_bytes(4, "big") for n in range(SIZE // 4))
 DIGEST = hashlib.sha256(BYTES).hexdigest()
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Pour(Struct):
     writer: ChannelRef

@@ -20,8 +20,6 @@ from iii_engine.net import websocket
 
 PUBLISHED = ("py-0.11.6", "js-0.11.6")
 
-pytestmark = pytest.mark.timeout(120)
-
 
 async def test_wire_case_11_a_worker_with_a_blocked_loop_stays(
     start: Start, engine: RunningEngine, monkeypatch: pytest.MonkeyPatch

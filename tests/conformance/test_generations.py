@@ -17,8 +17,6 @@ from tests.support.waiting import until
 NEWEST = ("py-0.25.0", "js-0.22.1")
 OLDER = ("py-0.11.6", "js-0.11.6", "js-0.11.2")
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.mark.promise(
     "Connections",

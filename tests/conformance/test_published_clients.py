@@ -133,7 +133,6 @@ def test_state_and_its_events(language: str, start: Start) -> None:
 
 
 @pytest.mark.parametrize("language", ["python", "node"])
-@pytest.mark.timeout(120)
 def test_it_comes_back_after_a_kill_of_the_engine(
     language: str, start: Start, engine_process: EngineProcess
 ) -> None:

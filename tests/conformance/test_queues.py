@@ -9,8 +9,6 @@ from tests.support.clients import Start, ask
 from tests.support.published import CLIENTS
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest.mark.promise("Queues", "Published clients of three generations enqueue and consume jobs.")
 @pytest.mark.parametrize("kind", CLIENTS)

@@ -14,8 +14,6 @@ from tests.support.published import CLIENTS, PublishedClient, published_client
 from tests.support.stream_client import StreamClient, upgrade
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(120)
-
 
 class Keeper:
     """A published client that keeps the stream `kept-<kind>`, and the engine it is connected to."""

@@ -133,7 +133,7 @@ async def near(
     "`kill -9` of the engine that keeps records, streams and queues for others loses nothing that "
     "was acknowledged, and nobody hears of a change twice.",
 )
-@pytest.mark.timeout(30 + 10 * ROUNDS)
+@pytest.mark.timeout(60 + 15 * ROUNDS)
 async def test_kill_9_of_the_engine_behind_a_bridge_loses_nothing(
     home: EngineProcess, near: RunningEngine
 ) -> None:

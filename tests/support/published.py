@@ -67,7 +67,7 @@ class PublishedClient:
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            return self._process.wait(15)
+            return self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -45,7 +45,6 @@ def rss_kib(pid: int) -> int:
     return int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)]))
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.promise(
     "Streams",
     "A client that does not read is closed with 1013; it costs at most 32 KiB and delays nobody.",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import pytest
 from tests.support.otlp import ancestors, metrics, plain, span, spans
 from tests.support.waiting import until
 
@@ -51,7 +50,6 @@ other.shutdown()
 """
 
 
-@pytest.mark.timeout(60)
 async def test_spans_of_both_are_parents_of_each_other(engine):
     program = await asyncio.create_subprocess_exec(
         sys.executable,

@@ -91,6 +91,6 @@ def test_long_texts_are_scanned_to_the_end(before: int) -> None:
 
 
 @pytest.mark.parametrize("part", ["ignore ", "DAN ", "system ", " ", "you are ", "ignore all "])
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(30)
 def test_time_is_linear(part: str) -> None:
     assert scan(part * 100_000).safe

@@ -52,7 +52,6 @@ async def fill(folder: Path) -> None:
     assert done == [None]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.promise(
     "Queues", "A full queue and a hundred thousand dead letters take less than 30 MiB of memory."
 )
@@ -75,7 +74,6 @@ async def test_a_full_queue_and_its_dead_letters_take_little_memory(
         assert rss_mib(engine_process) - empty < 30
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.promise(
     "Queues", "A thousand subscribers that answer nothing share 64 MiB for what waits for them."
 )

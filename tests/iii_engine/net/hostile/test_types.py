@@ -116,7 +116,6 @@ def test_bytes_that_are_no_text_end_the_connection(
 
 
 @pytest.mark.promise("Connections", "No worker can fill the engine with registrations.")
-@pytest.mark.timeout(120)
 def test_a_flood_of_registrations_ends_at_the_limit(engine: ThreadedEngine, healthy: Pair) -> None:
     core = engine.engine.core
     with Peer(engine.port) as peer:
