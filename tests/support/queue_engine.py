@@ -19,6 +19,10 @@ from iii_engine.core.triggers import Trigger
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody
 
+#: What an engine has a job for unless it says more. Short, since tests wait for its end; longer
+#: than a busy machine or a slow disk stand still, since a job that is lent twice runs twice.
+LEASE_MS: Final = 2000
+
 #: The place of queues that are another engine's.
 BRIDGE: Final = "bridge"
 
@@ -47,7 +51,7 @@ class Shared(RunningEngine):
             adapter = {"name": "bridge", "config": {"bridge_url": server}}
         elif server is not None:
             self.kind = KINDS[type(server)]
-            own = {"prefix": prefix} if self.kind == "rabbitmq" else {"lease_ms": 600}
+            own = {"prefix": prefix} if self.kind == "rabbitmq" else {"lease_ms": LEASE_MS}
             adapter = adapter_of(self.kind, server.url, **own)
         if self.kind != "bridge":
             adapter["config"]["backoff_ms"] = 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.support.queue_engine import holds, shared
+from tests.support.queue_engine import LEASE_MS, holds, shared
 from tests.support.servers import NatsServer
 from tests.support.waiting import until
 
@@ -23,7 +23,7 @@ async def test_jobs_under_way_end_well_when_nats_was_away_for_longer_than_a_leas
         await asyncio.to_thread(nats_server.kill)
         await until(lambda: "is lost" in engine.status)
         lost, loop = asyncio.get_running_loop().time(), asyncio.get_running_loop()
-        await until(lambda: loop.time() > lost + 1)  # longer than a lease
+        await until(lambda: loop.time() > lost + LEASE_MS / 1000)
         await asyncio.to_thread(nats_server.start)
         await until(lambda: engine.status == "running")
         for call in list(under_way):  # some may have been delivered again meanwhile

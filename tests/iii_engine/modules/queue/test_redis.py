@@ -11,7 +11,7 @@ import pytest
 import redis
 from redis.asyncio.client import PubSub
 from tests.support.engine import EngineProcess
-from tests.support.queue_engine import Shared, holds, knows, lose, running, shared
+from tests.support.queue_engine import LEASE_MS, Shared, holds, knows, lose, running, shared
 from tests.support.raw_worker import RawWorker
 from tests.support.servers import RedisServer, free_port
 from tests.support.waiting import until
@@ -110,7 +110,8 @@ async def test_other_limits_free_what_waited_for_the_old_ones(redis_server: Redi
         await until(lambda: running(engine) == 1)
         module = engine.app.modules["iii-queue"]
         broker = broker_of(engine)
-        adapter = {"name": "redis", "config": {"redis_url": redis_server.url, "lease_ms": 600}}
+        config = {"redis_url": redis_server.url, "lease_ms": LEASE_MS}
+        adapter = {"name": "redis", "config": config}
         options = msgspec.convert(
             {"adapter": adapter, "queue_configs": {"q": {}}}, QueueModule.Options
         )
