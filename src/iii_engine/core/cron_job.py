@@ -39,19 +39,23 @@ class CronJob:
         last_ns: int | None = None,
     ) -> None:
         self._schedule = schedule
-        self._overlap = overlap
+        self.overlap = overlap
         self._missed = missed
         self._seen_ns = now_ns
         since = now_ns if last_ns is None or missed == "skip" else min(last_ns, now_ns)
         #: The next tick; None when there is none any more.
         self.due_ns = schedule.next_after(since)
         self.running = False
-        self._queued: deque[int] = deque(maxlen=MAX_QUEUED)
+        #: The ticks that wait for the run to end, the next one first.
+        self.waiting: deque[int] = deque(maxlen=MAX_QUEUED)
         #: Ticks that did not run, because of a run that was going on or because they were missed.
         self.skipped = 0
 
     def look(self, now_ns: int) -> int | None:
-        """The instant of the tick to run now, if any. Look at least every minute."""
+        """The instant of the tick that is due, if any: `begin` it when nobody else does.
+
+        Look at least every minute.
+        """
         if now_ns < self._seen_ns - LATE_NS:
             self.due_ns = self._schedule.next_after(now_ns)
         self._seen_ns = now_ns
@@ -62,19 +66,31 @@ class CronJob:
         if now_ns - due > LATE_NS and self._missed == "skip":
             self.skipped += 1
             return None
+        if self.running and self.overlap == "skip":
+            self.skipped += 1
+            return None
+        return due
+
+    def begin(self, instant: int) -> bool:
+        """Whether this tick runs now; during a run it waits or is skipped."""
         if not self.running:
             self.running = True
-            return due
-        if self._overlap == "queue":
-            self.skipped += len(self._queued) == MAX_QUEUED
-            self._queued.append(due)
+            return True
+        if self.overlap == "queue":
+            self.skipped += len(self.waiting) == MAX_QUEUED
+            self.waiting.append(instant)
         else:
             self.skipped += 1
-        return None
+        return False
 
     def ended(self) -> int | None:
         """The run ended; the instant of the tick that waited and runs next, if any."""
-        if self._queued:
-            return self._queued.popleft()
+        if self.waiting:
+            return self.waiting.popleft()
         self.running = False
         return None
+
+    def rest(self) -> None:
+        """Nothing runs, and nothing waits any more."""
+        self.running = False
+        self.waiting.clear()

@@ -21,25 +21,28 @@ def test_it_runs_when_it_is_due_and_not_before() -> None:
     assert ten.look(10 * NS - 1) is None
     assert ten.look(10 * NS) == 10 * NS
     assert ten.due_ns == 20 * NS
+    assert ten.begin(10 * NS)
     assert ten.ended() is None
     assert ten.look(20 * NS + 5) == 20 * NS
 
 
 def test_ticks_during_a_run_are_skipped() -> None:
     ten = job()
-    assert ten.look(10 * NS) == 10 * NS
+    assert ten.begin(10 * NS)
     assert ten.look(20 * NS) is None
     assert ten.look(30 * NS) is None
+    assert not ten.begin(30 * NS)  # it was due before the run began
     assert ten.ended() is None
-    assert ten.skipped == 2
+    assert ten.skipped == 3
     assert ten.look(40 * NS) == 40 * NS
 
 
 def test_ticks_during_a_run_wait_when_they_shall() -> None:
     ten = job(overlap="queue")
-    assert ten.look(10 * NS) == 10 * NS
-    assert ten.look(20 * NS) is None
-    assert ten.look(30 * NS) is None
+    for tick in (10, 20, 30):
+        assert ten.look(tick * NS) == tick * NS
+        assert ten.begin(tick * NS) == (tick == 10)
+    assert list(ten.waiting) == [20 * NS, 30 * NS]
     assert ten.ended() == 20 * NS
     assert ten.running
     assert ten.ended() == 30 * NS
@@ -47,10 +50,19 @@ def test_ticks_during_a_run_wait_when_they_shall() -> None:
     assert not ten.running
 
 
+def test_what_waits_can_be_given_up() -> None:
+    ten = job(overlap="queue")
+    assert ten.begin(10 * NS)
+    assert not ten.begin(20 * NS)
+    ten.rest()
+    assert ten.begin(30 * NS)
+    assert ten.ended() is None
+
+
 def test_what_waits_is_bounded() -> None:
     ten = job(overlap="queue")
     for n in range(1, MAX_QUEUED + 4):
-        ten.look(n * 10 * NS)
+        ten.begin(n * 10 * NS)
     assert ten.skipped == 2
     assert ten.ended() == 40 * NS
 

@@ -25,6 +25,8 @@ log = logging.getLogger("iii.cron")
 
 #: The clock is looked at this often at least: it may have been set, or the machine have slept.
 LOOK_SECONDS: Final = 60.0
+#: How often a tick that waits for the run of another engine looks whether that has ended.
+AGAIN_SECONDS: Final = 1.0
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -59,6 +61,12 @@ class BoundJob:
         del self._members[trigger_id]
         if not self._members and not (self._job and self._job.running):
             self._end()
+
+    def change(self, locks: Locks) -> None:
+        """Go on with other locks; a run that is going on counts there as well."""
+        self.locks = locks
+        if self._job is not None and self._job.running:
+            locks.begin(self._key, lambda _: None)
 
     def close(self) -> None:
         """End the ticks, not the run."""
@@ -104,17 +112,35 @@ class BoundJob:
         instant = job.look(self._engine.clock.now_ns())
         self._arm(job)
         if instant is not None:
-            self._lock(job, instant)
+            taken = partial(self._taken, job, instant)
+            self.locks.acquire(self._key, instant, taken, remember=self._remembers)
 
-    def _lock(self, job: CronJob, instant: int) -> None:
-        taken = partial(self._run, job, instant)
-        self.locks.acquire(self._key, instant, taken, remember=self._remembers)
+    def _taken(self, job: CronJob, instant: int, locked: bool) -> None:
+        """Run the tick when it is this engine's, now or after the run that is going on here."""
+        if locked and self._open and self._members and job.begin(instant):
+            self._renew_later(job, instant)
+            self._go(job, instant)
 
-    def _run(self, job: CronJob, instant: int, locked: bool) -> None:
-        if not locked or not self._open or not self._members:
+    def _go(self, job: CronJob, instant: int) -> None:
+        """Run a tick when no other engine runs the job."""
+        if self._open and self._members:
+            self.locks.begin(self._key, partial(self._alone, job, instant))
+        else:
+            self._ended(job)
+
+    def _alone(self, job: CronJob, instant: int, alone: bool) -> None:
+        if alone:
+            self._run(job, instant)
+        elif job.overlap == "queue":
+            self._engine.timers.after(AGAIN_SECONDS, partial(self._go, job, instant))
+        else:
+            job.skipped += 1
+            self._ended(job)
+
+    def _run(self, job: CronJob, instant: int) -> None:
+        if not self._open or not self._members:
             self._ended(job)
             return
-        self._renew_later(instant)
         trigger, config = next(iter(self._members.values()))
         span = self._begin_span(trigger)
         event = Event(None, self._payload(trigger, config, instant), span.traceparent)
@@ -136,23 +162,30 @@ class BoundJob:
             f"call {trigger.function_id}", kind="producer", attributes=attributes
         )
 
-    def _renew_later(self, instant: int) -> None:
+    def _renew_later(self, job: CronJob, instant: int) -> None:
         seconds = self.locks.ttl_ms / 3000
-        self._renewal = self._engine.timers.after(seconds, partial(self._renew, instant))
+        self._renewal = self._engine.timers.after(seconds, partial(self._renew, job, instant))
 
-    def _renew(self, instant: int) -> None:
-        self.locks.renew(self._key, instant)
-        self._renew_later(instant)
+    def _renew(self, job: CronJob, instant: int) -> None:
+        """Keep the run, its tick, and those that wait."""
+        self.locks.keep(self._key)
+        for each in (instant, *job.waiting):
+            self.locks.renew(self._key, each)
+        self._renew_later(job, instant)
 
     def _ended(self, job: CronJob) -> None:
         if self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
         waited = job.ended()
+        if waited is not None and self._open and self._members:
+            self._renew_later(job, waited)
+            self._engine.timers.after(0, partial(self._run, job, waited))
+            return
+        job.rest()
+        self.locks.end(self._key)
         if not self._members:
             self._end()
-        elif waited is not None and self._open:
-            self._engine.timers.after(0, partial(self._lock, job, waited))
 
     def _payload(self, trigger: Trigger, config: CronConfig, instant: int) -> bytes:
         parts = [

@@ -1,4 +1,4 @@
-"""Locks on ticks, so that each runs once however often its job is registered."""
+"""Locks on ticks, so that each runs once however often its job is registered, and on runs."""
 
 from __future__ import annotations
 
@@ -46,6 +46,19 @@ class Locks(Protocol):
         """The tick still runs. Does nothing when the lock is another owner's by now."""
         ...
 
+    def begin(self, job: str, done: Callable[[bool], None]) -> None:
+        """Take the lock of the job's run; `done(False)` when another engine runs it, or it cannot
+        be known."""
+        ...
+
+    def keep(self, job: str) -> None:
+        """The run is going on. Does nothing when the lock is another owner's by now."""
+        ...
+
+    def end(self, job: str) -> None:
+        """Give the lock of the run back, if this owner has it."""
+        ...
+
     def since(
         self, job: str, now_ns: int, oldest_ns: int, done: Callable[[int | None], None]
     ) -> None:
@@ -71,7 +84,10 @@ class Lock(Struct):
 
 
 class StoreLocks:
-    """Locks in the store of this engine, whose health is told elsewhere."""
+    """Locks in the store of this engine, whose health is told elsewhere.
+
+    Those of runs are none: of one engine a job knows itself whether it runs.
+    """
 
     problem: Final = None
 
@@ -143,6 +159,15 @@ class StoreLocks:
 
         self._store.write(prolong, _report)
         self._made.append((now, key))
+
+    def begin(self, job: str, done: Callable[[bool], None]) -> None:
+        done(True)
+
+    def keep(self, job: str) -> None:
+        """No other engine has it."""
+
+    def end(self, job: str) -> None:
+        """No other engine waits for it."""
 
     def since(
         self, job: str, now_ns: int, oldest_ns: int, done: Callable[[int | None], None]

@@ -1,8 +1,8 @@
 """`iii-cron`: the trigger type `cron`.
 
-Each tick of a job runs once, however many workers register it. On one engine runs of a job do not
-overlap, and unless a trigger asks for more, ticks that pass during a run or while nobody looked are
-skipped.
+Each tick of a job runs once, however many workers register it. Runs of a job do not overlap, nor
+on engines that share their locks, and unless a trigger asks for more, ticks that pass during a run
+or while nobody looked are skipped.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class CronModule(Module[CronOptions]):
         await locks.open()
         before, self.locks, self.options = self.locks, locks, options
         for job in self.jobs.values():
-            job.locks = locks
+            job.change(locks)
         if before is not None:
             await before.close()
         return True

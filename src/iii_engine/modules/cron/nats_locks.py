@@ -53,11 +53,15 @@ class NatsLocks(ServerLocks):
         return await self._connection.ask(self._taken(key, token, job, remember_ms))
 
     async def _taken(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:
-        subject = self._lock_names.of_record("lock", key)
-        if not await self._locks.put(subject, token.encode(), 0, 0, token):
+        subject, value = self._lock_names.of_record("lock", key), token.encode()
+        revision = 0
+        while not await self._locks.put(subject, value, revision, 0, f"take:{token}:{revision}"):
             held = await self._locks.get(subject)
-            if held is None or held.value != token.encode():
+            if held is not None and held.value == value:
+                break
+            if held is not None and held.value is not None:
                 return False
+            revision = 0 if held is None else held.revision  # it has just ended
         if remember_ms is not None:
             await self._known(job, remember_ms, remember_ms)
         return True
@@ -71,6 +75,15 @@ class NatsLocks(ServerLocks):
         if held is None or held.value == token.encode():
             revision = 0 if held is None else held.revision
             await self._locks.put(subject, token.encode(), revision, 0, f"{token}:{revision}")
+
+    async def _release(self, key: str, token: str) -> None:
+        await self._connection.ask(self._released(key, token))
+
+    async def _released(self, key: str, token: str) -> None:
+        subject = self._lock_names.of_record("lock", key)
+        held = await self._locks.get(subject)
+        if held is not None and held.value == token.encode():
+            await self._locks.put(subject, None, held.revision, 0, f"{token}:end")
 
     async def _since(self, job: str, now_ms: int, oldest_ms: int) -> int:
         return await self._connection.ask(self._known(job, now_ms, oldest_ms))

@@ -1,4 +1,5 @@
-"""Locks in Redis: the key `cron_lock:<job>:<instant>` lives as long as the lock."""
+"""Locks in Redis: the key `cron_lock:<job>:<instant>` lives as long as the lock of a tick,
+`cron_lock:<job>` as long as that of a run."""
 
 from __future__ import annotations
 
@@ -40,6 +41,12 @@ if not held or held == ARGV[1] then redis.call('SET', KEYS[1], ARGV[1], 'PX', AR
 return 1
 """
 
+#: KEYS: the lock. ARGV: token.
+RELEASE: Final = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1
+"""
+
 #: KEYS: the job's latest run. ARGV: now, the oldest instant that counts.
 SINCE: Final = (
     _LATEST
@@ -61,7 +68,11 @@ class RedisLocks(ServerLocks):
 
     async def open(self) -> None:
         self._redis = await open_redis(self._url)
-        await warn_of_loss(self._redis, self._url, "locks of cron jobs")
+        try:
+            await warn_of_loss(self._redis, self._url, "locks of cron jobs")
+        except BaseException:
+            await self._redis.aclose()
+            raise
         await super().open()
 
     async def close(self) -> None:
@@ -79,6 +90,9 @@ class RedisLocks(ServerLocks):
 
     async def _prolong(self, key: str, token: str) -> None:
         await self._run_script(PROLONG, (f"cron_lock:{key}",), token, self.ttl_ms)
+
+    async def _release(self, key: str, token: str) -> None:
+        await self._run_script(RELEASE, (f"cron_lock:{key}",), token)
 
     async def _since(self, job: str, now_ms: int, oldest_ms: int) -> int:
         return int(await self._run_script(SINCE, (_run(job),), now_ms, oldest_ms))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Final, TypeVar
+from weakref import WeakValueDictionary
 
 from iii_engine.modules.cron.locks import key_of
 from iii_engine.net.contact import Contact
@@ -28,10 +30,13 @@ class ServerLocks(ABC):
         self.ttl_ms = ttl_ms
         self._owner = owner
         self._numbers = count(1)
+        self._now = time.monotonic
         self._contact = Contact(self._greet)
         #: With what this engine took each lock, and when it was sure of it last, the oldest first.
         self._held: dict[str, tuple[str, float]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Of those keys that somebody asks about.
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def problem(self) -> str | None:
@@ -52,27 +57,52 @@ class ServerLocks(ABC):
         self, job: str, instant_ns: int, done: Callable[[bool], None], *, remember: bool = False
     ) -> None:
         """See `Locks.acquire`."""
+        remembered = instant_ns // 1_000_000 if remember else None
+        self._acquire(key_of(job, instant_ns), job, remembered, done)
+
+    def _acquire(
+        self, key: str, job: str, remembered: int | None, done: Callable[[bool], None]
+    ) -> None:
         token = f"{self._owner}:{next(self._numbers)}"
-        key, remembered = key_of(job, instant_ns), instant_ns // 1_000_000 if remember else None
 
         def taken(got: bool | None) -> None:
             if got:
                 self._hold(key, token)
             done(bool(got))
 
-        self._do(lambda: self._take(key, token, job, remembered), taken)
+        self._do(key, lambda: self._take(key, token, job, remembered), taken)
 
     def renew(self, job: str, instant_ns: int) -> None:
         """See `Locks.renew`."""
-        key = key_of(job, instant_ns)
+        self._renew(key_of(job, instant_ns))
+
+    def begin(self, job: str, done: Callable[[bool], None]) -> None:
+        """See `Locks.begin`."""
+        self._acquire(job, job, None, done)
+
+    def keep(self, job: str) -> None:
+        """See `Locks.keep`."""
+        self._renew(job)
+
+    def end(self, job: str) -> None:
+        """See `Locks.end`."""
+
+        async def release() -> None:
+            if job in self._held:
+                token, _ = self._held.pop(job)
+                await self._release(job, token)
+
+        self._do(job, release, _ignore)
+
+    def _renew(self, key: str) -> None:
         if key in self._held:
             token, _ = self._held.pop(key)
             self._hold(key, token)
-            self._do(lambda: self._prolong(key, token), _ignore)
+            self._do(key, lambda: self._prolong(key, token), _ignore)
 
     def _hold(self, key: str, token: str) -> None:
         """Know this lock, and forget those whose time is over."""
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         for old, (_, since) in list(self._held.items()):
             if since + self.ttl_ms / 1000 > now:
                 break
@@ -88,10 +118,19 @@ class ServerLocks(ABC):
             done(None if milliseconds is None else milliseconds * 1_000_000)
 
         now, oldest = now_ns // 1_000_000, oldest_ns // 1_000_000
-        self._do(lambda: self._since(job, now, oldest), found)
+        self._do(f"since {job}", lambda: self._since(job, now, oldest), found)
 
-    def _do(self, ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._patiently(ask, done))
+    def _do(
+        self, key: str, ask: Callable[[], Awaitable[T]], done: Callable[[T | None], None]
+    ) -> None:
+        """What is asked of one lock happens in that order: one given back is not renewed after."""
+        turn = self._turns.setdefault(key, asyncio.Lock())
+
+        async def do() -> None:
+            async with turn:
+                await self._patiently(ask, done)
+
+        task = asyncio.get_running_loop().create_task(do())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -125,6 +164,10 @@ class ServerLocks(ABC):
     @abstractmethod
     async def _prolong(self, key: str, token: str) -> None:
         """Begin its time anew, unless somebody else has it."""
+
+    @abstractmethod
+    async def _release(self, key: str, token: str) -> None:
+        """Give it back, if it was taken with this token."""
 
     @abstractmethod
     async def _since(self, job: str, now_ms: int, oldest_ms: int) -> int:

@@ -15,7 +15,7 @@ from tests.support.servers import RedisServer, Server
 from tests.support.waiting import until
 
 from iii_engine.modules.adapters import NatsConfig
-from iii_engine.modules.cron import CronModule, server_locks
+from iii_engine.modules.cron import CronModule, redis_locks, server_locks
 from iii_engine.modules.cron.nats_locks import NatsLocks
 from iii_engine.modules.cron.redis_locks import RedisLocks
 from iii_engine.modules.cron.server_locks import ServerLocks
@@ -159,6 +159,106 @@ async def test_modules_case_110_two_engines_run_each_tick_once(
     assert len(set(runs(desks))) == ticks
 
 
+@pytest.mark.promise(
+    "Events",
+    "On engines that share locks in Redis or NATS a run that takes longer than its interval meets "
+    "no other one: as its policy says, ticks are skipped or wait.",
+)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+async def test_runs_of_a_job_overlap_on_no_two_engines(
+    kind: str, overlap: str, request: pytest.FixtureRequest
+) -> None:
+    options = {"adapter": adapter(kind, request)}
+    async with (
+        running(CronModule, options, trigger_type="cron") as one,
+        running(CronModule, options, trigger_type="cron") as other,
+    ):
+        desks: tuple[Desk, Desk] = (one, other)
+        calls = [desk.handler("job", answer=None) for desk in desks]
+        for desk in desks:  # 8 ticks, at 22:13:21 and so on
+            desk.bind("t", "job", {"expression": "21-28 13 22 * * *", "overlap": overlap})
+
+        async def pass_second() -> None:
+            for desk in desks:
+                desk.advance(1)
+            await until(lambda: not any(running_tasks(desk) for desk in desks))
+
+        for second in range(1, 9):
+            await pass_second()
+            going_on = [call for each in calls for call in each if not call.answered]
+            assert len(going_on) == 1  # each run takes three seconds
+            if second % 3 == 0:
+                going_on[0].reply(b"null")
+                await until(lambda: not any(running_tasks(desk) for desk in desks))
+
+        async def all_ran() -> bool:
+            for call in (call for each in calls for call in each):
+                call.reply(b"null")
+            await pass_second()
+            return len(runs(desks)) >= (8 if overlap == "queue" else 3)
+
+        await until(all_ran)
+        for _ in range(3):
+            await pass_second()
+    assert len(set(runs(desks))) == len(runs(desks)) == (8 if overlap == "queue" else 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_job_goes_on_when_the_engine_of_its_run_is_gone(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    chosen = adapter(kind, request)
+    options = {"adapter": {**chosen, "config": {**chosen["config"], "lock_ttl_ms": 500}}}
+    async with (
+        running(CronModule, options, trigger_type="cron") as one,
+        running(CronModule, options, trigger_type="cron") as other,
+    ):
+        for desk in (one, other):
+            desk.handler("job", answer=None)
+            desk.bind("t", "job", {"expression": "* * * * * *"})
+        one.advance(1)
+        await until(lambda: runs((one, other)))
+        began = asyncio.get_running_loop().time()
+        other.advance(1)  # that tick is taken
+
+        async def taken_over() -> bool:
+            other.advance(1)  # the time of the first engine stands still
+            await until(lambda: not running_tasks(other))
+            return len(other.payloads("job")) > 0
+
+        await until(taken_over)
+        assert asyncio.get_running_loop().time() - began > 0.4
+
+
+async def run_alone(locks: ServerLocks, job: str) -> bool:
+    answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    locks.begin(job, answer.set_result)
+    return await answer
+
+
+async def test_a_run_has_one_owner_until_it_ends(make: Make) -> None:
+    mine, other = await make("me", 400), await make("other", 400)
+    assert await run_alone(mine, "job")
+    assert not await run_alone(other, "job")
+    assert await run_alone(other, "another")
+    other.end("job")
+    assert not await run_alone(other, "job")
+    mine.end("job")
+    await until(lambda: run_alone(other, "job"))
+    mine.end("job")
+    kept: list[bool] = []
+
+    async def kept_and_left() -> bool:
+        other.keep("job")
+        kept.append(not await run_alone(mine, "job"))
+        return await run_alone(mine, "another")
+
+    await until(kept_and_left)
+    assert all(kept)
+    assert len(kept) > 1
+
+
 def runs(desks: tuple[Desk, Desk]) -> list[str]:
     return [event["scheduled_time"] for desk in desks for event in desk.payloads("job")]
 
@@ -231,6 +331,25 @@ async def test_a_latest_run_of_another_type_is_said_and_takes_no_lock(
     await locks.close()
 
 
+async def test_who_gives_up_opening_leaves_no_connection(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(redis_locks, "warn_of_loss", hang)
+    async with Redis.from_url(redis_server.url) as client:
+
+        async def connections(count: int) -> bool:
+            return len(await client.client_list()) == count
+
+        opening = asyncio.create_task(RedisLocks(redis_server.url, "me", 30_000).open())
+        await until(lambda: connections(2))
+        opening.cancel()
+        await asyncio.wait([opening])
+        await until(lambda: connections(1))
+
+
 async def test_whatever_goes_wrong_the_job_is_told(
     make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -245,19 +364,20 @@ async def test_whatever_goes_wrong_the_job_is_told(
     assert caplog.text.count("KeyError: 'odd'") == 2
 
 
-async def test_locks_whose_time_is_over_are_forgotten(make: Make) -> None:
-    mine = await make("me", 200)
+async def test_locks_whose_time_is_over_are_forgotten(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, now = await make("me"), 0.0
+    monkeypatch.setattr(mine, "_now", lambda: now)
     for number in range(20):
         assert await take(mine, f"job{number}", 1)
-
-    async def forgotten() -> bool:
-        mine.renew("job3", SECOND)
-        assert await take(mine, f"more{next(numbers)}", 1)
-        return not any(key.startswith("job1") for key in mine._held)
-
-    numbers = iter(range(1000))
-    await until(forgotten)
-    assert [key for key in mine._held if key.startswith("job")] == ["job3:1000"]
+    now = 20.0
+    mine.renew("job3", SECOND)
+    assert await take(mine, "early", 1)
+    assert len(mine._held) == 21
+    now = 30.0
+    assert await take(mine, "late", 1)
+    assert set(mine._held) == {"job3:1000", "early:1000", "late:1000"}
 
 
 async def test_no_lock_is_lost_when_the_server_is_killed(make: Make, server: Server) -> None:
