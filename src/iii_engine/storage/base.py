@@ -30,7 +30,13 @@ class Transaction(Protocol):
         """Insert at the end, or replace in place."""
         ...
 
-    def delete(self, space: str, key: str) -> bool: ...
+    def delete(self, space: str, key: str) -> bool:
+        """Whether it was there."""
+        ...
+
+    def discard(self, space: str, key: str) -> None:
+        """As `delete`, without a look whether it is there."""
+        ...
 
     def items(
         self, space: str, *, prefix: str = "", limit: int | None = None, offset: int = 0

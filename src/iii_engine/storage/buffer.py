@@ -26,47 +26,65 @@ class Changes:
         self.moved: set[str] = set()  # deleted, then put again: now last in order
         self.emptied = False  # nothing below counts any more
 
+    def add(self, key: str, value: bytes | None) -> None:
+        """A key was put, or deleted."""
+        if value is None:
+            self.moved.discard(key)
+        elif self.values.get(key, b"") is None:
+            del self.values[key]
+            self.moved.add(key)
+        self.values[key] = value
+
 
 class Buffer:
     """A `Transaction` over another one that is only read. `writes` is what to apply, in order."""
 
-    __slots__ = ("_base", "_spaces", "writes")
+    __slots__ = ("_base", "_seen", "_spaces", "writes")
 
     def __init__(self, base: Transaction) -> None:
         self._base = base
         self._spaces: dict[str, Changes] = {}
+        self._seen = 0  # writes that are in `_spaces`: most works read nothing after they write
         self.writes: list[Write] = []
+
+    def _changes(self, space: str) -> Changes | None:
+        """What was changed in a space; None for nothing."""
+        spaces = self._spaces
+        for name, key, value in self.writes[self._seen :]:
+            if key is None:
+                spaces[name] = Changes()
+                spaces[name].emptied = True
+                continue
+            changes = spaces.get(name)
+            if changes is None:
+                changes = spaces[name] = Changes()
+            changes.add(key, value)
+        self._seen = len(self.writes)
+        return spaces.get(space)
 
     def get(self, space: str, key: str) -> bytes | None:
         if self.writes:  # else nothing can differ from the base
-            changes = self._spaces.get(space)
+            changes = self._changes(space)
             if changes is not None and (key in changes.values or changes.emptied):
                 return changes.values.get(key)
         return self._base.get(space, key)
 
     def put(self, space: str, key: str, value: bytes) -> None:
-        changes = self._spaces.get(space)
-        if changes is None:
-            changes = self._spaces[space] = Changes()
-        elif changes.values.get(key, b"") is None:
-            del changes.values[key]
-            changes.moved.add(key)
-        changes.values[key] = value
         self.writes.append((space, key, value))
 
     def delete(self, space: str, key: str) -> bool:
         if self.get(space, key) is None:
             return False
-        changes = self._spaces.setdefault(space, Changes())
-        changes.values[key] = None
-        changes.moved.discard(key)
-        self.writes.append((space, key, None))
+        self.discard(space, key)
         return True
+
+    def discard(self, space: str, key: str) -> None:
+        self.writes.append((space, key, None))
 
     def items(
         self, space: str, *, prefix: str = "", limit: int | None = None, offset: int = 0
     ) -> Iterable[tuple[str, bytes]]:
-        changes = self._spaces.get(space)
+        changes = self._changes(space)
         if changes is None:
             return self._base.items(space, prefix=prefix, limit=limit, offset=offset)
         stop = None if limit is None else offset + limit
@@ -91,7 +109,7 @@ class Buffer:
                 yield key, added
 
     def count(self, space: str) -> int:
-        changes = self._spaces.get(space)
+        changes = self._changes(space)
         if changes is None:
             return self._base.count(space)
         if changes.emptied:
@@ -103,14 +121,12 @@ class Buffer:
 
     def spaces(self, prefix: str = "") -> list[str]:
         found = set(self._base.spaces(prefix))
-        for space in self._spaces:
+        for space in {space for space, _, _ in self.writes}:
             if space.startswith(prefix):
                 (found.add if self.count(space) else found.discard)(space)
         return sorted(found)
 
     def delete_space(self, space: str) -> int:
         deleted = self.count(space)
-        changes = self._spaces[space] = Changes()
-        changes.emptied = True
         self.writes.append((space, None, None))
         return deleted

@@ -56,6 +56,9 @@ class Maps:
             del self._sorted[space]
         return True
 
+    def discard(self, space: str, key: str) -> None:
+        self.delete(space, key)
+
     def items(
         self, space: str, *, prefix: str = "", limit: int | None = None, offset: int = 0
     ) -> Iterable[tuple[str, bytes]]:

@@ -97,6 +97,9 @@ class View:
     def delete(self, space: str, key: str) -> bool:
         raise StoreError("a query cannot write")
 
+    def discard(self, space: str, key: str) -> None:
+        raise StoreError("a query cannot write")
+
     def delete_space(self, space: str) -> int:
         raise StoreError("a query cannot write")
 
@@ -147,6 +150,9 @@ class Traced:
 
     def delete(self, space: str, key: str) -> bool:
         return self._base.delete(space, key)
+
+    def discard(self, space: str, key: str) -> None:
+        self._base.discard(space, key)
 
     def delete_space(self, space: str) -> int:
         return self._base.delete_space(space)

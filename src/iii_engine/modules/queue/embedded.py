@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from iii_engine.core.engine import Engine
-from iii_engine.core.queue_entry import Entry
 from iii_engine.core.queue_keys import Keys, delayed_key
 from iii_engine.core.queue_room import Room
 from iii_engine.modules.queue.broker import REMOVED, Broker, Done
 from iii_engine.modules.queue.dead_letters import DeadLetters
+from iii_engine.modules.queue.held import Held, held
 from iii_engine.modules.queue.job import (
     DeadJob,
     Draft,
@@ -185,7 +185,7 @@ class EmbeddedBroker(Broker):
 
     def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
         kept = self.queue(queue)
-        leases = []
+        leases: list[Lease] = []
         for entry in kept.take(limit):
             try:
                 record = kept.record_of(entry)
@@ -206,35 +206,37 @@ class EmbeddedBroker(Broker):
                 dead = DeadJob(unreadable(entry.key, record), f"unreadable: {error}", self._now_ms)
                 self._letters.bury(kept, entry.key, dead)
             else:
-                leases.append(Lease(queue, job, self._tokens.make(), entry))
+                leases.append(Held(kept, job, self._tokens.make(), entry))
         done(leases)
 
     def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
-        kept, entry = self._held(lease)
-        kept.line.end(entry)
-        self._remove(kept, entry.key, lease.job, [] if cancelled else None)
+        job = held(lease)
+        job.end()
+        if cancelled:
+            self._cancelled(job.kept, job.entry.key, lease.job, [])
+        else:
+            self.journal.add(job.delete, job.deleted)
 
-    def _remove(
-        self, kept: KeptQueue, key: str, job: Job, cancels: Sequence[Callable[[], None]] | None
+    def _cancelled(
+        self, kept: KeptQueue, key: str, job: Job, cancels: Sequence[Callable[[], None]]
     ) -> None:
-        """Delete a job that is done, or was cancelled: then `cancels` are told."""
-        kept.ending[key] = cancels is not None
+        """Delete a job that ran, and tell those who cancelled it."""
+        kept.ending[key] = True
 
         def change(transaction: Transaction) -> None:
-            kept.shelf.remove(transaction, key, job.id)
-            if cancels is not None:
-                free_key(transaction, kept.name, job)
+            kept.shelf.discard(transaction, key, job.id)
+            free_key(transaction, kept.name, job)
 
         def removed() -> None:
             kept.ending.pop(key, None)
             kept.line.forget(key)
-            for each in cancels or ():
+            for each in cancels:
                 each()
 
         self.journal.add(change, removed)
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
-        kept, entry = self._held(lease)
+        kept, entry = held(lease).kept, held(lease).entry
         if kept.closed is not None:
             self.bury(lease, DeadJob(job, job.error or kept.closed, self._now_ms))
             return
@@ -264,7 +266,7 @@ class EmbeddedBroker(Broker):
                 for each in cancels:
                     each()
             elif cancels:
-                self._remove(kept, key, job, cancels)
+                self._cancelled(kept, key, job, cancels)
                 kept.wake()  # those behind it in its group
             elif ordered:
                 entry.due_ms, entry.record = again.due_ms, again.record
@@ -277,7 +279,7 @@ class EmbeddedBroker(Broker):
         self.journal.add(change, then)
 
     def bury(self, lease: Lease, dead: DeadJob) -> None:
-        kept, entry = self._held(lease)
+        kept, entry = held(lease).kept, held(lease).entry
         kept.line.end(entry)
         self._letters.bury(kept, entry.key, dead)
 
@@ -381,10 +383,6 @@ class EmbeddedBroker(Broker):
             self._room.queues = max(self._room.queues, len(self._queues))
             self._keys.follow(kept.last_ms())
         return kept
-
-    def _held(self, lease: Lease) -> tuple[KeptQueue, Entry]:
-        assert isinstance(lease.handle, Entry)
-        return self.queue(lease.queue), lease.handle
 
     @property
     def _now_ms(self) -> int:

@@ -42,10 +42,19 @@ class Shelf:
             transaction.put(self.places, job.id, key.encode())
 
     def remove(self, transaction: Transaction, key: str, job_id: str) -> bool:
-        """Whether it was there. A job that took its place and its id keeps what points to it."""
-        if key != job_id and transaction.get(self.places, job_id) == key.encode():
-            transaction.delete(self.places, job_id)
+        """Whether it was there."""
+        self._lose(transaction, key, job_id)
         return transaction.delete(self.space_of(key), key)
+
+    def discard(self, transaction: Transaction, key: str, job_id: str) -> None:
+        """As `remove`, without a look whether it is there."""
+        self._lose(transaction, key, job_id)
+        transaction.discard(self.space_of(key), key)
+
+    def _lose(self, transaction: Transaction, key: str, job_id: str) -> None:
+        """Forget the place of a job. One that took its place and its id keeps what points to it."""
+        if key != job_id and transaction.get(self.places, job_id) == key.encode():
+            transaction.discard(self.places, job_id)
 
     def move(
         self, transaction: Transaction, key: str, target: str, job: Job, record: bytes
