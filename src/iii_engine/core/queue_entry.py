@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TypeAlias
 
 from iii_engine.core.queue_room import Record
 
@@ -15,11 +16,15 @@ class State(Enum):
     GONE = "gone"
 
 
+#: Where a job stands among those that may run: delayed ones that are due come first.
+Place: TypeAlias = tuple[int, str]
+
+
 class Entry:
     """A job in memory.
 
-    `key` is its key in the store, and its place: jobs are taken in the order of keys. `delayed`
-    says in which of the two orders it is: keys of delayed jobs begin with the time they are due.
+    `key` is its key in the store: jobs are taken in the order of keys. `delayed` says in which of
+    the two orders it is: keys of delayed jobs begin with the time they are due.
     Jobs without a group share the group ""; `lane` is the group that a job was counted in.
     `due_ms` keeps a job back that is first of its group until then, and its group, while it is
     `held`. `record` is the stored job,
@@ -34,6 +39,7 @@ class Entry:
         "held",
         "key",
         "lane",
+        "place",
         "record",
         "state",
     )
@@ -51,6 +57,7 @@ class Entry:
         self.key = key
         self.group = self.lane = group
         self.delayed = delayed
+        self.place: Place = (0 if delayed else 1, key)
         self.due_ms = due_ms
         self.attempts = attempts
         self.record = record
@@ -60,8 +67,3 @@ class Entry:
     def __lt__(self, other: Entry) -> bool:
         """In the order of keys; one that is gone and its successor may have the same."""
         return self.key < other.key
-
-    @property
-    def place(self) -> tuple[int, str]:
-        """Its place among those that may run: delayed ones that are due come first."""
-        return (0 if self.delayed else 1, self.key)

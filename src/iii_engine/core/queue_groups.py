@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
-import heapq
+from collections import deque
 from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
 
-from iii_engine.core.queue_entry import Entry, State
+from iii_engine.core.queue_entry import Entry, Place, State
 from iii_engine.core.queue_limits import Limits, Meter
 
 
 class Group:
-    """The jobs of one group that wait, in order, and how many run (or hold the others up)."""
+    """The jobs of one group that wait, in order, and how many run (or hold the others up).
 
-    __slots__ = ("active", "heap", "meter", "name")
+    Most come in their order, and stand in a `row`; only those that come `late` cost a heap.
+    """
+
+    __slots__ = ("active", "late", "meter", "name", "row")
 
     def __init__(self, name: str, meter: Meter | None) -> None:
         self.name = name
         self.meter = meter
-        self.heap: list[tuple[tuple[int, str], Entry]] = []
+        self.row: deque[Entry] = deque()
+        self.late: list[tuple[Place, Entry]] = []
         self.active = 0
+
+    def __lt__(self, other: Group) -> bool:
+        """Any order: of those whose first jobs have the same place, one being gone."""
+        return self.name < other.name
+
+    def add(self, entry: Entry) -> bool:
+        """Whether it is the first now."""
+        row, late = self.row, self.late
+        if not row or row[-1].place <= entry.place:
+            row.append(entry)
+            return len(row) == 1 and (not late or entry.place < late[0][0])
+        item = (entry.place, entry)
+        heappush(late, item)
+        return late[0] is item and entry.place < row[0].place
+
+    def first(self) -> Entry | None:
+        row, late = self.row, self.late
+        if not late or (row and row[0].place <= late[0][0]):
+            return row[0] if row else None
+        return late[0][1]
+
+    def pop(self) -> None:
+        """Take the first away."""
+        row, late = self.row, self.late
+        if not late or (row and row[0].place <= late[0][0]):
+            row.popleft()
+        else:
+            heappop(late)
+
+    def clear(self) -> None:
+        self.row.clear()
+        self.late.clear()
+
+    def __iter__(self) -> Iterator[Entry]:
+        yield from self.row
+        for _, entry in self.late:
+            yield entry
 
 
 class Groups:
@@ -31,7 +73,7 @@ class Groups:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._groups: dict[str, Group] = {}
-        self._ready: list[tuple[tuple[int, str], Group]] = []
+        self._ready: list[tuple[Place, Group]] = []
         self._resting: list[tuple[int, str]] = []  # groups, until their rate lets them
         self._latest_ms = 0
         self._held: list[tuple[int, str, Entry]] = []  # first of their group, not due yet
@@ -40,27 +82,26 @@ class Groups:
     def add(self, entry: Entry) -> None:
         """A job that waits."""
         entry.lane = "" if self.limits.single else entry.group
-        group = self._group(entry.lane)
-        item = (entry.place, entry)
-        heapq.heappush(group.heap, item)
-        if group.heap[0] is item:
-            self._offer(group)
+        group = self._groups.get(entry.lane) or self._new_group(entry.lane)
+        if group.add(entry) and self._has_room(group):
+            heappush(self._ready, (entry.place, group))
 
     def pop(self, now_ms: int) -> Entry | None:
         """Take the next job that may run."""
-        while self._ready:
-            place, group = heapq.heappop(self._ready)
-            heap = group.heap
-            if not heap or heap[0][0] != place or not self._has_room(group):
+        ready = self._ready
+        while ready:
+            place, group = heappop(ready)
+            entry = group.first()
+            if entry is None or entry.place != place or not self._has_room(group):
                 continue
-            entry = heap[0][1]
             if entry.state is State.GONE:
-                heapq.heappop(heap)
+                group.pop()
                 self._offer(group)
+                self._drop_idle(group)
             elif group.meter is not None and group.meter.free_ms() > now_ms:
-                heapq.heappush(self._resting, (group.meter.free_ms(), group.name))
+                heappush(self._resting, (group.meter.free_ms(), group.name))
             else:
-                heapq.heappop(heap)
+                group.pop()
                 group.active += 1
                 if entry.due_ms <= now_ms or not self.limits.ordered:
                     if group.meter is not None:
@@ -73,15 +114,18 @@ class Groups:
     def release(self, entry: Entry) -> None:
         """A job that was popped does not run any more."""
         group = self._groups[entry.lane]
+        full = not self._has_room(group)
         group.active -= 1
-        self._offer(group)
-        self._drop_idle(group)
+        if full:
+            self._offer(group)
+        if not group.active:
+            self._drop_idle(group)
 
     def hold(self, entry: Entry) -> None:
         """A job that was popped runs again when it is due, and before all others of its group."""
         entry.held = True
         self.held += 1
-        heapq.heappush(self._held, (entry.due_ms, entry.key, entry))
+        heappush(self._held, (entry.due_ms, entry.key, entry))
 
     def drop(self, entry: Entry) -> None:
         """A job does not wait any more: it holds up nobody."""
@@ -92,7 +136,7 @@ class Groups:
         self.release(entry)
         if len(self._held) > 2 * self.held + 64:
             self._held = [item for item in self._held if item[2].held]
-            heapq.heapify(self._held)
+            heapify(self._held)
 
     def wake(self, now_ms: int) -> None:
         """Let run what waited for this time."""
@@ -100,12 +144,12 @@ class Groups:
             self._set_back(self._latest_ms - now_ms)
         self._latest_ms = now_ms
         while self._held and self._held[0][0] <= now_ms:
-            entry = heapq.heappop(self._held)[2]
+            entry = heappop(self._held)[2]
             self.drop(entry)
             if entry.state is not State.GONE:
                 self.add(entry)
         while self._resting and self._resting[0][0] <= now_ms:
-            group = self._groups.get(heapq.heappop(self._resting)[1])
+            group = self._groups.get(heappop(self._resting)[1])
             if group is not None:
                 self._offer(group)
                 self._drop_idle(group, now_ms)
@@ -117,6 +161,10 @@ class Groups:
                 group.meter.set_back(by_ms)
         self._resting = [(due_ms - by_ms, name) for due_ms, name in self._resting]
 
+    def __len__(self) -> int:
+        """Groups that have jobs, or whose rate counts."""
+        return len(self._groups)
+
     def next_due_ms(self) -> int | None:
         """When `wake` has something to do."""
         due = [heap[0][0] for heap in (self._held, self._resting) if heap]
@@ -125,14 +173,14 @@ class Groups:
     def waiting(self) -> Iterator[Entry]:
         """Those that were added and not popped."""
         for group in self._groups.values():
-            for _, entry in group.heap:
+            for entry in group:
                 if entry.state is State.WAITING:
                     yield entry
 
     def keep(self, entries: list[Entry]) -> None:
         """Forget all that wait but these."""
         for group in self._groups.values():
-            group.heap.clear()
+            group.clear()
         self._ready.clear()
         for entry in entries:
             self.add(entry)
@@ -147,11 +195,9 @@ class Groups:
             group.meter = None if limits.rate is None else Meter(limits.rate)
         self.keep(waiting)
 
-    def _group(self, name: str) -> Group:
-        group = self._groups.get(name)
-        if group is None:
-            rate = self.limits.rate
-            group = self._groups[name] = Group(name, None if rate is None else Meter(rate))
+    def _new_group(self, name: str) -> Group:
+        rate = self.limits.rate
+        group = self._groups[name] = Group(name, None if rate is None else Meter(rate))
         return group
 
     def _has_room(self, group: Group) -> bool:
@@ -159,14 +205,15 @@ class Groups:
         return limit == 0 or group.active < limit
 
     def _offer(self, group: Group) -> None:
-        if group.heap and self._has_room(group):
-            heapq.heappush(self._ready, (group.heap[0][0], group))
+        entry = group.first()
+        if entry is not None and self._has_room(group):
+            heappush(self._ready, (entry.place, group))
 
     def _drop_idle(self, group: Group, now_ms: int = 0) -> None:
         """Forget a group without jobs, as soon as its rate has nothing to remember either."""
-        if group.heap or group.active:
+        if group.active or group.row or group.late:
             return
         if group.meter is None or (idle_ms := group.meter.idle_ms()) <= now_ms:
             del self._groups[group.name]
         else:
-            heapq.heappush(self._resting, (idle_ms, group.name))
+            heappush(self._resting, (idle_ms, group.name))

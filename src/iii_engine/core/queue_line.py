@@ -74,13 +74,14 @@ class Line:
 
     def take(self, limit: int, now_ms: int) -> list[Entry]:
         """Up to so many jobs to run now; each ends with `end` or `hold`."""
-        self.groups.wake(now_ms)
+        groups, jobs, few = self.groups, self.jobs, self._room.window // 4
+        groups.wake(now_ms)
         taken: list[Entry] = []
         while len(taken) < limit:
             self._promote(now_ms)
-            if self.jobs.loaded <= self._room.window // 4:
+            if jobs.horizon is not None and jobs.loaded <= few:
                 self._refill(delayed=False)
-            entry = self.groups.pop(now_ms)
+            entry = groups.pop(now_ms)
             if entry is not None:
                 entry.state = State.ACTIVE
                 part = self._part(entry)

@@ -57,6 +57,26 @@ def test_those_that_are_gone_are_passed_over() -> None:
     assert taken(groups) == ["a2"]
 
 
+def test_groups_of_jobs_that_are_gone_are_forgotten() -> None:
+    groups = Groups(Limits(concurrency=1))
+    for entry in entries(groups, "a1", "b2", "c3"):
+        entry.state = State.GONE
+    assert taken(groups) == []
+    assert len(groups) == 0
+
+
+def test_those_that_come_late_stand_among_those_in_their_order() -> None:
+    groups = Groups(Limits())
+    entries(groups, "a2", "a5", "a4", "a3", "a7", "a1", "a6")
+    assert taken(groups) == ["a1", "a2", "a3", "a4", "a5", "a6", "a7"]
+
+
+def test_first_jobs_of_groups_may_have_the_same_place() -> None:
+    groups = Groups(Limits())
+    entries(groups, "a1", "b1", "a2", "b2")
+    assert taken(groups) == ["a1", "b1", "a2", "b2"]
+
+
 def test_a_group_goes_on_when_the_one_that_holds_it_up_is_dropped() -> None:
     groups = Groups(Limits(concurrency=1, ordered=True))
     first, second = entries(groups, "a1", "a2")
