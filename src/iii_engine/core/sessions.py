@@ -26,8 +26,10 @@ SMALL_MESSAGE = 1 * MIB
 OUTBOX_BYTES = 64 * MIB
 OUTBOX_MESSAGES = 10_000
 
-#: A worker with less than this in its outbox keeps up; nobody needs to look closer.
-SLOW_BYTES = 256 * 1024
+#: What waits for a worker leaves at the end of the loop's tick, and at once when it is more than
+#: this, in bytes: so it can read while its next messages are made. Then it is looked at how much
+#: it was owed already.
+SLOW_BYTES = 128 * 1024
 
 #: What even a peer that is owed answers only may not exceed: then it is closed with 1013.
 OUTBOX_LIMIT = 2 * OUTBOX_BYTES
@@ -66,6 +68,7 @@ class Session:
         "close_reason",
         "connected_at_ns",
         "counted",
+        "drain",
         "epoch",
         "functions",
         "headers",
@@ -133,6 +136,7 @@ class Session:
         self.counted = False  # by the backlog
         self.paused = False  # the engine does not read from it for now
         self.held = False  # its registrations wait for a decision
+        self.drain = _take_nothing  # asks the transport to take now what it can
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
         self.close_code = 0  # set by the core when the transport must close
@@ -155,6 +159,8 @@ class Session:
 
     def _bound(self) -> None:
         """A peer that reads nothing is not read either, and goes when it is owed too much."""
+        if not self.blocked:
+            self.drain()
         if self.owed > OUTBOX_LIMIT:
             self.overflow()
             return
@@ -285,6 +291,10 @@ class Session:
             return (runtime, "name", name)
         project = (meta.telemetry.project_name if meta.telemetry else None) or ""
         return (runtime, "project", project, len(self.functions), self._offers)
+
+
+def _take_nothing() -> None:
+    pass
 
 
 def _nothing_unsent() -> int:

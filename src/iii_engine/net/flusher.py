@@ -12,9 +12,18 @@ from iii_engine.net.assembly import HEADERS, TABLED, text_frames
 
 log = logging.getLogger("iii.net")
 
-#: Larger messages are written for themselves, which saves copying them once more, in bytes. Smaller
-#: ones are not: each write may wake the reader, who then takes the processor in the midst of ours.
-JOIN_BELOW: Final = 256 * 1024
+#: Larger messages go to the system as they are, in bytes; smaller ones are cheaper to copy once.
+JOIN_BELOW: Final = 4 * 1024
+
+
+class Writer(Protocol):
+    """The part of a transport that takes data."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def writelines(self, list_of_data: list[bytes]) -> None:
+        """Write all of them with one system call, as far as it takes so many."""
+        ...
 
 
 class Peer(Protocol):
@@ -37,6 +46,14 @@ class Flusher:
         self._backlog = backlog
         self._dirty: list[Peer] = []
 
+    def write(self, peer: Peer, write: Callable[[], None]) -> None:
+        """Write to a peer in the midst of a message, which may be another peer's."""
+        try:
+            write()
+        except Exception:
+            log.exception("cannot write to a peer")
+            self._call_soon(peer.cut)
+
     def add(self, peer: Peer) -> None:
         if not self._dirty:
             self._call_soon(self._flush)
@@ -56,23 +73,25 @@ class Flusher:
             self._call_soon(self._backlog.shed)  # after the loop tried to write what is new
 
 
-def write_messages(
-    messages: list[bytes], write: Callable[[bytes], None], join_below: int = JOIN_BELOW
-) -> None:
-    """All small messages in one write; large ones are not copied once more."""
+def write_messages(messages: list[bytes], transport: Writer) -> None:
+    """Write all messages at once. Those that are large, or shared with others, are not copied."""
+    pieces: list[bytes] = []
     joined: list[bytes] = []
     for message in messages:
         size = len(message)
-        if size < TABLED and size <= join_below:
+        if size < TABLED:
             joined.append(HEADERS[size])
             joined.append(message)
-        elif size <= join_below:
+        elif size <= JOIN_BELOW:
             joined += text_frames(message)
         else:
             if joined:
-                write(b"".join(joined))
+                pieces.append(b"".join(joined))
                 joined = []
-            for part in text_frames(message):
-                write(part)
+            pieces += text_frames(message)
+    if not pieces:
+        transport.write(b"".join(joined))
+        return
     if joined:
-        write(b"".join(joined))
+        pieces.append(b"".join(joined))
+    transport.writelines(pieces)

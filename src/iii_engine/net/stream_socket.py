@@ -21,9 +21,6 @@ MAX_MESSAGE: Final = 64 * 1024
 #: The transport takes this much for a peer that does not read, in bytes; then messages wait.
 PAUSE_AT: Final = 16 * 1024
 
-#: Messages from this size on are the same bytes for all peers, also in their transports.
-SHARED_FROM: Final = 4 * 1024
-
 #: How long a peer that did not keep up may take to read that it is closed.
 TOLD_SECONDS: Final = 10.0
 
@@ -104,8 +101,7 @@ class StreamSocket(MessageSocket):
     def _drain(self) -> None:
         transport, subscriber = self.transport, self.subscriber
         if self.writable and subscriber.outbox and transport is not None and not self.ended:
-            write = transport.underlying_transport.write
-            write_messages(subscriber.take(), write, SHARED_FROM)
+            write_messages(subscriber.take(), transport.underlying_transport)
 
     # -- keeping alive ---------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import aiofastnet
@@ -87,6 +88,7 @@ class WorkerSocket(GuardedSocket):
         )
         self.session.unsent_bytes = self.transport.underlying_transport.get_write_buffer_size
         self.session.on_pause = self.transport.underlying_transport.pause_reading
+        self.session.drain = partial(self._listener.flusher.write, self, self._write)
         self.session.on_resume = self.transport.underlying_transport.resume_reading
         self.session.blocked = not self.writable
         self.use_timeout()
@@ -154,8 +156,7 @@ class WorkerSocket(GuardedSocket):
         if session is None or transport is None or self.ended:
             return
         self._queued = False
-        if self.writable and session.outbox and not transport.is_close_frame_sent:
-            write_messages(session.take(), transport.underlying_transport.write)
+        self._write()
         if session.counted or session.unsent_bytes() >= COUNTED_FROM:
             self._engine.backlog.note(session)
         if session.close_code:
@@ -163,6 +164,13 @@ class WorkerSocket(GuardedSocket):
             self.close(session.close_code, session.close_reason)
             if overflowed:
                 transport.disconnect(False)
+
+    def _write(self) -> None:
+        session, transport = self.session, self.transport
+        if session is None or transport is None or self.ended or not session.outbox:
+            return
+        if self.writable and not transport.is_close_frame_sent:
+            write_messages(session.take(), transport.underlying_transport)
 
     # -- keeping alive ---------------------------------------------------------------------------
 

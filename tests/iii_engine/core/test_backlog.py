@@ -63,6 +63,21 @@ def test_what_a_blocked_transport_is_woken_for() -> None:
     assert len(woken) == 2
 
 
+def test_a_transport_takes_much_at_once_unless_it_is_blocked() -> None:
+    taken: list[int] = []
+    peer = session("p")
+    peer.blocked = False
+    peer.drain = lambda: taken.append(len(peer.take()))
+    peer.send(bytes(SLOW_BYTES))
+    assert taken == []
+    peer.send(b"2")
+    peer.send(b"3")
+    assert taken == [2]
+    peer.blocked = True
+    peer.send(bytes(SLOW_BYTES))
+    assert taken == [2]
+
+
 def test_an_overflowed_session_is_sent_nothing_more() -> None:
     peer = session("peer")
     peer.overflow()

@@ -8,7 +8,7 @@ import json
 import socket
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,8 +18,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from iii_engine.core.clock import SystemClock, SystemIds
 from iii_engine.core.engine import Engine
+from iii_engine.core.sessions import SLOW_BYTES
 from iii_engine.net import websocket
-from iii_engine.net.flusher import write_messages
+from iii_engine.net.flusher import Writer, write_messages
 from iii_engine.net.websocket import (
     PING_SECONDS,
     STALL_SECONDS,
@@ -324,15 +325,29 @@ async def test_wire_case_45_a_worker_that_stops_reading_is_closed(server: Server
     await reading.close()
 
 
+async def test_what_is_much_leaves_in_the_midst_of_a_tick(server: Server) -> None:
+    """The worker reads while the rest is made; what it is sent keeps its order."""
+    worker = await server.worker(max_queue=None)
+    await ask(worker, {"type": "ping"})
+    (peer,) = server.listener.sockets
+    session = peer.session
+    assert session is not None
+    messages = [str(number) * 50_000 for number in range(10)]
+    for message in messages:
+        session.send(message.encode())
+        assert session.outbox_bytes <= SLOW_BYTES
+    assert [await worker.recv() for _ in messages] == messages
+
+
 async def test_a_call_that_cannot_be_written_is_answered_and_so_are_others(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such a callee goes: nobody knows how much of the call it has got."""
 
-    def write(messages: list[bytes], write: Callable[[bytes], None]) -> None:
+    def write(messages: list[bytes], transport: Writer) -> None:
         if any(b"unwritable" in message for message in messages):
             raise MemoryError
-        write_messages(messages, write)
+        write_messages(messages, transport)
 
     monkeypatch.setattr(websocket, "write_messages", write)
     callee, other, caller = [await server.worker() for _ in range(3)]
