@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from iii_engine.storage.base import ServerLost, StoreError
+from iii_engine.tasks import end_tasks
 
 log = logging.getLogger("iii.servers")
 
@@ -33,8 +34,7 @@ class Contact:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_tasks([self._task])
 
     async def insist(self, ask: Callable[[], Awaitable[T]], deadline: float) -> T:
         """Ask until there is an answer, at least once, and in growing distances.

@@ -23,9 +23,6 @@ T = TypeVar("T")
 
 #: Seconds without an answer after which a request is given up.
 ANSWER_SECONDS: Final = 5.0
-#: Attempts to connect at the start: a server that refuses a login may cut the connection before
-#: that was read.
-ATTEMPTS: Final = 3
 #: Seconds between attempts to come back to a server that was lost.
 RECONNECT_SECONDS: Final = 0.25
 #: Bytes that may wait to be sent.
@@ -74,7 +71,7 @@ class NatsConnection:
                         error_cb=self._on_error,
                         disconnected_cb=self._on_loss,
                         reconnected_cb=reconnected,
-                        max_reconnect_attempts=ATTEMPTS,
+                        max_reconnect_attempts=1,
                         reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]
                         connect_timeout=math.ceil(CONNECT_SECONDS),
                         pending_size=PENDING_BYTES,
@@ -133,10 +130,7 @@ class NatsConnection:
             task.cancel()
 
     async def _on_error(self, error: Exception) -> None:
-        from nats.errors import AuthorizationError
-
-        if not isinstance(self._problem, AuthorizationError):
-            self._problem = error
+        self._problem = error
         if self.client.is_connected:
             log.warning("%s: %s", self.where, reason(self.url, error))
 

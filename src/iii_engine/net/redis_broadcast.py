@@ -14,6 +14,7 @@ from iii_engine.net.contact import ASK_SECONDS
 from iii_engine.net.redis_client import ANSWER_SECONDS, make_redis, open_redis, told
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
+from iii_engine.tasks import end_tasks
 
 if TYPE_CHECKING:
     from redis.asyncio.client import PubSub
@@ -53,8 +54,7 @@ class RedisBroadcast(Broadcast):
     async def close(self) -> None:
         await super().close()
         if self._hearing is not None:
-            self._hearing.cancel()
-            await asyncio.wait([self._hearing])
+            await end_tasks([self._hearing])
             await self._sender.aclose()
             await self._receiver.aclose()
 

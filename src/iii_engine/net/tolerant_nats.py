@@ -1,4 +1,4 @@
-"""The client of NATS, which reads on whatever other programs send.
+"""The client of NATS, which reads on whatever other programs send, and hears why it is refused.
 
 Needs the extra `nats`: import it where that is known to be there.
 """
@@ -6,8 +6,10 @@ Needs the extra `nats`: import it where that is known to be there.
 from __future__ import annotations
 
 import logging
+import time
 
-from nats.aio.client import Client
+from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
+from nats.aio.transport import TcpTransport
 
 from iii_engine.core.once import Once
 
@@ -21,6 +23,14 @@ class TolerantClient(Client):
         super().__init__()
         self._unreadable = Once(log)
 
+    async def _connect_to_server(self, s: Srv) -> None:
+        if s.uri.scheme in ("ws", "wss"):
+            await super()._connect_to_server(s)
+            return
+        s.last_attempt = time.monotonic()
+        self._transport = OneLogin()
+        await self._transport.connect(s.uri, DEFAULT_BUFFER_SIZE, self.options["connect_timeout"])
+
     async def _process_msg(
         self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
     ) -> None:
@@ -28,6 +38,25 @@ class TolerantClient(Client):
             await super()._process_msg(sid, _text(subject), _text(reply), data, _text(headers))
         except (ValueError, IndexError) as error:
             self._unreadable.warn("what came on %.200r is no message: %s", subject, error)
+
+
+class OneLogin(TcpTransport):
+    """Sends the login and the PING behind it together.
+
+    A server that refuses a login says so and closes. A PING that it has not read by then makes a
+    reset of that, and a reset that is seen first takes the reason away.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._login = b""
+
+    def write(self, payload: bytes) -> None:
+        if payload.startswith(b"CONNECT "):
+            self._login = payload
+        else:
+            super().write(self._login + payload)  # type: ignore[no-untyped-call]
+            self._login = b""
 
 
 def _text(raw: bytes) -> bytes:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from iii_engine.core.cluster.cluster import Cluster, Parcel
 from iii_engine.net.server_url import masked, reason
+from iii_engine.tasks import end_tasks
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -74,9 +75,7 @@ class Carrier:
 
     async def close(self, last: list[Parcel]) -> None:
         """Send what is last, and end."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         client, self._client = self._client, None
         if client is None:
             return

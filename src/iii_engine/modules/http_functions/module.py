@@ -20,6 +20,7 @@ from iii_engine.modules.http_functions.response import result
 from iii_engine.net.client.dialer import Dialer
 from iii_engine.net.client.pool import Pools
 from iii_engine.net.client.target import Origin, UrlRefused, read_target
+from iii_engine.tasks import end_tasks
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody, RegisterFunction
 
@@ -60,9 +61,7 @@ class HttpFunctionsModule(Module[HttpFunctionsOptions]):
     async def stop(self) -> None:
         if getattr(self, "_installed", False):
             self.engine.remote.install(None)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end_tasks(self._tasks)
             self._pools.close()
         await super().stop()
 

@@ -11,8 +11,8 @@ from typing import Any, Final, TypeVar
 
 from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import Broker, Done
-from iii_engine.modules.queue.tasks import Tasks
 from iii_engine.storage.base import ServerLost, StoreError
+from iii_engine.tasks import Tasks
 
 log = logging.getLogger("iii.queue")
 

@@ -16,6 +16,7 @@ from iii_engine.modules.observability.alerts.rules import (
     WebhookAction,
 )
 from iii_engine.modules.observability.alerts.watch import Triggered
+from iii_engine.tasks import end_tasks
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody
 
@@ -77,10 +78,7 @@ class Delivery:
 
     async def close(self) -> None:
         """End what is under way."""
-        requests = list(self._requests.values())
-        for task in requests:
-            task.cancel()
-        await asyncio.gather(*requests, return_exceptions=True)
+        await end_tasks(self._requests.values())
         if self._client is not None:
             self._client.close()
 

@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
+from iii_engine.tasks import end_tasks
+
 log = logging.getLogger("iii.export")
 
 T = TypeVar("T")
@@ -61,10 +63,8 @@ class Pipeline(Generic[T]):
         self._flushing = True
         self._some.set()
         self._full.set()
-        _, late = await asyncio.wait({self._task}, timeout=seconds)
-        if late:
-            self._task.cancel()
-            await asyncio.wait(late)
+        await asyncio.wait({self._task}, timeout=seconds)
+        await end_tasks([self._task])
         if self._waiting:
             self._on_drop(len(self._waiting))
             self._waiting.clear()

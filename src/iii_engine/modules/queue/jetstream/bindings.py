@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 
 from iii_engine.modules.queue.jetstream.signs import Signs
-from iii_engine.modules.queue.tasks import end_tasks
 from iii_engine.net.nats_client import NatsConnection, text_of, token, told
 from iii_engine.storage.base import StoreError
+from iii_engine.tasks import end_tasks
 
 if TYPE_CHECKING:
     from nats.js.kv import KeyValue

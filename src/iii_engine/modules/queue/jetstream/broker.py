@@ -38,9 +38,9 @@ from iii_engine.modules.queue.job import (
 )
 from iii_engine.modules.queue.server_broker import GOODBYE_SECONDS, ServerBroker
 from iii_engine.modules.queue.settings import Settings
-from iii_engine.modules.queue.tasks import end_tasks
 from iii_engine.net.nats_client import NatsConnection, told
 from iii_engine.storage.base import StoreError
+from iii_engine.tasks import end_tasks
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from iii_engine.extras import need
-from iii_engine.modules.queue.tasks import end_tasks
 from iii_engine.net.server_url import CONNECT_SECONDS, masked, no_address, reason
 from iii_engine.storage.base import ServerLost, StoreError
+from iii_engine.tasks import end_tasks
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection

@@ -11,8 +11,8 @@ from iii_engine.modules.queue.rabbitmq.arrivals import Arrivals
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
 from iii_engine.modules.queue.settings import Settings
-from iii_engine.modules.queue.tasks import end_tasks
 from iii_engine.storage.base import ServerLost, StoreError
+from iii_engine.tasks import end_tasks
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue

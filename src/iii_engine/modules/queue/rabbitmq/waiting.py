@@ -21,8 +21,8 @@ from msgspec import Struct, field
 from iii_engine.modules.queue.job import Job, QueueName
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.messages import job_of, message_of
-from iii_engine.modules.queue.tasks import Tasks
 from iii_engine.storage.base import ServerLost, StoreError
+from iii_engine.tasks import Tasks
 from iii_sdk.errors import BusError
 
 if TYPE_CHECKING:

@@ -35,9 +35,16 @@ class Tasks:
 
 
 async def end_tasks(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel them until they end: client libraries turn a cancellation into errors of their own."""
+    """Cancel them until they end, and do not ask with what.
+
+    One cancellation is not enough: client libraries turn it into errors of their own, and
+    `asyncio.wait_for` of Python 3.11 forgets it when what it waits for fails in the same moment.
+    """
     pending = set(tasks)
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
+        ended, pending = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()
