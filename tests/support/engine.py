@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.servers import free_port
-from tests.support.waiting import until_sync
+from tests.support.waiting import PATIENCE, until_sync
 
 from iii_engine.app import App
 from iii_engine.config.entries import Config, Entry, default
@@ -191,7 +191,7 @@ class EngineProcess:
     def _end(self, number: signal.Signals) -> int:
         self.signal(number)
         assert self._process is not None
-        return self._process.wait(20)
+        return self._process.wait(PATIENCE)
 
     def _default_config(self) -> str:
         worker, http, stream = (self._ports[name] for name in LISTENERS)

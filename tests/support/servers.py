@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from itertools import cycle
 from pathlib import Path
 
-from tests.support.waiting import until_sync
+from tests.support.waiting import PATIENCE, until_sync
 
 #: Below the range from which systems take the ports of outgoing connections: while a server is
 #: down nobody else gets its port, and a client that reconnects cannot connect to itself.
@@ -68,7 +68,7 @@ class Server(ABC):
     """One server program. `folder` holds everything it writes."""
 
     #: Seconds until it must have answered.
-    patience = 10.0
+    patience = PATIENCE
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -177,7 +177,7 @@ class Server(ABC):
             self._process.send_signal(number)
             self.resume()  # a stopped process does not hear SIGTERM
         self._paused = False
-        self._process.wait(20)
+        self._process.wait(PATIENCE)
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8"}
@@ -264,7 +264,7 @@ class RabbitServer(Server):
         super().close()
         if self._epmd is not None:
             self._epmd.kill()
-            self._epmd.wait(10)
+            self._epmd.wait(PATIENCE)
             self._epmd = None
 
     def _launch(self) -> None:
@@ -275,6 +275,7 @@ class RabbitServer(Server):
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
+            until_sync(lambda: not refused(self._epmd_port), "epmd listens")
         (self.folder / "plugins").write_text("[].")
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\ndisk_free_limit.absolute = 1MB\n"

@@ -23,7 +23,7 @@ MESSAGES = 60
 TEXT = "x" * 3500
 
 #: What the jobs of all queues may take: 64 MiB of payloads, and some hundred bytes for each place.
-BOUND_MIB = 130
+BOUND_MIB = 150
 
 
 def rss_mib(process: EngineProcess) -> float:
