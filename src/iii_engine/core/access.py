@@ -92,24 +92,31 @@ class Access:
 
     # -- calls -----------------------------------------------------------------------------------
 
-    def refusal(self, function_id: str) -> ErrorBody | None:
-        """Why the function may not be called; None when it may."""
+    def refusal(self, function_id: str, later: bool = False) -> ErrorBody | None:
+        """Why the function may not be called; None when it may.
+
+        `later`: by a job, which may find another provider. What a guarded worker says of its own
+        function opens no other's then.
+        """
         if not self.rules.guarded:
             return None
         if function_id in self.grant.forbidden_functions:
             return _forbidden(function_id, "remove from rbac.forbidden_functions")
         if function_id in self.grant.allowed_functions or function_id in INFRASTRUCTURE:
             return None
-        if self._exposed(function_id):
+        if self._exposed(function_id, later):
             return None
         return _forbidden(function_id, "add to rbac.expose_functions")
 
     def may_call(self, function_id: str) -> bool:
         return self.refusal(function_id) is None
 
-    def _exposed(self, function_id: str) -> bool:
-        function = self._registry.get(function_id)
-        metadata: Raw = NULL if function is None else function.newest.metadata
+    def _exposed(self, function_id: str, later: bool) -> bool:
+        metadata: Raw = NULL
+        if (function := self._registry.get(function_id)) is not None:
+            provider = function.newest
+            if not later or provider.standing.party == "" or provider.standing.granted:
+                metadata = provider.metadata
         return any(rule.admits(function_id, metadata) for rule in self.rules.expose)
 
     # -- registrations ---------------------------------------------------------------------------

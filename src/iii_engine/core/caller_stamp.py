@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import msgspec
 from msgspec import Raw
 
 from iii_engine.core.router import Call
@@ -25,6 +26,16 @@ _OPEN: Final = ord("{")
 _QUOTE: Final = ord('"')
 
 
+class _Named(msgspec.Struct):
+    """Tells whether an object has the key, without building what else it has."""
+
+    caller: Raw | msgspec.UnsetType = msgspec.field(name="_caller_worker_id", default=msgspec.UNSET)
+
+
+_named_decoder: Final = msgspec.json.Decoder(_Named)
+_object_decoder: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
 def stamp_caller(call: Call, session: Session) -> None:
     """Object payloads tell a worker who called: `_caller_worker_id`, whatever the client sent.
 
@@ -37,16 +48,14 @@ def stamp_caller(call: Call, session: Session) -> None:
         if text[0] != _OPEN:
             return
         if _may_name(text):
-            text = bytes(without_caller(text, text))
+            text = _rewritten(text)
         call.data = text[:-1]
         bare = text[1] != _QUOTE and not text[1:-1].strip()
     else:
         view = memoryview(call.data)
         if view[0] != _OPEN:
             return
-        end, stop = bytes(view[-_AT_END:]), len(view) - 1
-        if end.find(_NAME) >= 0 and (named := _NAMED_AT_END.search(end)) is not None:
-            stop += 1 + named.start() - len(end)
+        stop = _stop(view)
         call.data = Raw(view[:stop])
         bare = view[1] != _QUOTE and not bytes(view[1:stop]).strip()
     call.ending = session.caller_ending
@@ -55,13 +64,48 @@ def stamp_caller(call: Call, session: Session) -> None:
 
 
 def without_caller(data: Raw | bytes, frame: bytes) -> Raw | bytes:
-    """The payload without a `_caller_worker_id` that the client made up."""
-    if _may_name(frame):
-        value = protocol.tolerant_value(bytes(data))
-        if isinstance(value, dict) and "_caller_worker_id" in value:
-            del value["_caller_worker_id"]
-            return protocol.tolerant_raw(value)
-    return data
+    """The payload without a `_caller_worker_id` that the client made up.
+
+    In a large one that has it elsewhere than at its end, null follows, which readers keep instead:
+    to build such an object for one key could take seconds, in which nothing else happens.
+    """
+    if not _may_name(frame):
+        return data
+    text = bytes(data)
+    if text[0] != _OPEN:
+        return data
+    if len(text) < SEARCHED:
+        return _rewritten(text)
+    text = text[: _stop(memoryview(text))] + b"}"
+    try:
+        named = _named_decoder.decode(text).caller is not msgspec.UNSET
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        named = True  # for all we know
+    return text[:-1] + b',"_caller_worker_id":null}' if named else text
+
+
+def _rewritten(text: bytes) -> bytes:
+    """A small object without the key."""
+    try:
+        value = _object_decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):  # of a lenient writer
+        tolerant = protocol.tolerant_value(text)
+        if not isinstance(tolerant, dict) or "_caller_worker_id" not in tolerant:
+            return text
+        del tolerant["_caller_worker_id"]
+        return bytes(protocol.tolerant_raw(tolerant))
+    if "_caller_worker_id" not in value:
+        return text
+    del value["_caller_worker_id"]
+    return msgspec.json.encode(value)
+
+
+def _stop(view: memoryview) -> int:
+    """Where a large object ends without its brace, and without the key where the engine puts it."""
+    end, stop = bytes(view[-_AT_END:]), len(view) - 1
+    if end.find(_NAME) >= 0 and (named := _NAMED_AT_END.search(end)) is not None:
+        stop += 1 + named.start() - len(end)
+    return stop
 
 
 def _may_name(frame: bytes) -> bool:

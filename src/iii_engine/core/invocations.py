@@ -82,7 +82,8 @@ class Invocations:
         """Whether a call of a guarded session goes no further: held, refused, or intercepted."""
         if session.registrations is not None and session.registrations.hold(message, frame):
             return True
-        if (refusal := access.refusal(call.function_id)) is not None:
+        deferred = type(message.action) is EnqueueAction
+        if (refusal := access.refusal(call.function_id, deferred)) is not None:
             self._refuse(call, refusal)
             return True
         middleware = middleware_of(self._engine, session, access, call.function_id)

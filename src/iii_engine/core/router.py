@@ -20,14 +20,7 @@ from iii_engine.core.registry import Function
 from iii_engine.core.sessions import SLOW_BYTES, Session
 from iii_engine.core.spans import Span
 from iii_engine.core.tracing import UNSAMPLED, SpanRing, call_spans, trace_fields
-from iii_sdk.protocol import (
-    NULL,
-    ErrorBody,
-    InvocationResult,
-    error_body,
-    is_null,
-    is_uuid,
-)
+from iii_sdk.protocol import NULL, ErrorBody, InvocationResult, error_body, is_null, is_uuid
 
 log = logging.getLogger("iii.router")
 
@@ -96,21 +89,21 @@ class Call:
 
     @property
     def answered(self) -> bool:
-        return self.id not in self.router.pending
+        return self.router.pending.get(self.id) is not self
 
     def reply(self, result: Raw | bytes = NULL) -> None:
         """Answer with JSON bytes. A second answer is ignored."""
-        if self.router.pending.pop(self.id, None) is not None:
-            self.router.finish(self, result, None)
+        self.settle(result, None)
 
     def fail(self, code: str, message: str) -> None:
         """Answer with an error. A second answer is ignored."""
-        if self.router.pending.pop(self.id, None) is not None:
-            self.router.finish(self, NULL, ErrorBody(code, message))
+        self.settle(NULL, ErrorBody(code, message))
 
     def settle(self, result: Raw | bytes, error: ErrorBody | None) -> None:
         """Answer with what another call was answered with. A second answer is ignored."""
-        if self.router.pending.pop(self.id, None) is not None:
+        pending = self.router.pending
+        if pending.get(self.id) is self:  # by now its id may be another's
+            del pending[self.id]
             self.router.finish(self, result, error)
 
     @property

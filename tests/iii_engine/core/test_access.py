@@ -47,6 +47,22 @@ def test_metadata_exposes_a_function() -> None:
     assert caller.only()["error"]["code"] == "FORBIDDEN"
 
 
+def test_a_guarded_worker_exposes_its_own_function_for_calls_but_not_for_jobs() -> None:
+    """The job would wait for whoever provides the function then: a trusted worker, perhaps."""
+    bus = Bus()
+    taken: list[str] = []
+    bus.engine.enqueue = lambda call, action: taken.append(call.function_id)
+    trusted, guarded = bus.peer(), bus.guarded(RULES)
+    guarded.tell("registerfunction", id="mine", metadata={"public": True})
+    trusted.tell("registerfunction", id="theirs", metadata={"public": True})
+    guarded.ask("mine")
+    assert guarded.only()["type"] == "invokefunction"
+    guarded.ask("mine", action={"type": "enqueue", "queue": "q"})
+    assert guarded.only()["error"]["code"] == "FORBIDDEN"
+    guarded.ask("theirs", action={"type": "enqueue", "queue": "q"})
+    assert taken == ["theirs"]
+
+
 def test_void_calls_are_denied_in_silence_and_enqueueing_is_checked() -> None:
     bus = Bus()
     worker, caller = bus.peer("secret::f"), bus.guarded(RULES)

@@ -8,6 +8,7 @@ import pytest
 from msgspec import Raw
 from tests.support.bus import Bus, replying
 
+from iii_engine.core.caller_stamp import SEARCHED, without_caller
 from iii_engine.core.clock import SeededIds
 from iii_engine.core.router import Call
 from iii_sdk.protocol import EnqueueAction, is_uuid
@@ -102,6 +103,28 @@ def test_an_escaped_spelling_of_the_key_is_known(key: str) -> None:
     assert json.loads(frame)["data"] == {"x": "éA", "_caller_worker_id": caller.id}
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b'{"big":%b,"_caller_worker_id":"forged"}', {}),
+        (b'{"_caller_worker_id":"forged","big":%b}', {"_caller_worker_id": None}),
+        (rb'{"\u005fcaller_worker_id":"forged","big":%b}', {"_caller_worker_id": None}),
+        (rb'{"\ud800":"odd","_caller_worker_id":"forged","big":%b}', {"_caller_worker_id": None}),
+        (b'{"note":"of _caller_worker_id","big":%b}', {}),
+        (b'{"nested":{"_caller_worker_id":"x"},"big":%b}', {}),
+    ],
+)
+def test_a_large_object_does_not_name_another_caller(
+    data: bytes, expected: dict[str, None]
+) -> None:
+    """It is not built and written anew, which takes seconds for the largest: null comes last."""
+    text = data % (b'"' + b"x" * SEARCHED + b'"')
+    told = json.loads(bytes(without_caller(text, text)))
+    assert "forged" not in str(told)
+    assert {k: v for k, v in told.items() if k == "_caller_worker_id"} == expected
+    assert told.keys() | {"_caller_worker_id"} == json.loads(text).keys() | {"_caller_worker_id"}
+
+
 def test_a_string_that_mentions_the_key_is_no_object() -> None:
     worker = Bus().peer("a::b")
     worker.ask("a::b", "_caller_worker_id")
@@ -192,6 +215,24 @@ def test_wire_case_31_enqueue_is_answered_by_the_queue() -> None:
     call.reply(b'{"messageReceiptId":"r"}')
     call.reply(b'"second answers are ignored"')
     assert caller.only()["result"] == {"messageReceiptId": "r"}
+
+
+def test_a_late_answer_does_not_end_the_next_call_of_that_id() -> None:
+    bus = Bus()
+    asked: list[Call] = []
+    bus.engine.add_function("slow", asked.append, module="test")
+    caller, call_id = bus.peer(), "11111111-1111-4111-8111-111111111111"
+    caller.ask("slow", call=call_id)
+    asked[0].fail("timeout", "too late")
+    caller.ask("slow", call=call_id)
+    asked[0].reply(b'"of the first"')
+    assert asked[0].answered
+    assert not asked[1].answered
+    asked[1].reply(b'"of the second"')
+    first, second = caller.inbox()
+    assert first["error"]["code"] == "timeout"
+    assert second["result"] == "of the second"
+    assert bus.engine.router.pending == {}
 
 
 @pytest.mark.promise(

@@ -94,7 +94,8 @@ def _step(host: Host, call: Call, index: int, change: Change) -> Step:
     """The step of a change, if the caller may call its function."""
     session, function_id = call.caller, change.function_id
     if session is not None and session.access is not None:
-        if (refusal := session.access.refusal(function_id)) is not None:
+        deferred = change.action is not None
+        if (refusal := session.access.refusal(function_id, deferred)) is not None:
             raise BusError(f"$.changes[{index}]: {refusal.message}", code=refusal.code)
         if middleware_of(host.engine, session, session.access, function_id) is not None:
             raise BusError(
