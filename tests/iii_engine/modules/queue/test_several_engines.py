@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from tests.support.queue_engine import KINDS, holds, knows, lose, running, shared
 from tests.support.raw_worker import RawWorker
-from tests.support.servers import RabbitServer, RedisServer, Server
+from tests.support.servers import RedisServer, Server
 from tests.support.waiting import until
 
 from iii_engine.core.router import Call
@@ -83,8 +83,6 @@ async def test_jobs_run_although_only_one_engine_has_their_function(server: Serv
 
 
 async def test_jobs_in_order_run_where_their_function_is(server: Server) -> None:
-    if isinstance(server, RabbitServer):
-        return  # one engine has the queue, and keeps it
     fifo = {"type": "fifo", "message_group_field": "g", "backoff_ms": 20}
     async with shared(server, 2, q=fifo) as (one, two):
         heard = two.function("work")

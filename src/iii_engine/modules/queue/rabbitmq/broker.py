@@ -20,6 +20,7 @@ from iii_engine.modules.queue.job import DeadJob, Draft, Job, Lease, QueueName, 
 from iii_engine.modules.queue.rabbitmq.arrivals import Arrival
 from iii_engine.modules.queue.rabbitmq.bindings import Bindings
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
+from iii_engine.modules.queue.rabbitmq.holders import Holders
 from iii_engine.modules.queue.rabbitmq.messages import job_of, unreadable
 from iii_engine.modules.queue.rabbitmq.options import REFUSALS, RabbitConfig
 from iii_engine.modules.queue.rabbitmq.place import RETURN_SECONDS, Place
@@ -54,7 +55,10 @@ class RabbitBroker(ServerBroker):
             self._go_on,
             lambda: self._now_ms,
         )
-        self._topics = Topics(self._connection, self._bindings, self.place, lambda: self._now_ms)
+        self._holders = Holders(self._connection)
+        self._topics = Topics(
+            self._connection, self._bindings, self.place, self._holders, lambda: self._now_ms
+        )
 
     @property
     def problem(self) -> str | None:
@@ -180,6 +184,7 @@ class RabbitBroker(ServerBroker):
         if place.intake.arrivals.returned(job, message):
             place.notify()
             return
+        place.intake.arrivals.recall(job, message)
         job.created_at = job.created_at or now_ms
         if not job.attempts_made and queue.settings.delay_ms:
             job.process_at = max(job.process_at, job.created_at + queue.settings.delay_ms)
@@ -202,12 +207,18 @@ class RabbitBroker(ServerBroker):
         self._tasks.spawn(place.end(arrival))
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
-        """In order, the job stays where it is until its pause is over."""
+        """In order, the job stays where it is until its pause is over.
+
+        One whose function is not here goes to another engine, and all others with it.
+        """
         place, arrival = self._of(lease)
         if self._ended(lease.queue):
             self.bury(lease, DeadJob(job, job.error or REMOVED, self._now_ms))
             return
         if place.intake.arrivals.limits.ordered:
+            if job.handed_back > arrival.handed_back:
+                place.intake.step_aside()
+            arrival.handed_back = job.handed_back
             arrival.job, arrival.running = job, False
             self._engine.timers.after(delay_ms / 1000, lambda: self._again(place, arrival))
             place.notify()
@@ -275,7 +286,7 @@ class RabbitBroker(ServerBroker):
         place = self._places.get(name)
         if place is None:
             place = self._places[name] = Place(
-                self._connection, self._waiting, name, self._config, self._arrived
+                self._connection, self._waiting, name, self._config, self._holders, self._arrived
             )
         return place
 

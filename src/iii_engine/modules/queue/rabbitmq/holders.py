@@ -1,4 +1,4 @@
-"""Which engines want a subscription: each consumes a queue to which nothing comes."""
+"""Which engines want a queue: each consumes another one, to which nothing comes."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Holders:
                 await self._connection.ask(queue.cancel(tag))
                 del self._consumed[name]
 
-    async def any(self, name: str) -> bool:
-        """Whether any engine wants it."""
+    async def count(self, name: str) -> int:
+        """How many engines want it."""
         from aio_pika.exceptions import ChannelNotFoundEntity
 
         async def count(channel: AbstractChannel) -> int:
@@ -61,7 +61,7 @@ class Holders:
             return queue.declaration_result.consumer_count or 0
 
         async with self._connection.channel() as channel:
-            return await self._connection.ask(count(channel)) > 0
+            return await self._connection.ask(count(channel))
 
 
 async def _ignore(message: AbstractIncomingMessage) -> None:

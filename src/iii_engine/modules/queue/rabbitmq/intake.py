@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from iii_engine.modules.queue.rabbitmq.arrivals import Arrivals
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
+from iii_engine.modules.queue.rabbitmq.holders import Holders
 from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.storage.base import ServerLost, StoreError
@@ -21,6 +22,8 @@ log = logging.getLogger("iii.queue")
 
 #: Seconds between looks whether an ordered queue has become free.
 STANDBY_SECONDS: Final = 0.5
+#: Seconds in which another engine takes an ordered queue that was left.
+ASIDE_SECONDS: Final = 2 * STANDBY_SECONDS
 #: Seconds until something that failed is tried again.
 AGAIN_SECONDS: Final = 0.25
 
@@ -40,7 +43,7 @@ class Consumption:
 class Intake:
     """Gets jobs while somebody wants them (`want`); a task brings the server to what is wanted.
 
-    Of an ordered queue one engine gets jobs, and gives the queue away when none is out any more.
+    Of an ordered queue one engine gets jobs, and gives the queue away when none runs any more.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Intake:
         connection: RabbitConnection,
         queue: RabbitQueue,
         prefetch: int,
+        holders: Holders,
         on_message: Callable[[AbstractIncomingMessage], None],
     ) -> None:
         self.arrivals = Arrivals()
@@ -55,6 +59,9 @@ class Intake:
         self._connection = connection
         self._queue = queue
         self._prefetch = prefetch
+        self._holders = holders
+        self._leaving = False
+        self._told = False
         self._on_message = on_message
         self._wanted: Settings | None = None
         self._consumption: Consumption | None = None
@@ -72,10 +79,15 @@ class Intake:
         """Something has changed: look whether everything is as it is wanted."""
         self._changed.set()
 
+    def step_aside(self) -> None:
+        """Something of the named queue can only run elsewhere: let other engines have it."""
+        self._leaving = True
+        self.check()
+
     @property
     def gives(self) -> bool:
         """Whether jobs may be taken."""
-        return self._wanted is not None and self._suits(self._wanted)
+        return self._wanted is not None and not self._leaving and self._suits(self._wanted)
 
     @property
     def released(self) -> bool:
@@ -110,8 +122,25 @@ class Intake:
                 await asyncio.sleep(AGAIN_SECONDS)
                 self._changed.set()
 
+    @property
+    def _others(self) -> str:
+        return self._queue.names.holders
+
+    async def _tell(self, wanted: Settings | None) -> None:
+        """Other engines see whether this one would take an ordered named queue."""
+        if wanted is not None and wanted.limits.ordered and not self._queue.name.topic:
+            self._told = True
+            await self._holders.hold(self._others)
+        elif self._told:
+            await self._holders.release(self._others)
+            self._told = False
+
     async def _step(self) -> None:
+        await self._tell(self._wanted)
         now, wanted = self._consumption, self._wanted
+        if self._leaving:
+            self._leaving = now is not None and await self._holders.count(self._others) > 1
+            wanted = None if self._leaving else wanted
         if now is None:
             if wanted is not None:
                 await self._open(wanted)
@@ -158,8 +187,14 @@ class Intake:
             await self._consume(now, wanted)
         elif not self.arrivals.running:
             self._consumption = None
-            self.arrivals.lost()
+            leaving, self._leaving = self._leaving, False
+            if leaving:
+                self.arrivals.leave()
+            else:
+                self.arrivals.lost()
             await self._connection.ask(now.channel.close())
+            if leaving:
+                await asyncio.sleep(ASIDE_SECONDS)
             self._changed.set()
 
     def _on_close(self, channel: object, error: BaseException | None) -> None:

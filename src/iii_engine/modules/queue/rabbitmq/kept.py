@@ -90,7 +90,7 @@ class RabbitQueue:
         queue = await self._connection.ask(channel.get_queue(self.names.queue, ensure=False))
         await self._connection.ask(queue.bind(self.names.fanout, ""))
 
-    async def remove(self, reason: str, now_ms: int, wanted: Callable[[], Awaitable[bool]]) -> bool:
+    async def remove(self, reason: str, now_ms: int, wanted: Callable[[], Awaitable[int]]) -> bool:
         """No copies any more; what waits dies. False when somebody wants it, also meanwhile."""
         if await wanted():
             return False

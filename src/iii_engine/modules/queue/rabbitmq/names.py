@@ -37,7 +37,7 @@ class Names(NamedTuple):
 
     @property
     def holders(self) -> str:
-        """The queue whose consumers are the engines that want the subscription."""
+        """The queue whose consumers are the engines that want this one."""
         return f"{self.queue}.holders"
 
 

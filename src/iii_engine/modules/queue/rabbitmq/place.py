@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from iii_engine.modules.queue.job import QueueName, Stats
 from iii_engine.modules.queue.rabbitmq.arrivals import Arrival
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
+from iii_engine.modules.queue.rabbitmq.holders import Holders
 from iii_engine.modules.queue.rabbitmq.intake import AGAIN_SECONDS, Intake
 from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
 from iii_engine.modules.queue.rabbitmq.options import RabbitConfig
@@ -34,11 +35,16 @@ class Place:
         waiting: Waiting,
         name: QueueName,
         config: RabbitConfig,
+        holders: Holders,
         arrived: Callable[[Place, AbstractIncomingMessage], None],
     ) -> None:
         self.queue = RabbitQueue(connection, waiting, name, config.prefix)
         self.intake = Intake(
-            connection, self.queue, config.prefetch_count, lambda message: arrived(self, message)
+            connection,
+            self.queue,
+            config.prefetch_count,
+            holders,
+            lambda message: arrived(self, message),
         )
         self._connection = connection
 
@@ -61,8 +67,8 @@ class Place:
         The server takes a job back with the connection, and gives it out again: it ends when it
         has come back, unless another engine got it.
         """
-        absent = 0.0
-        while absent < RETURN_SECONDS:
+        absent, arrival.over = 0.0, True
+        while absent < RETURN_SECONDS and arrival in self.intake.arrivals.out:
             message = arrival.message
             try:
                 if message is not None:

@@ -29,13 +29,14 @@ class Topics:
         connection: RabbitConnection,
         bindings: Bindings,
         place: Callable[[QueueName], Place],
+        holders: Holders,
         now_ms: Callable[[], int],
     ) -> None:
         self._connection = connection
         self._bindings = bindings
         self._place = place
         self._now_ms = now_ms
-        self._holders = Holders(connection)
+        self._holders = holders
         self._known: set[str] = set()  # there is an exchange
         self._changing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -104,7 +105,7 @@ class Topics:
                 return False
             holders = place.queue.names.holders
             await self._holders.release(holders)
-            wanted = partial(self._holders.any, holders)
+            wanted = partial(self._holders.count, holders)
             ended = await place.queue.remove(reason, self._now_ms(), wanted)
             if ended:
                 self._bindings.put(binding, bound=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from msgspec import Raw
 
 from iii_engine.core.queue_limits import Limits
@@ -109,3 +110,44 @@ def test_what_waits_can_be_given_back() -> None:
     assert here.give_back() == waiting
     assert here.take(9) == []
     assert here.running
+
+
+def test_what_was_left_to_other_engines_is_known_when_it_comes_back() -> None:
+    here = arrivals("a1", "b1", "c1", limits=ORDERED)
+    a1, _ = here.take(2)
+    a1.job.attempts_made, a1.job.handed_back, a1.job.error = 2, 5, "no"
+    a1.running = False
+    here.leave()
+    assert ids(here.out) == ["b1"]
+    assert not here.waiting
+    here.again(a1)  # its pause is over: it is elsewhere
+    assert not here.waiting
+    anew = Job(id="a1", created_at=1, data=Raw(b"1"), group_id="a")
+    here.recall(anew, message())
+    assert anew.attempts_made == 0
+    here.recall(anew, message(redelivered=True))
+    assert (anew.attempts_made, anew.handed_back, anew.error) == (2, 5, "no")
+
+
+def test_not_more_than_so_many_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("iii_engine.modules.queue.rabbitmq.arrivals.REMEMBERED", 1)
+    here = arrivals("a1", "b1", limits=ORDERED)
+    for arrival in here.take(2):
+        arrival.running, arrival.job.handed_back = False, 1
+    here.leave()
+    back = [Job(id=name, created_at=1, data=Raw(b"1")) for name in ("a1", "b1")]
+    for job in back:
+        here.recall(job, message(redelivered=True))
+    assert sorted(job.handed_back for job in back) == [0, 1]
+
+
+@pytest.mark.parametrize("limits", [ORDERED, SINGLE])
+def test_a_group_waits_for_no_job_that_another_engine_has_ended(limits: Limits) -> None:
+    here = arrivals("a1", limits=limits)
+    (a1,) = here.take(1)
+    here.lost()
+    here.arrived(Arrival(Job(id="a2", created_at=1, data=Raw(b"1"), group_id="a"), message()))
+    assert here.take(1) == []  # its function has not ended
+    a1.over = True
+    assert ids(here.take(1)) == ["a2"]
+    assert ids(here.out) == ["a2"]
