@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
+from iii_engine.core.turns import Pieces
+
 T = TypeVar("T")
 
 
@@ -50,6 +52,10 @@ class Transaction(Protocol):
         """Non-empty spaces, sorted."""
         ...
 
+    def names(self, prefix: str = "") -> Iterable[str]:
+        """As `spaces`, read as they are taken."""
+        ...
+
     def delete_space(self, space: str) -> int: ...
 
 
@@ -82,6 +88,19 @@ class Store(Protocol):
 
         A store in this process calls `done` before `query` returns, one behind a network later.
         `work` must be repeatable: such a store runs it again while it fetches what it reads.
+        """
+        ...
+
+    def browse(
+        self,
+        work: Callable[[Transaction], Pieces[T]],
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        """As `query`, for works that read very much: `core/turns.py` says what they are.
+
+        What a work reads is as it was at one moment, however long it takes. One with a single
+        piece is answered as `query` would; `done` of others is called later, and what they see
+        may be newer than their question. A work may be begun twice.
         """
         ...
 

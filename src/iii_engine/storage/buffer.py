@@ -126,6 +126,9 @@ class Buffer:
                 (found.add if self.count(space) else found.discard)(space)
         return sorted(found)
 
+    def names(self, prefix: str = "") -> Iterable[str]:
+        return self.spaces(prefix)
+
     def delete_space(self, space: str) -> int:
         deleted = self.count(space)
         self.writes.append((space, None, None))

@@ -11,11 +11,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
 import apsw
 
+from iii_engine.core.turns import Pieces
 from iii_engine.storage import files
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.buffer import Buffer, Write
@@ -99,6 +101,7 @@ class EmbeddedStore(LocalReads):
         if not self._open:
             return
         self._open = False
+        self._turns.end(StoreError("the store is closed"))
         await self._idle.wait()
         self._committer.stop()
         self._end_snapshot()
@@ -120,6 +123,39 @@ class EmbeddedStore(LocalReads):
             return work(self._reading)
         except apsw.Error as error:
             raise StoreError(f"cannot read {self._file}: {error}") from error
+
+    def browse(self, work: Callable[[Transaction], Pieces[T]], done: Done[T]) -> None:
+        """See `Store.browse`. What has several pieces gets a connection and a snapshot."""
+
+        def first(transaction: Transaction) -> tuple[T] | None:
+            pieces = work(transaction)
+            try:
+                next(pieces)
+            except StopIteration as end:
+                return (end.value,)
+            finally:
+                pieces.close()  # before its snapshot ends
+            return None
+
+        def read(found: tuple[T] | None, error: BaseException | None) -> None:
+            if found is None and error is None:
+                self._turns.later(partial(self._browse, work), done)
+            else:
+                done(found and found[0], error)
+
+        self.query(first, read)
+
+    def _browse(self, work: Callable[[Transaction], Pieces[T]]) -> Pieces[T]:
+        try:
+            reader = files.open_reader(self._file)
+            try:
+                reader.execute("BEGIN")
+                result = yield from work(Tables(reader))
+            finally:
+                reader.close(True)
+        except apsw.Error as error:
+            raise StoreError(f"cannot read {self._file}: {error}") from error
+        return result
 
     @property
     def _pages(self) -> Tables:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Protocol, TypeVar
 
+from iii_engine.core.turns import Pieces, Turns
 from iii_engine.storage.base import Transaction
+from iii_engine.storage.copies import Copies
 
 T = TypeVar("T")
 
@@ -21,6 +25,11 @@ class Pages(Protocol):
     def newest(
         self, space: str, *, offset: int, limit: int, size: int
     ) -> list[tuple[str, bytes]]: ...
+
+
+def soon(step: Callable[[], None]) -> None:
+    """In the next turn of the loop."""
+    asyncio.get_running_loop().call_soon(step)
 
 
 class LocalReads(ABC):
@@ -47,6 +56,18 @@ class LocalReads(ABC):
             done(None, error)
         else:
             done(result, None)
+
+    def browse(
+        self,
+        work: Callable[[Transaction], Pieces[T]],
+        done: Callable[[T | None, BaseException | None], None],
+    ) -> None:
+        """See `Store.browse`. What is read is copied first."""
+        self._turns.run(lambda: self.read(lambda transaction: work(Copies(transaction))), done)
+
+    @cached_property
+    def _turns(self) -> Turns:
+        return Turns(soon)
 
     def page(
         self,

@@ -73,6 +73,9 @@ class Maps:
     def spaces(self, prefix: str = "") -> list[str]:
         return sorted(space for space in self._spaces if space.startswith(prefix))
 
+    def names(self, prefix: str = "") -> Iterable[str]:
+        return self.spaces(prefix)
+
     def page(
         self,
         space: str,

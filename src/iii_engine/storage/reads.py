@@ -91,6 +91,9 @@ class View:
         nothing: list[str] = []
         return self._look(Spaces(prefix), nothing)
 
+    def names(self, prefix: str = "") -> Iterable[str]:
+        return self.spaces(prefix)
+
     def put(self, space: str, key: str, value: bytes) -> None:
         raise StoreError("a query cannot write")
 
@@ -144,6 +147,9 @@ class Traced:
     def spaces(self, prefix: str = "") -> list[str]:
         self.reads.add(Spaces(prefix))
         return self._base.spaces(prefix)
+
+    def names(self, prefix: str = "") -> Iterable[str]:
+        return self.spaces(prefix)
 
     def put(self, space: str, key: str, value: bytes) -> None:
         self._base.put(space, key, value)

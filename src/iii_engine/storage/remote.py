@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
+from iii_engine.core.turns import Pieces, at_once
 from iii_engine.net.contact import Contact, pause
 from iii_engine.storage.base import ServerLost, StoreError, Transaction
 from iii_engine.storage.buffer import Write
@@ -122,6 +123,10 @@ class RemoteStore:
     def query(self, work: Callable[[Transaction], T], done: Done[T]) -> None:
         """See `Store.query`."""
         self._submit(self._queries, work, done)
+
+    def browse(self, work: Callable[[Transaction], Pieces[T]], done: Done[T]) -> None:
+        """See `Store.browse`."""
+        self.query(lambda transaction: at_once(work(transaction)), done)
 
     def _submit(self, pump: Pump[Job], work: Callable[[Transaction], Any], done: Done[Any]) -> None:
         loop = asyncio.get_running_loop()

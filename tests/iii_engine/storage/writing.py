@@ -14,18 +14,18 @@ T = TypeVar("T")
 def submit(store: Store, work: Callable[[Transaction], T]) -> asyncio.Future[T]:
     """What `work` returns or raises, once the store says it is done."""
     answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    store.write(work, _done(answer))
+    store.write(work, done_of(answer))
     return answer
 
 
 def look(store: Store, work: Callable[[Transaction], T]) -> asyncio.Future[T]:
     """What read-only `work` returns or raises, over what is committed."""
     answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    store.query(work, _done(answer))
+    store.query(work, done_of(answer))
     return answer
 
 
-def _done(answer: asyncio.Future[T]) -> Callable[[T | None, BaseException | None], None]:
+def done_of(answer: asyncio.Future[T]) -> Callable[[T | None, BaseException | None], None]:
     def done(result: T | None, error: BaseException | None) -> None:
         if error is not None:
             answer.set_exception(error)

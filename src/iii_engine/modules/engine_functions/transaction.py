@@ -11,8 +11,9 @@ from msgspec import Meta, Raw, Struct, field
 
 from iii_engine.core.middleware import middleware_of
 from iii_engine.core.router import Call
+from iii_engine.core.turns import at_once
 from iii_engine.modules.base import Host, fail, read
-from iii_engine.modules.records.answers import array
+from iii_engine.modules.pieces import array
 from iii_engine.modules.steps import Outcome, Step
 from iii_engine.storage.base import Store, Transaction
 from iii_sdk.errors import BusError
@@ -130,7 +131,9 @@ def _made(call: Call, outcomes: list[Outcome] | None, error: BaseException | Non
     elif outcomes is None:
         fail(call, error, "TRANSACT_ERROR")
     else:
-        call.reply(b'{"applied":true,"results":' + array(o.answer for o in outcomes) + b"}")
+        results = (outcome.answer for outcome in outcomes)
+        head = b'{"applied":true,"results":['
+        call.reply(at_once(array(results, head=head, tail=b"]}")))
         for outcome in outcomes:
             try:
                 outcome.tell(call)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
 from msgspec import Raw, Struct
+from msgspec.json import encode
 
+from iii_engine.core.turns import Pieces
 from iii_engine.core.updates import Op
-from iii_engine.modules.records.answers import NULL, array, written
+from iii_engine.modules.pieces import array
+from iii_engine.modules.records.answers import NULL, written
 from iii_engine.modules.records.update import update
 from iii_engine.storage.base import Transaction
 
@@ -67,10 +69,10 @@ def update_entry(transaction: Transaction, request: UpdateRequest) -> bytes:
     return written(old, done.new, *done.members)
 
 
-def values(transaction: Transaction, request: IndexRequest) -> bytes:
+def values(transaction: Transaction, request: IndexRequest) -> Pieces[bytes]:
     return array(value for _, value in transaction.items(PREFIX + request.index))
 
 
-def indexes(transaction: Transaction, request: PrefixRequest) -> bytes:
-    spaces = transaction.spaces(PREFIX + request.prefix)
-    return msgspec.json.encode([space[len(PREFIX) :] for space in spaces])
+def indexes(transaction: Transaction, request: PrefixRequest) -> Pieces[bytes]:
+    spaces = transaction.names(PREFIX + request.prefix)
+    return array(encode(space[len(PREFIX) :]) for space in spaces)

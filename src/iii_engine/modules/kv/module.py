@@ -12,7 +12,7 @@ from iii_engine.modules.base import Module
 from iii_engine.modules.kv import entries
 from iii_engine.modules.kv.options import ADAPTERS, PLACE, KvOptions
 from iii_engine.modules.records.answers import Written
-from iii_engine.modules.records.handlers import Writing, reading
+from iii_engine.modules.records.handlers import Writing, browsing, reading
 from iii_engine.modules.stores import RecordStore
 from iii_engine.storage.base import Store
 
@@ -67,14 +67,14 @@ class KvModule(Module[KvOptions]):
         )
         self._offer(
             "list",
-            reading(store, "LIST_ERROR", entries.IndexRequest, entries.values),
+            browsing(store, "LIST_ERROR", entries.IndexRequest, entries.values),
             "The values of an index in insertion order",
             entries.IndexRequest,
             list[Any],
         )
         self._offer(
             "list_keys_with_prefix",
-            reading(store, "LIST_ERROR", entries.PrefixRequest, entries.indexes),
+            browsing(store, "LIST_ERROR", entries.PrefixRequest, entries.indexes),
             "The names of the indexes that begin so and have entries, sorted",
             entries.PrefixRequest,
             list[str],

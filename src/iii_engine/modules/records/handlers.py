@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from msgspec import Raw
 
 from iii_engine.core.router import Call
+from iii_engine.core.turns import Pieces
 from iii_engine.modules.base import fail, read, read_input
 from iii_engine.modules.steps import Outcome, Step
 from iii_engine.storage.base import Store, Transaction
@@ -89,8 +90,24 @@ def reading(
     store: Store, code: str, kind: type[Q], work: Callable[[Transaction, Q], bytes]
 ) -> Callable[[Call], None]:
     """A handler that answers from what is committed; at once where the store is in this process."""
-    query = store.query
+    return _asking(store.query, code, kind, work)
 
+
+def browsing(
+    store: Store, code: str, kind: type[Q], work: Callable[[Transaction, Q], Pieces[bytes]]
+) -> Callable[[Call], None]:
+    """As `reading`, for answers that may be long: `Store.browse`."""
+    return _asking(store.browse, code, kind, work)
+
+
+def _asking(
+    ask: Callable[
+        [Callable[[Transaction], T], Callable[[bytes | None, BaseException | None], None]], None
+    ],
+    code: str,
+    kind: type[Q],
+    work: Callable[[Transaction, Q], T],
+) -> Callable[[Call], None]:
     def handler(call: Call) -> None:
         try:
             request = read(call, kind)
@@ -98,7 +115,7 @@ def reading(
             fail(call, error)
             return
 
-        def look(transaction: Transaction) -> bytes:
+        def look(transaction: Transaction) -> T:
             return work(transaction, request)
 
         def done(answer: bytes | None, error: BaseException | None) -> None:
@@ -107,6 +124,6 @@ def reading(
             else:
                 call.reply(answer)
 
-        query(look, done)
+        ask(look, done)
 
     return handler

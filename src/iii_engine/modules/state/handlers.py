@@ -8,8 +8,9 @@ from operator import attrgetter
 from typing import TypeVar
 
 from iii_engine.core.router import Call
+from iii_engine.core.turns import Pieces
 from iii_engine.modules.base import fail, read
-from iii_engine.modules.records.handlers import Writing, reading
+from iii_engine.modules.records.handlers import Writing, browsing, reading
 from iii_engine.modules.state import transact
 from iii_engine.modules.state.events import StateEvents
 from iii_engine.modules.state.records import Change, space_of
@@ -78,3 +79,9 @@ class Handlers:
     ) -> Callable[[Call], None]:
         """Answers at once, from what is committed."""
         return reading(self._store, code, kind, work)
+
+    def browsing(
+        self, code: str, kind: type[R], work: Callable[[Transaction, R], Pieces[bytes]]
+    ) -> Callable[[Call], None]:
+        """As `reading`, piece by piece."""
+        return browsing(self._store, code, kind, work)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.json import encode
 
-from iii_engine.modules.records.answers import array
+from iii_engine.core.turns import Pieces
+from iii_engine.modules.pieces import array
 from iii_engine.modules.state.answers import pair
 from iii_engine.modules.state.records import PREFIX, space_of
 from iii_engine.modules.state.requests import (
@@ -21,7 +22,7 @@ def get(transaction: Transaction, request: RecordRequest) -> bytes:
     return transaction.get(space_of(request.scope), request.key) or b"null"
 
 
-def values(transaction: Transaction, request: ListRequest) -> bytes:
+def values(transaction: Transaction, request: ListRequest) -> Pieces[bytes]:
     """The values of a scope in insertion order, with their keys when asked for."""
     items = transaction.items(
         space_of(request.scope), prefix=request.prefix, limit=request.limit, offset=request.offset
@@ -31,13 +32,13 @@ def values(transaction: Transaction, request: ListRequest) -> bytes:
     return array(value for _, value in items)
 
 
-def keys(transaction: Transaction, request: ScopeRequest) -> bytes:
+def keys(transaction: Transaction, request: ScopeRequest) -> Pieces[bytes]:
     """The keys of a scope in insertion order."""
     items = transaction.items(space_of(request.scope))
-    return msgspec.json.encode({"keys": [key for key, _ in items]})
+    return array((encode(key) for key, _ in items), head=b'{"keys":[', tail=b"]}")
 
 
-def groups(transaction: Transaction, request: ListGroupsRequest) -> bytes:
+def groups(transaction: Transaction, request: ListGroupsRequest) -> Pieces[bytes]:
     """All scopes that have records."""
-    spaces = transaction.spaces(PREFIX)
-    return msgspec.json.encode({"groups": [space[len(PREFIX) :] for space in spaces]})
+    scopes = (encode(space[len(PREFIX) :]) for space in transaction.names(PREFIX))
+    return array(scopes, head=b'{"groups":[', tail=b"]}")

@@ -113,7 +113,7 @@ class StateModule(Module[StateOptions]):
         )
 
     def _offer_reads(self) -> None:
-        reading = self.handlers.reading
+        reading, browsing = self.handlers.reading, self.handlers.browsing
         self.offer(
             "state::get",
             reading("GET_ERROR", requests.RecordRequest, listing.get),
@@ -123,21 +123,21 @@ class StateModule(Module[StateOptions]):
         )
         self.offer(
             "state::list",
-            reading("LIST_ERROR", requests.ListRequest, listing.values),
+            browsing("LIST_ERROR", requests.ListRequest, listing.values),
             description="The values of a scope in insertion order",
             request=requests.ListRequest,
             response=list[Any],
         )
         self.offer(
             "state::list_keys",
-            reading("LIST_ERROR", requests.ScopeRequest, listing.keys),
+            browsing("LIST_ERROR", requests.ScopeRequest, listing.keys),
             description="The keys of a scope in insertion order",
             request=requests.ScopeRequest,
             response=answers.Keys,
         )
         self.offer(
             "state::list_groups",
-            reading("LIST_GROUPS_ERROR", requests.ListGroupsRequest, listing.groups),
+            browsing("LIST_GROUPS_ERROR", requests.ListGroupsRequest, listing.groups),
             description="The scopes that have records",
             request=requests.ListGroupsRequest,
             response=answers.Groups,

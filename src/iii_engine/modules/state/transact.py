@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from iii_engine.modules.records.answers import array
+from iii_engine.core.turns import at_once
+from iii_engine.modules.pieces import array
 from iii_engine.modules.state.records import Change, change
 from iii_engine.modules.state.requests import TransactRequest
 from iii_engine.storage.base import Transaction
@@ -32,4 +33,6 @@ def transact(transaction: Transaction, request: TransactRequest) -> list[Change]
 
 
 def answer(changes: list[Change]) -> bytes:
-    return b'{"applied":true,"results":' + array(made.answer for made in changes) + b"}"
+    return at_once(
+        array((made.answer for made in changes), head=b'{"applied":true,"results":[', tail=b"]}")
+    )

@@ -13,7 +13,7 @@ from iii_engine.core.registry import LocalHandler
 from iii_engine.core.router import Call
 from iii_engine.core.stream_messages import Event, sent
 from iii_engine.modules.base import fail, read, read_input
-from iii_engine.modules.records.handlers import Writing, reading
+from iii_engine.modules.records.handlers import Writing
 from iii_engine.modules.steps import Outcome
 from iii_engine.modules.stream.custom import change_by, custom, pass_on
 from iii_engine.modules.stream.hub import Hub
@@ -23,7 +23,6 @@ from iii_engine.storage.base import Store, Transaction
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import NULL
 
-R = TypeVar("R", bound=StreamRequest)
 Q = TypeVar("Q", bound=ItemRequest)
 
 
@@ -57,10 +56,9 @@ class Handlers:
         return changing.__call__  # a mere function: no step of a transaction
 
     def reading(
-        self, op: str, code: str, kind: type[R], work: Callable[[Transaction, R], bytes]
+        self, op: str, kind: type[StreamRequest], from_store: Callable[[Call], None]
     ) -> Callable[[Call], None]:
-        """Answers from what is committed, or what the worker answers that keeps the stream."""
-        from_store = reading(self.store, code, kind, work)
+        """Answers from the store, or what the worker answers that keeps the stream."""
         if self._elsewhere is not None:
             from_store = self._elsewhere(f"stream::{op}")
 

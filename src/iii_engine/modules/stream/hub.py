@@ -73,7 +73,7 @@ class Hub:
         self.triggers.deliver(triggers, event, message)
 
     def _stored(self, wanted: Wanted, done: Read) -> None:
-        self._store.query(partial(listing.wanted, request=wanted), done)
+        self._store.browse(partial(listing.wanted, request=wanted), done)
 
     # -- for subscriptions -----------------------------------------------------------------------
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.json import encode
 
 from iii_engine.core.stream_messages import Wanted
-from iii_engine.modules.records.answers import NULL, array
-from iii_engine.modules.stream.answers import AllStreams, Groups
+from iii_engine.core.turns import Pieces
+from iii_engine.modules.pieces import array, paced
+from iii_engine.modules.records.answers import NULL
+from iii_engine.modules.stream.answers import Groups
 from iii_engine.modules.stream.requests import (
     GroupRequest,
     ItemRequest,
@@ -22,31 +24,40 @@ def item(transaction: Transaction, request: ItemRequest) -> bytes:
     return transaction.get(space_of(request.stream_name, request.group_id), request.item_id) or NULL
 
 
-def items(transaction: Transaction, request: GroupRequest) -> bytes:
+def items(transaction: Transaction, request: GroupRequest) -> Pieces[bytes]:
     """The values of a group in insertion order."""
-    found = transaction.items(space_of(request.stream_name, request.group_id))
-    return array(value for _, value in found)
+    return _values(transaction, space_of(request.stream_name, request.group_id))
 
 
-def wanted(transaction: Transaction, request: Wanted) -> bytes:
+def wanted(transaction: Transaction, request: Wanted) -> Pieces[bytes]:
     """What a subscription begins with."""
     space = space_of(request.stream_name, request.group_id)
     if request.id is not None:
         return transaction.get(space, request.id) or NULL
+    values = yield from _values(transaction, space)
+    return values
+
+
+def _values(transaction: Transaction, space: str) -> Pieces[bytes]:
     return array(value for _, value in transaction.items(space))
 
 
-def groups(transaction: Transaction, request: StreamRequest) -> bytes:
+def groups(transaction: Transaction, request: StreamRequest) -> Pieces[bytes]:
     """The groups of a stream that have items, sorted."""
     prefix = prefix_of(request.stream_name)
-    return msgspec.json.encode([space[len(prefix) :] for space in transaction.spaces(prefix)])
+    return array(encode(space[len(prefix) :]) for space in transaction.names(prefix))
 
 
-def streams(transaction: Transaction, request: ListAllRequest) -> bytes:
+def streams(transaction: Transaction, request: ListAllRequest) -> Pieces[bytes]:
     """All streams that have items, sorted, with their groups."""
     found: dict[str, list[str]] = {}
-    for space in transaction.spaces(PREFIX):
+    for space in paced(transaction.names(PREFIX)):
+        if space is None:
+            yield
+            continue
         stream, group = names_of(space)
         found.setdefault(stream, []).append(group)
-    rows = [Groups(stream, sorted(found[stream])) for stream in sorted(found)]
-    return msgspec.json.encode(AllStreams(rows, len(rows)))
+    # Spaces come sorted, and so do the groups of each stream.
+    rows = (encode(Groups(stream, found[stream])) for stream in sorted(found))
+    answer = yield from array(rows, head=b'{"stream":[', tail=b'],"count":%d}' % len(found))
+    return answer

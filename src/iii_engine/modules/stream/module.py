@@ -8,7 +8,7 @@ from iii_engine.core.stream_messages import Event
 from iii_engine.modules.adapters import NatsConfig, RedisConfig
 from iii_engine.modules.base import Module, changed
 from iii_engine.modules.records.answers import Written
-from iii_engine.modules.records.handlers import reading
+from iii_engine.modules.records.handlers import browsing, reading
 from iii_engine.modules.stores import Choice, RecordStore
 from iii_engine.modules.stream import answers, listing, records, requests
 from iii_engine.modules.stream.authentication import asking
@@ -163,14 +163,22 @@ class StreamModule(Module[StreamOptions]):
         asked = self.handlers.reading
         self.offer(
             "stream::get",
-            asked("get", "STREAM_GET_ERROR", requests.ItemRequest, listing.item),
+            asked(
+                "get",
+                requests.ItemRequest,
+                reading(store, "STREAM_GET_ERROR", requests.ItemRequest, listing.item),
+            ),
             description="An item, or null",
             request=requests.ItemRequest,
             response=Any,
         )
         self.offer(
             "stream::list",
-            asked("list", "STREAM_GET_GROUP_ERROR", requests.GroupRequest, listing.items),
+            asked(
+                "list",
+                requests.GroupRequest,
+                browsing(store, "STREAM_GET_GROUP_ERROR", requests.GroupRequest, listing.items),
+            ),
             description="The values of a group in insertion order",
             request=requests.GroupRequest,
             response=list[Any],
@@ -178,13 +186,17 @@ class StreamModule(Module[StreamOptions]):
         self.offer(
             "stream::list_groups",
             asked(
-                "list_groups", "STREAM_LIST_GROUPS_ERROR", requests.StreamRequest, listing.groups
+                "list_groups",
+                requests.StreamRequest,
+                browsing(store, "STREAM_LIST_GROUPS_ERROR", requests.StreamRequest, listing.groups),
             ),
             description="The groups of a stream that have items",
             request=requests.StreamRequest,
             response=list[str],
         )
-        list_all = reading(store, "STREAM_LIST_ALL_ERROR", requests.ListAllRequest, listing.streams)
+        list_all = browsing(
+            store, "STREAM_LIST_ALL_ERROR", requests.ListAllRequest, listing.streams
+        )
         if self.remote is not None:
             list_all = self.remote.handler("stream::list_all")
         self.offer(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.support.desk import Desk
 
-from iii_engine.modules.records import answers
+from iii_engine.core.turns import at_once
+from iii_engine.modules import pieces
 from iii_sdk.errors import BusError
 
 
@@ -59,10 +60,10 @@ def test_delete_scope_empties_one_scope(desk: Desk) -> None:
 def test_of_a_list_that_nobody_could_take_no_more_is_read(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "MAX_LIST", 1000)
+    monkeypatch.setattr(pieces, "MAX_LIST", 1000)
     parts = iter([b"x" * 99] * 100)
     with pytest.raises(BusError):
-        answers.array(parts)
+        at_once(pieces.array(parts))
     assert len(list(parts)) == 89
     for number in range(100):
         desk.ask("state::set", {"scope": "s", "key": str(number), "value": "x" * 98})
