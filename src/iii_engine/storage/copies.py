@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from iii_engine.storage.base import StoreError, Transaction
+from iii_engine.storage.base import Transaction
+from iii_engine.storage.read_only import ReadOnly
 
 
-class Copies:
+class Copies(ReadOnly):
     """A `Transaction` for reading another one that changes: each read is copied whole."""
 
     def __init__(self, base: Transaction) -> None:
@@ -29,12 +30,3 @@ class Copies:
 
     def names(self, prefix: str = "") -> Iterable[str]:
         return self.spaces(prefix)
-
-    def put(self, space: str, key: str, value: bytes) -> None:
-        raise StoreError("a query cannot write")
-
-    def delete(self, space: str, key: str) -> bool:
-        raise StoreError("a query cannot write")
-
-    def delete_space(self, space: str) -> int:
-        raise StoreError("a query cannot write")

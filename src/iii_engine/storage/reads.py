@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar, cast
 from msgspec import Struct
 
 from iii_engine.storage.base import StoreError, Transaction
+from iii_engine.storage.read_only import ReadOnly
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ class Found(Struct, frozen=True):
     shown: list[tuple[str, bytes]] | None = None
 
 
-class View:
+class View(ReadOnly):
     """A `Transaction` for reading what was fetched.
 
     What was not is taken for absent and noted in `missing`, so that one run of a work names most
@@ -93,18 +94,6 @@ class View:
 
     def names(self, prefix: str = "") -> Iterable[str]:
         return self.spaces(prefix)
-
-    def put(self, space: str, key: str, value: bytes) -> None:
-        raise StoreError("a query cannot write")
-
-    def delete(self, space: str, key: str) -> bool:
-        raise StoreError("a query cannot write")
-
-    def discard(self, space: str, key: str) -> None:
-        raise StoreError("a query cannot write")
-
-    def delete_space(self, space: str) -> int:
-        raise StoreError("a query cannot write")
 
     def _look(self, read: Read, absent: T) -> T:
         found = self._found.get(read)
