@@ -24,24 +24,34 @@ class Keys:
     def __init__(self, ids: Ids) -> None:
         self._ids = ids
         self._time = 0
+        self._head = _head(0)  # how keys of that time begin
         self._count = 0
 
     def follow(self, time_ms: int) -> None:
         """There are keys of this time already: new ones are greater, also after a restart."""
-        self._time = max(self._time, time_ms + 1)
+        if time_ms >= self._time:
+            self._set(time_ms + 1)
 
     def make(self, now_ms: int, ahead_ms: int = 0) -> str:
         """The next key; `ahead_ms` moves it before those of that many milliseconds, or behind."""
         if now_ms > self._time:
-            self._time, self._count = now_ms, 0
+            self._set(now_ms)
+            self._count = 0
         else:
             self._count += 1
-        place = min(max(self._time - ahead_ms, 0), LATEST)
+        head = self._head if not ahead_ms else _head(self._time - ahead_ms)
         digits = f"{self._count:08x}"
-        return (
-            f"{place >> 16:08x}-{place & 0xFFFF:04x}-4{digits[:3]}-a{digits[3:6]}"
-            f"-{digits[6:8]}{self._ids.uuid()[-10:]}"
-        )
+        return f"{head}-4{digits[:3]}-a{digits[3:6]}-{digits[6:]}{self._ids.span_id()[6:]}"
+
+    def _set(self, time_ms: int) -> None:
+        self._time = time_ms
+        self._head = _head(time_ms)
+
+
+def _head(time_ms: int) -> str:
+    """How the keys of a time begin."""
+    place = min(max(time_ms, 0), LATEST)
+    return f"{place >> 16:08x}-{place & 0xFFFF:04x}"
 
 
 def time_of(key: str) -> int:

@@ -47,6 +47,7 @@ class Consumer:
     ) -> None:
         self.engine = engine
         self.queue = queue
+        self.span_name = f"{'queue' if queue.topic else 'fn_queue'} {queue.text}"
         self.settings = settings
         self.target = target or Target()
         self.paused = False

@@ -212,7 +212,7 @@ class DeadLetters:
             record = transaction.get(queue.shelf.dead, message_id)
             if record is None:
                 return False
-            free_key(transaction, queue.name, read_dead(message_id, record).job)
+            free_key(transaction, queue, read_dead(message_id, record).job)
             return transaction.delete(queue.shelf.dead, message_id)
 
         def written(there: bool | None, error: BaseException | None) -> None:

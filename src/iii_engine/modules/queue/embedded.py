@@ -31,7 +31,7 @@ from iii_engine.modules.queue.job import (
 )
 from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
-from iii_engine.modules.queue.publication import Publication, free_key, seen_space
+from iii_engine.modules.queue.publication import Publication, free_key
 from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
@@ -110,14 +110,12 @@ class EmbeddedBroker(Broker):
             draft,
             self._keys,
             self._now_ms,
-            seen_space(QueueName(topic, topic=True)),
             self.topics.unsaved(topic),
         )
 
     def enqueuing(self, queue: str, draft: Draft) -> Publication:
         """What `enqueue` writes, for a transaction that does more than that."""
-        kept = self.queue(QueueName(queue))
-        return Publication([kept], draft, self._keys, self._now_ms, seen_space(kept.name))
+        return Publication([self.queue(QueueName(queue))], draft, self._keys, self._now_ms)
 
     def submit(self, publication: Publication, done: Done[Receipt]) -> None:
         """Write it in a transaction of its own."""
@@ -225,7 +223,7 @@ class EmbeddedBroker(Broker):
 
         def change(transaction: Transaction) -> None:
             kept.shelf.discard(transaction, key, job.id)
-            free_key(transaction, kept.name, job)
+            free_key(transaction, kept, job)
 
         def removed() -> None:
             kept.ending.pop(key, None)
@@ -301,7 +299,7 @@ class EmbeddedBroker(Broker):
             record = transaction.get(kept.shelf.space_of(key), key) or b""
             kept.shelf.remove(transaction, key, message_id)
             if kept.ending.get(key, True):
-                free_key(transaction, queue, read_job(key, record))
+                free_key(transaction, kept, read_job(key, record))
             if key not in kept.ending:
                 # At once: nobody may take it while this is committed.
                 kept.line.withdraw(key, delayed=is_delayed(key))

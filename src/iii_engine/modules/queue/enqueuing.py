@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from iii_engine.core.router import Call
-from iii_engine.core.tracing import Tracing
+from iii_engine.core.tracing import OwnSpan, Tracing
 from iii_engine.modules.base import fail
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.job import Draft, Receipt
@@ -39,11 +39,12 @@ class Enqueuing:
         except BusError as error:
             fail(call, error)
             return
-        span = self._tracing.start(
+        span = OwnSpan(
+            self._tracing,
             f"enqueue {call.function_id} → {action.queue}",
-            kind="producer",
-            parent=call.traceparent,
-            attributes=(("function_id", call.function_id), ("queue", action.queue)),
+            "producer",
+            call.traceparent or None,
+            (("function_id", call.function_id), ("queue", action.queue)),
         )
         draft.traceparent = span.traceparent or None
 

@@ -25,14 +25,6 @@ Then: TypeAlias = Callable[[], None]
 Soon: TypeAlias = Callable[[Callable[[], None]], object]
 
 
-def _follow(then: Then) -> None:
-    """What fails here is a fault in the program, and must not stop the queues."""
-    try:
-        then()
-    except Exception:
-        log.exception("after a change of the queue")
-
-
 class Journal:
     """In the order they were added, in batches; one is under way at a time.
 
@@ -93,7 +85,10 @@ class Journal:
             self._writing -= 1
             if error is None:
                 for _, then in batch:
-                    _follow(then)
+                    try:
+                        then()
+                    except Exception:  # a fault in the program must not stop the queues
+                        log.exception("after a change of the queue")
             elif not isinstance(error, StoreError):
                 # One of them cannot be made: the others must not wait for it.
                 if len(batch) == 1:

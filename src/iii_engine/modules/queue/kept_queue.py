@@ -48,6 +48,8 @@ class KeptQueue:
     ) -> None:
         self.name = name
         self.shelf = shelf
+        #: The space of idempotency keys; the functions of a topic share theirs.
+        self.seen = f"queue/seen/{'topic' if name.topic else 'named'}/{name.name}"
         self.settings = settings
         self._store = store
         self._clock = clock

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from iii_engine.core.queue_entry import Entry
 from iii_engine.core.queue_keys import DUE_DIGITS, Keys, delayed_key, due_of
-from iii_engine.modules.queue.job import Draft, Job, QueueName, Receipt, encode_job
+from iii_engine.modules.queue.job import Draft, Job, Receipt, encode_job
 from iii_engine.modules.queue.kept_queue import KeptQueue
 from iii_engine.modules.queue.topic_table import Bound
 from iii_engine.storage.base import Transaction
@@ -29,22 +29,16 @@ class Seen(Struct):
 decode_seen: Final = msgspec.json.Decoder(Seen).decode
 
 
-def seen_space(queue: QueueName) -> str:
-    """Where the keys of its jobs are; the functions of a topic share theirs."""
-    return f"queue/seen/{'topic' if queue.topic else 'named'}/{queue.name}"
-
-
-def free_key(transaction: Transaction, queue: QueueName, job: Job) -> None:
+def free_key(transaction: Transaction, queue: KeptQueue, job: Job) -> None:
     """The job was cancelled or discarded: its producer may make it anew."""
     if job.once is not None:
-        space = seen_space(queue)
-        found = transaction.get(space, job.once)
+        found = transaction.get(queue.seen, job.once)
         if found is not None and decode_seen(found).id == job.id:
-            transaction.delete(space, job.once)
+            transaction.delete(queue.seen, job.once)
 
 
 class Publication:
-    """One job for each of some queues. `seen` is the space of their idempotency keys."""
+    """One job for each of some queues, which share the space of their idempotency keys."""
 
     def __init__(
         self,
@@ -52,7 +46,6 @@ class Publication:
         draft: Draft,
         keys: Keys,
         now_ms: int,
-        seen: str,
         bindings: Sequence[Bound] = (),
     ) -> None:
         """`bindings` are stored as well: those of the queues that are not known to be stored."""
@@ -61,7 +54,7 @@ class Publication:
         self._draft = draft
         self._keys = keys
         self._now = now_ms
-        self._seen = seen
+        self._seen = queues[0].seen
         self._added: list[tuple[KeptQueue, Entry]] = []
         self._replaced: list[tuple[KeptQueue, str]] = []
 
@@ -93,21 +86,9 @@ class Publication:
         draft, options, settings = self._draft, self._draft.options, queue.settings
         if job_id != key and queue.shelf.knows(transaction, job_id):
             job_id = key  # a job of an earlier message with this id is still there
-        job = Job(
-            id=job_id,
-            created_at=self._now,
-            data=draft.data,
-            function_id=draft.function_id,
-            group_id=draft.group_id,
-            priority=options.priority,
-            traceparent=draft.traceparent,
-            baggage=draft.baggage,
-            metadata=draft.metadata,
-            once=draft.once,
-        )
         delay = max(options.delay_ms, settings.delay_ms, options.debounce_ms)
-        if delay:
-            job.process_at = self._now + delay
+        job = draft.job(job_id, self._now, delay)
+        job.priority = options.priority
         if options.debounce_ms:
             self._debounce(transaction, queue, job)
         if delay and not settings.limits.ordered:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +15,7 @@ from iii_engine.core.spans import Attributes
 from iii_engine.core.timers import Timer
 from iii_engine.core.tracing import OwnSpan
 from iii_engine.modules.queue.away import LENT, away, looks_on
-from iii_engine.modules.queue.job import Lease
+from iii_engine.modules.queue.job import Lease, QueueName
 from iii_sdk.protocol import ErrorBody, is_null
 
 if TYPE_CHECKING:
@@ -31,6 +32,30 @@ class Delivery(Struct):
     visibility_timeout_ms: int
 
 
+def _of_any(queue: QueueName) -> Attributes:
+    return (
+        ("queue", queue.text),
+        ("messaging.system", "iii-queue"),
+        ("messaging.destination.name", queue.name),
+        ("messaging.operation.type", "process"),
+    )
+
+
+def _of_topic(queue: QueueName, job_id: str) -> Attributes:
+    """The attributes of a delivery, made when somebody looks."""
+    return (*_of_any(queue), ("job_id", job_id))
+
+
+def _of_queue(queue: QueueName, function_id: str, attempts: int, token: int) -> Attributes:
+    """The attributes of a delivery, made when somebody looks."""
+    return (
+        *_of_any(queue),
+        ("function_id", function_id),
+        ("attempt", attempts),
+        ("delivery_id", str(token)),
+    )
+
+
 class Run:
     """Tells its consumer `done` or `failed`, once; after `abandon` nothing."""
 
@@ -45,7 +70,8 @@ class Run:
 
     def start(self) -> None:
         condition = self._consumer.target.condition
-        self.renew()
+        if self._consumer.settings.visibility_timeout_ms:
+            self.renew()
         if condition is None:
             self._handle()
         else:
@@ -62,24 +88,16 @@ class Run:
 
     def _begin_span(self) -> OwnSpan:
         job, queue = self.lease.job, self._consumer.queue
-        attributes: Attributes = (
-            ("queue", queue.text),
-            ("messaging.system", "iii-queue"),
-            ("messaging.destination.name", queue.name),
-            ("messaging.operation.type", "process"),
-        )
         if queue.topic:
-            name = f"queue {queue.text}"
-            attributes += (("job_id", job.id),)
+            attributes = partial(_of_topic, queue, job.id)
         else:
-            name = f"fn_queue {queue.text}"
-            attributes += (
-                ("function_id", self._function_id),
-                ("attempt", job.attempts_made),
-                ("delivery_id", str(self.lease.token)),
-            )
+            told = (self._function_id, job.attempts_made, self.lease.token)
+            attributes = partial(_of_queue, queue, *told)
         return self._consumer.engine.tracing.start(
-            name, kind="consumer", parent=job.traceparent, attributes=attributes
+            self._consumer.span_name,
+            kind="consumer",
+            parent=job.traceparent,
+            attributes=attributes,
         )
 
     def abandon(self, error: str | None = None) -> None:
@@ -87,7 +105,8 @@ class Run:
         if not self._over:
             self._span.end(error)
         self._over = True
-        self._lose_patience()
+        if self._patience is not None:
+            self._lose_patience()
         if self._timer is not None:
             self._timer.cancel()
         if self._call is not None:
@@ -101,11 +120,11 @@ class Run:
         """Call the handler; a job of an earlier engine waits a moment for its worker to return."""
         engine, function_id, job = self._consumer.engine, self._function_id, self.lease.job
         if function_id in engine.registry:
-            self._begin()
+            self._ask(function_id, self._handled)
         elif function_id.startswith(LENT) or (self._consumer.shared and looks_on(job)):
             self._fail(away(function_id))
         elif job.created_at >= self._consumer.since_ms:
-            self._begin()
+            self._ask(function_id, self._handled)
         else:
             self._patience = engine.timers.after(PROVIDER_SECONDS, self._begin)
             engine.registry.await_provider(function_id, self._begin)
