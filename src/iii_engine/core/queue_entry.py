@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import Enum
 from typing import TypeAlias
 
-from iii_engine.core.queue_room import Record
-
 
 class State(Enum):
     """`GONE` jobs are done, cancelled or moved; the store may not know it yet."""
@@ -52,7 +50,7 @@ class Entry:
         delayed: bool = False,
         due_ms: int = 0,
         attempts: int = 0,
-        record: Record | None = None,
+        record: bytes | None = None,
     ) -> None:
         self.key = key
         self.group = self.lane = group

@@ -51,6 +51,7 @@ class Line:
             if entry.state is State.WAITING:
                 del self._known[entry.key]
                 self._part(entry).loaded -= 1
+                self._let_go(entry)
         self.groups.keep([])
         self._due.clear()
         self._withdrawn = 0
@@ -106,15 +107,19 @@ class Line:
     def end(self, entry: Entry) -> None:
         """A taken job is done, dead, or about to be stored at another place."""
         entry.state = State.GONE
-        entry.record = None
+        self._let_go(entry)
         part = self._part(entry)
         part.active -= 1
         part.stored -= 1
         self.groups.release(entry)
 
     def hold(self, entry: Entry) -> None:
-        """A taken job runs again at its `due_ms`; until then its group waits for it."""
+        """A taken job runs again at its `due_ms`; until then its group waits for it.
+
+        It is stored anew by then.
+        """
         entry.state = State.WAITING
+        self._let_go(entry)
         part = self._part(entry)
         part.active -= 1
         part.loaded += 1
@@ -129,7 +134,7 @@ class Line:
             self._part(entry).loaded -= 1
             self._withdrawn += entry.delayed
         entry.state = State.GONE
-        entry.record = None
+        self._let_go(entry)
         self._part(entry).stored -= 1
         if self._withdrawn > max(64, len(self._due) // 2):
             self._due[:] = [entry for entry in self._due if entry.state is State.WAITING]
@@ -169,13 +174,23 @@ class Line:
         part = self._part(entry)
         part.loaded += 1
         part.last = max(part.last, entry.key)
-        if part.loaded > self._room.window:
-            entry.record = None  # it is read again: memory has room for the first ones only
+        if entry.record is not None:
+            size, room = len(entry.record), self._room
+            if part.loaded > room.window or size > room.left:
+                entry.record = None  # it is read again: memory has room for the first ones only
+            else:
+                room.left -= size
         self._known[entry.key] = entry
         if entry.delayed:
             heapq.heappush(self._due, entry)
         else:
             self.groups.add(entry)
+
+    def _let_go(self, entry: Entry) -> None:
+        """Of the record: there is room for others."""
+        if entry.record is not None:
+            self._room.left += len(entry.record)
+            entry.record = None
 
     def _promote(self, now_ms: int) -> None:
         """Delayed jobs that are due may run."""
@@ -224,6 +239,7 @@ class Line:
             return
         for entry in dropped:
             del self._known[entry.key]
+            self._let_go(entry)
         part.loaded -= len(dropped)
         part.last = part.horizon = kept[-1].key
         if delayed:

@@ -14,22 +14,11 @@ AHEAD: Final = 10
 FEW: Final = 20
 
 
-class Record:
-    """A stored job in memory. Its room is free again when nobody holds it any more."""
-
-    __slots__ = ("_room", "data")
-
-    def __init__(self, data: bytes, room: Room) -> None:
-        self.data = data
-        self._room = room
-        room.left -= len(data)
-
-    def __del__(self) -> None:
-        self._room.left += len(self.data)
-
-
 class Room:
-    """Room for so many bytes of records, and for so many jobs of `queues` queues."""
+    """Room for so many bytes of records, and for so many jobs of `queues` queues.
+
+    `left` of those bytes are free: each line counts the records that it has.
+    """
 
     def __init__(self, size: int, jobs: int) -> None:
         self.left = size
@@ -50,7 +39,3 @@ class Room:
         self._queues = number
         self.window = max(FEW, min(WINDOW, self._jobs // max(1, number)))
         self.ahead = AHEAD * self.window
-
-    def keep(self, data: bytes) -> Record | None:
-        """The record, if there is room for it."""
-        return Record(data, self) if len(data) <= self.left else None

@@ -230,12 +230,29 @@ def test_who_takes_nothing_needs_nothing_in_memory() -> None:
     assert keys(queue.take(1, 100)) == ["003"]
 
 
+def test_records_that_find_no_room_are_read_again() -> None:
+    shelf, room = Shelf(), Sizes(100, 1000)
+    room.left = 5
+    queue = Line(shelf.fetch, Limits(), room)
+    for number in range(4):
+        queue.admit(shelf.add(f"{number:03}"))
+    taken = queue.take(4, 0)
+    assert [each.record for each in taken] == [b"{}", b"{}", None, None]
+    assert room.left == 1
+    queue.hold(taken[0])
+    assert room.left == 3
+    queue.end(taken[1])
+    assert room.left == 5
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Whatever happens in whatever order: each stored job is taken once, the first one first."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.line, self.shelf = line(window=2, ahead=4)
+        self.room = Sizes(window=2, ahead=4)
+        self.shelf = Shelf()
+        self.line = Line(self.shelf.fetch, Limits(), self.room)
         self.running: list[Entry] = []
         self.gone: list[Entry] = []
         self.waiting: set[tuple[bool, str]] = set()
@@ -304,6 +321,12 @@ class AnyOrder(RuleBasedStateMachine):
         if due and min(due) > self.now:
             assert found is not None
             assert found <= min(due)
+
+    @invariant()
+    def room_is_what_records_leave(self) -> None:
+        known = [self.line.known(key) for part in self.shelf.keys.values() for key in part]
+        held = {id(each): each.record for each in [*known, *self.running] if each is not None}
+        assert self.room.left == 1000 - sum(len(record or b"") for record in held.values())
 
     @invariant()
     def memory_is_bounded(self) -> None:

@@ -267,7 +267,7 @@ class EmbeddedBroker(Broker):
                 self._cancelled(kept, key, job, cancels)
                 kept.wake()  # those behind it in its group
             elif ordered:
-                entry.due_ms, entry.record = again.due_ms, again.record
+                entry.due_ms = again.due_ms
                 kept.hold(entry)
             else:
                 kept.admit(again)

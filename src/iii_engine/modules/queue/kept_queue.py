@@ -54,7 +54,6 @@ class KeptQueue:
         self._store = store
         self._clock = clock
         self._timers = timers
-        self._room = room
         self._timer: Timer | None = None
         self._wake: Callable[[], None] | None = None
         self.line = Line(self._fetch, settings.limits, room)
@@ -142,7 +141,7 @@ class KeptQueue:
             delayed=delayed,
             due_ms=due_of(key) if delayed else job.process_at,
             attempts=job.attempts_made,
-            record=self._room.keep(record) if len(record) <= SMALL else None,
+            record=record if len(record) <= SMALL else None,
         )
 
     def admit(self, entry: Entry) -> None:
@@ -186,7 +185,7 @@ class KeptQueue:
 
     def record_of(self, entry: Entry) -> bytes | None:
         if entry.record is not None:
-            return entry.record.data
+            return entry.record
         space = self.shelf.space_of(entry.key)
         return self._store.read(lambda t: t.get(space, entry.key))
 
