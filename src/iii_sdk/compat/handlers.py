@@ -41,6 +41,8 @@ class Handlers:
         self._link = link
         self.pool = pool
         self.loop = LoopThread("iii-handlers", pool)
+        #: Of async handlers: a loop knows its tasks weakly, and they are to end all the same.
+        self._tasks: set[asyncio.Task[None]] = set()
         self._running = 0
         self._changed = threading.Condition()
         self._draining = False
@@ -75,9 +77,11 @@ class Handlers:
     def _spawn(
         self, context: Context, handler: Handler, message: InvokeFunction, epoch: int
     ) -> None:
-        asyncio.get_running_loop().create_task(
+        task = asyncio.get_running_loop().create_task(
             self._run_async(handler, message, epoch), context=context
         )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _run_async(self, handler: Handler, message: InvokeFunction, epoch: int) -> None:
         try:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import datetime
+import gc
+import weakref
 from collections import namedtuple
 from typing import Any
 
 import msgspec
 import pydantic
 import pytest
+from tests.support.waiting import until_sync
 
 from iii_sdk import IIIInvocationError, NotFound
 from iii_sdk.compat.results import dump
@@ -261,3 +265,21 @@ def test_an_id_that_is_no_text_is_refused_at_once(iii):
         return "still"
 
     assert ask(iii, "handlers::still") == "still"
+
+
+def test_a_handler_that_only_waits_is_not_collected(iii):
+    """What it waits for may know it weakly, as caches and pools do."""
+    waiting = weakref.WeakSet()
+
+    @iii.function("handlers::waits")
+    async def wait(data):
+        answer = asyncio.get_running_loop().create_future()
+        waiting.add(answer)
+        return await answer
+
+    call = iii.trigger("handlers::waits")
+    until_sync(lambda: len(waiting) == 1)
+    gc.collect()
+    (answer,) = waiting
+    answer.get_loop().call_soon_threadsafe(answer.set_result, "here")
+    assert call.result(10) == "here"
