@@ -17,7 +17,9 @@ from tools.field_comments import fields_of
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 600
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
-SDK_FOR_ENGINE = {f"iii_sdk.{part}" for part in ("protocol", "malformed", "traceparent", "errors")}
+SDK_FOR_ENGINE = {
+    f"iii_sdk.{part}" for part in ("protocol", "malformed", "masking", "traceparent", "errors")
+}
 CLIENTS = ("src/iii_engine/cli", "src/iii_engine/modules/bridge")
 PINS = ("constraints.txt", "constraints-dev.txt")
 

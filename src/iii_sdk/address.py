@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from iii_sdk.masking import masked
 from iii_sdk.protocol import ChannelRef
 
 DEFAULT_URL = "ws://localhost:49134"
@@ -41,9 +42,8 @@ class Address:
     headers: dict[str, str] = field(default_factory=token_headers)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise ValueError(f"engine address {self.url!r} is not a ws:// or wss:// URL")
+        if not _is_websocket(self.url):
+            raise ValueError(f"engine address {masked(self.url)!r} is not a ws:// or wss:// URL")
 
     def channel(self, ref: ChannelRef) -> str:
         """The address of one end of a channel; the base query comes first."""
@@ -52,3 +52,12 @@ class Address:
         own = f"key={quote(ref.access_key, safe='')}&dir={ref.direction}"
         query = f"{parts.query}&{own}" if parts.query else own
         return urlunsplit((parts.scheme, parts.netloc, path, query, ""))
+
+
+def _is_websocket(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  (refuses what is no port)
+    except ValueError:
+        return False
+    return parts.scheme in ("ws", "wss") and bool(parts.hostname)

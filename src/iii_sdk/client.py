@@ -10,6 +10,7 @@ from iii_sdk.address import Address, engine_url
 from iii_sdk.bus import Bus
 from iii_sdk.connection import Connection, State
 from iii_sdk.errors import Unavailable
+from iii_sdk.masking import masked
 from iii_sdk.metadata import worker_metadata
 from iii_sdk.websocket import WebSocketEndpoint
 
@@ -31,7 +32,7 @@ async def connect(
             await asyncio.wait_for(_connected(connection), timeout)
         except TimeoutError:
             reason = f": {connection.auth_error}" if connection.auth_error else ""
-            raise Unavailable(f"no engine at {address}{reason}") from None
+            raise Unavailable(f"no engine at {masked(address)}{reason}") from None
         yield Bus(connection, metadata.name or "")
     finally:
         await connection.close()

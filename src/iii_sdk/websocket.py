@@ -25,6 +25,7 @@ from picows import (
 )
 
 from iii_sdk.address import Address
+from iii_sdk.masking import masked, reason
 from iii_sdk.protocol import ChannelRef
 from iii_sdk.transport import Receiver, Transport
 
@@ -227,7 +228,7 @@ class WebSocketEndpoint:
 
     async def _open(self, url: str, receiver: Receiver) -> Transport:
         socket = Socket(receiver)
-        place = url.partition("?")[0]
+        place = masked(url.partition("?")[0])
         try:
             await ws_connect(
                 lambda: socket,
@@ -240,9 +241,9 @@ class WebSocketEndpoint:
                 max_redirects=0,
             )
         except WSHandshakeError as error:
-            raise ConnectionError(f"{place}: {_refusal(error)}") from error
+            raise ConnectionError(f"{place}: {_refusal(error)}") from None
         except (WSError, TimeoutError) as error:
-            raise ConnectionError(f"{place}: {error}") from error
+            raise ConnectionError(f"{place}: {reason(url, str(error))}") from None
         except asyncio.CancelledError:
             socket.abandon()
             raise

@@ -1,63 +1,22 @@
-"""Addresses of servers that the engine is a client of."""
+"""Addresses of servers that the engine is a client of, and what their libraries say of them."""
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from iii_sdk import masking
+from iii_sdk.masking import masked as masked
 
 #: Seconds in which a server has to answer when the engine starts.
 CONNECT_SECONDS: Final = 5.0
 
-#: An address that can be read in one way only. What may stand in a password here is less than
-#: libraries take: where they disagree with who wrote it, a part of it becomes a host or a port.
-_PLAIN: Final = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]*://)"
-    r"(?:(?P<user>[\w.~!$&'()*+;=%-]*)(?P<password>:[\w.~!$&'()*+;=%:^|{}<>\"`-]*)?@)?"
-    r"(?P<place>(?:\[[0-9a-f:.]*\]|[\w.~%-]*)(?::[0-9]*)?(?:/[^?#@]*)?)"
-    r"(?P<query>\?[^#@]*)?(?:#[^@]*)?",
-    re.IGNORECASE | re.ASCII,
-)
-
-#: What is said of another address in place of what a library says.
-_EXPECTED: Final = "in names and passwords, special characters are written as %XX"
-
-
-def masked(url: str) -> str:
-    """The address, or several separated by commas, as messages may show it: without secrets.
-
-    Of one that is not plain only what is behind the last `@` is shown.
-    """
-    if (plain := _plain(url)) is not None:
-        return ",".join(map(_shown, plain))
-    secret, at, place = url.rpartition("@")
-    if not at:
-        return re.sub(r"((?:^[a-z]+://)?[^:?#]*.).*", r"\1***", url, count=1, flags=re.DOTALL)
-    if re.search(r"\?.*=", secret, re.DOTALL):  # the `@` is in the value of an option
-        return "***"
-    return f"***@{re.split('[?#]', place)[0]}"
-
 
 def reason(url: str, error: Exception) -> str:
     """What a library says of an address, unless it may repeat a part of a password."""
-    if _plain(url) is None:
-        return _EXPECTED
-    return str(error).removeprefix("nats: ").strip(" .") or "no answer"
+    words = str(error).removeprefix("nats: ").strip(" .")
+    return masking.reason(url, words or "no answer")
 
 
 def no_address(url: str, server: str) -> str:
     """The refusal of an address. Not in the words of who has read it: they quote parts of it."""
-    return f"{masked(url)} is no address of a {server} server ({_EXPECTED})"
-
-
-def _plain(url: str) -> list[re.Match[str]] | None:
-    """All addresses in it; None when one is not plain."""
-    found = [_PLAIN.fullmatch(part.strip()) for part in url.split(",")]
-    plain = [each for each in found if each is not None]
-    return plain if len(plain) == len(found) else None
-
-
-def _shown(plain: re.Match[str]) -> str:
-    scheme, user, password, place, query = plain.groups()
-    # A name alone may be a token.
-    login = "" if user is None else "***@" if password is None else f"{user}:***@"
-    return f"{scheme}{login}{place}{'?***' if query else ''}"
+    return f"{masked(url)} is no address of a {server} server ({masking.EXPECTED})"

@@ -24,6 +24,7 @@ from iii_sdk.compat.options import InitOptions, LimitedBackoff
 from iii_sdk.compat.threads import LoopThread, Pool
 from iii_sdk.connection import Connection, State
 from iii_sdk.errors import BusError
+from iii_sdk.masking import masked
 from iii_sdk.metadata import worker_metadata
 from iii_sdk.protocol import ChannelRef, WorkerMetadata
 from iii_sdk.registrations import Registrations, check_text
@@ -122,7 +123,7 @@ class Link:
         """
         self._settled.wait(timeout)
         if self.state == "failed":
-            raise ConnectionError(f"gave up connecting to {self.address}")
+            raise ConnectionError(f"gave up connecting to {masked(self.address)}")
         return self.state == "connected"
 
     # -- from any thread -------------------------------------------------------------------------
