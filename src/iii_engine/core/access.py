@@ -144,7 +144,7 @@ class Access:
 
     def may_reach(self, function_id: str) -> bool:
         """Whether a trigger may call the function: it is the party's own, or may be called."""
-        return self.may_call(function_id) or self._is_own(function_id)
+        return self.may_call(function_id) or self.owns(function_id)
 
     def may_change(self, maker: Access | None) -> bool:
         """Whether what was made with these rights may be replaced or taken away."""
@@ -154,7 +154,8 @@ class Access:
         """Whether something of this owner may be replaced; None owns what outlived its maker."""
         return self.may_change(None if owner is None else owner.access)
 
-    def _is_own(self, function_id: str) -> bool:
+    def owns(self, function_id: str) -> bool:
+        """Whether only workers of this party provide the function, which is there."""
         function = self._registry.get(function_id)
         return function is not None and all(
             provider.standing.party == self.party for provider in function.providers.values()

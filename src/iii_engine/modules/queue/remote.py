@@ -23,6 +23,7 @@ from iii_engine.core.timers import Timer
 from iii_engine.core.triggers import Trigger
 from iii_engine.modules.bridge.remote import RemoteModule
 from iii_engine.modules.queue.lending import Lending
+from iii_engine.modules.queue.ownership import Ownership
 from iii_engine.modules.queue.subscription import read_config, subscriber_type
 from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody, InvokeFunction
 
@@ -58,6 +59,7 @@ class _Subscriber:
     triggers: dict[Trigger, str | None] = field(default_factory=dict)  # with their conditions
     subscription: str | None = None
     timer: Timer | None = None
+    ownership: Ownership = field(default_factory=lambda: Ownership(known=False))
 
     @property
     def condition(self) -> str | None:
@@ -105,7 +107,10 @@ class RemoteQueues(RemoteModule):
     def _bind(self, trigger: Trigger) -> None:
         config, _ = read_config(trigger.config)
         key = (config.topic, trigger.function_id)
+        if key in self._all:
+            self._all[key].ownership.check(trigger)
         subscriber = self._all.setdefault(key, _Subscriber(*key))
+        subscriber.ownership.take(trigger)
         subscriber.triggers[trigger] = config.function_id
         if subscriber.timer is not None:
             subscriber.timer.cancel()
@@ -127,7 +132,10 @@ class RemoteQueues(RemoteModule):
         subscriber = self._all.get((config.topic, trigger.function_id))
         if subscriber is None or subscriber.triggers.pop(trigger, None) is None:
             log.debug("trigger %s is not bound", trigger.id)
-        if subscriber is None or subscriber.triggers:
+        if subscriber is None:
+            return
+        if subscriber.triggers:
+            subscriber.ownership.take(next(reversed(subscriber.triggers)))
             return
         away = trigger.owner is not None and trigger.owner.status is Status.GONE
         # Without a wait the same trigger may be bound anew in a moment, with another config.

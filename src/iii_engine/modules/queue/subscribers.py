@@ -12,6 +12,7 @@ from iii_engine.modules.queue.broker import EXPIRED, REMOVED, Broker
 from iii_engine.modules.queue.consumer import Consumer, Target
 from iii_engine.modules.queue.job import QueueName
 from iii_engine.modules.queue.options import TopicDefaults
+from iii_engine.modules.queue.ownership import Ownership
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.subscription import SubscriberConfig, read_config, subscriber_type
 
@@ -25,6 +26,7 @@ class Subscriber:
     def __init__(self, queue: QueueName, consumer: Consumer) -> None:
         self.queue = queue
         self.consumer = consumer
+        self.ownership = Ownership(known=False)
         self.triggers: dict[Trigger, tuple[Settings, Target]] = {}
         self.timer: Timer | None = None
 
@@ -80,14 +82,24 @@ class Subscribers:
     def _bind(self, trigger: Trigger) -> None:
         config, settings, target = self._read(trigger)
         queue = QueueName(config.topic, topic=True, function_id=trigger.function_id)
+        self._check(queue, trigger)
         self._broker.bind(config.topic, trigger.function_id, settings)
         subscriber = self._subscriber(queue, settings)
         subscriber.triggers[trigger] = (settings, target)
+        subscriber.ownership.take(trigger)
         if subscriber.timer is not None:
             subscriber.timer.cancel()
             subscriber.timer = None
         self._apply(subscriber)
         subscriber.consumer.open()
+
+    def _check(self, queue: QueueName, trigger: Trigger) -> None:
+        """Raises `Forbidden` when the subscription is another party's."""
+        there = self._all.get(queue)
+        if there is not None:
+            there.ownership.check(trigger)
+        elif trigger.access is not None and queue in self._broker.bindings():
+            Ownership(known=False).check(trigger)  # another engine's
 
     def _apply(self, subscriber: Subscriber) -> None:
         """What the newest trigger says counts."""
@@ -102,6 +114,7 @@ class Subscribers:
         if subscriber is None or subscriber.triggers.pop(trigger, None) is None:
             return
         if subscriber.triggers:
+            subscriber.ownership.take(next(reversed(subscriber.triggers)))
             self._apply(subscriber)
             return
         subscriber.consumer.close()
