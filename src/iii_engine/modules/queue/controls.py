@@ -48,7 +48,12 @@ class Controls:
             was = "active" if any(ran) else max(states, default="") or None
             return answers.Cancelled(name, message_id, was is not None, was)
 
-        gather(self._queues.behind(name), ask, answering(call, "cancel_failed", answer))
+        gather(
+            self._queues.behind(name),
+            ask,
+            self._queues.soon,
+            answering(call, "cancel_failed", answer),
+        )
 
     def status(self, call: Call, request: requests.MessageRequest) -> None:
         name, message_id = message_of(request)
@@ -65,7 +70,12 @@ class Controls:
                 return answers.Status(name, message_id, None)
             return self._describe(name, kept[0], running)
 
-        gather(self._queues.behind(name), ask, answering(call, "status_failed", answer))
+        gather(
+            self._queues.behind(name),
+            ask,
+            self._queues.soon,
+            answering(call, "status_failed", answer),
+        )
 
     def _describe(self, name: str, found: Job | DeadJob, running: bool) -> answers.Status:
         job = found.job if isinstance(found, DeadJob) else found

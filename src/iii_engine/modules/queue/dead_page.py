@@ -100,7 +100,7 @@ class DeadPage:
             else:
                 self._done(in_order(order, dict(zip(chosen, found, strict=True))), None)
 
-        gather(list(chosen), ask, fetched)
+        gather(list(chosen), ask, self._soon, fetched)
 
     def _cut(self, found: list[DeadJob] | None, error: BaseException | None) -> None:
         """Not every broker reads by bytes, but every answer ends with them."""

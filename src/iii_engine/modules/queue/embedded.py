@@ -364,7 +364,7 @@ class EmbeddedBroker(Broker):
         return list(dict.fromkeys(space[len(NAMED) :].rpartition("/")[0] for space in spaces))
 
     def topic_queues(self) -> list[QueueName]:
-        return [each.name for each in self.topics]
+        return list(self.topics.names())
 
     # -- inside ----------------------------------------------------------------------------------
 

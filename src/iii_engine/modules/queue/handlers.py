@@ -104,7 +104,12 @@ class Handlers:
         def answer(counts: list[int]) -> answers.Redriven:
             return answers.Redriven(name, sum(counts))
 
-        gather(self._queues.behind(name), ask, answering(call, "redrive_failed", answer))
+        gather(
+            self._queues.behind(name),
+            ask,
+            self._queues.soon,
+            answering(call, "redrive_failed", answer),
+        )
 
     def redrive_message(self, call: Call, request: requests.MessageRequest) -> None:
         self._one(call, request, "redrive_message_failed", self._broker.redrive)
@@ -127,7 +132,7 @@ class Handlers:
         def answer(counts: list[int]) -> answers.RedrivenMessage:
             return answers.RedrivenMessage(name, message_id, int(any(counts)))
 
-        gather(self._queues.behind(name), ask, answering(call, code, answer))
+        gather(self._queues.behind(name), ask, self._queues.soon, answering(call, code, answer))
 
     def dead_topics(self, call: Call, request: object) -> None:
         behind = self._queues.all_behind()
@@ -143,6 +148,7 @@ class Handlers:
         gather(
             list(behind),
             lambda name, done: self._stats(behind[name], done),
+            self._queues.soon,
             answering(call, "dlq_topics_failed", answer),
         )
 
@@ -179,6 +185,7 @@ class Handlers:
         gather(
             loose,
             lambda name, done: self._stats(behind[name], done),
+            self._queues.soon,
             answering(call, "list_topics_failed", answer),
         )
 
@@ -188,7 +195,7 @@ class Handlers:
         def summed(found: list[Stats] | None, error: BaseException | None) -> None:
             done(None if found is None else Stats.sum(found), error)
 
-        gather(queues, self._broker.stats, summed)
+        gather(queues, self._broker.stats, self._queues.soon, summed)
 
     def topic_stats(self, call: Call, request: requests.StatsRequest) -> None:
         topic = named(request.topic, "topic_required", "topic")

@@ -51,8 +51,10 @@ class TopicTable:
         self._topics: dict[str, dict[str, Bound]] = {}
         self._left: dict[str, Bound] = {}  # empty ones whose jobs were being taken over
         self._unsaved: dict[str, dict[str, Bound]] = {}
+        self._names: tuple[QueueName, ...] | None = None
 
     def load(self, transaction: Transaction) -> None:
+        self._names = None
         for _, record in transaction.items(SPACE):
             bound = msgspec.json.decode(record, type=Bound)
             self._topics.setdefault(bound.topic, {})[bound.function_id] = bound
@@ -66,6 +68,12 @@ class TopicTable:
     def __iter__(self) -> Iterator[Bound]:
         for functions in self._topics.values():
             yield from functions.values()
+
+    def names(self) -> tuple[QueueName, ...]:
+        """Those of all bindings; made anew only when one has come or gone."""
+        if self._names is None:
+            self._names = tuple(bound.name for bound in self)
+        return self._names
 
     def get(self, name: QueueName) -> Bound | None:
         return self._topics.get(name.name, {}).get(name.function_id)
@@ -86,6 +94,8 @@ class TopicTable:
         functions = self._topics.setdefault(topic, {})
         bound = functions.get(function_id)
         before = functions.pop("", None) or self._left.pop(topic, None) if function_id else None
+        if bound is None or before is not None:
+            self._names = None
         if bound is None:
             base = self._base(topic, function_id) if before is None else before.base
             bound = functions[function_id] = Bound(topic=topic, function_id=function_id, base=base)
@@ -95,6 +105,7 @@ class TopicTable:
 
     def drop(self, bound: Bound) -> None:
         """Nobody needs it any more."""
+        self._names = None
         functions = self._topics.get(bound.topic, {})
         functions.pop(bound.function_id, None)
         if not functions:
