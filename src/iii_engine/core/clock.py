@@ -58,7 +58,8 @@ class SystemIds:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        self._bits = random.Random(secrets.randbits(256) if seed is None else seed).getrandbits
+        digits = random.Random(secrets.randbits(256) if seed is None else seed)
+        self._bits, self._bytes = digits.getrandbits, digits.randbytes
         self._engine = f"{self._bits(64):016x}"
         self._head = f"{self._bits(32):08x}-{self._bits(16):04x}-4{self._bits(12):03x}-a"
         self._count = self._bits(64)
@@ -94,7 +95,7 @@ class SystemIds:
         """The digits of `POOLED` span ids, none of which is all zero."""
         digits = ZERO
         while ZERO in digits:
-            digits = f"{self._bits(64 * POOLED):0{16 * POOLED}x}"
+            digits = self._bytes(8 * POOLED).hex()
         return digits
 
     def secret(self) -> str:
