@@ -50,85 +50,73 @@ class SystemClock:
 
 
 class SystemIds:
-    """Unguessable where it matters, cheap where it is not.
+    """Unguessable where it matters, cheap where it is not: UUIDs and tokens come from `secrets`.
 
-    Access keys and tokens come from `secrets`. UUIDs are a counter spread over their last 60 bits
-    by an odd factor (so they never repeat), behind digits that are random for each engine. Trace
-    and span ids, one for every call, are cut from random digits that are made for many at once.
+    Ids are made for many at once, and given out one after another.
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        digits = random.Random(secrets.randbits(256) if seed is None else seed)
-        self._bits, self._bytes = digits.getrandbits, digits.randbytes
-        self._engine = f"{self._bits(64):016x}"
-        self._head = f"{self._bits(32):08x}-{self._bits(16):04x}-4{self._bits(12):03x}-a"
-        self._count = self._bits(64)
-        self._pool = ""  # secret UUIDs, made many at once
-        self._used = 0
-        self._digits = ""  # of span ids to come
-        self._taken = 0
+        source = random.Random(secrets.randbits(256) if seed is None else seed)
+        self._bytes = source.randbytes
+        self._engine = f"{source.getrandbits(64):016x}"
+        self._uuids: list[str] = []
+        self._spans: list[str] = []
 
     def uuid(self) -> str:
-        self._count = count = self._count + 1
-        digits = "%015x" % (count * GOLDEN & _UUID_MASK)
-        return f"{self._head}{digits[:3]}-{digits[3:]}"
+        if not self._uuids:
+            self._uuids = _uuids(self._secret_bytes(16 * POOLED))
+        return self._uuids.pop()
+
+    secret_uuid = uuid
 
     def trace_id(self) -> str:
         return self._engine + self.span_id()
 
     def span_id(self) -> str:
-        start = self._taken
-        if start >= len(self._digits):
-            self._digits, start = self._new_digits(), 0
-        self._taken = end = start + 16
-        return self._digits[start:end]
+        if not self._spans:
+            self._spans = _spans(self._bytes(8 * POOLED))
+        return self._spans.pop()
 
     def traceparent(self) -> str:
-        start = self._taken  # as in `span_id`, without a call more
-        if start >= len(self._digits):
-            self._digits, start = self._new_digits(), 0
-        self._taken = end = start + 16
-        digits = self._digits[start:end]
+        if not self._spans:  # as in `span_id`, without a call more
+            self._spans = _spans(self._bytes(8 * POOLED))
+        digits = self._spans.pop()
         return f"00-{self._engine}{digits}-{digits}-01"
-
-    def _new_digits(self) -> str:
-        """The digits of `POOLED` span ids, none of which is all zero."""
-        digits = ZERO
-        while ZERO in digits:
-            digits = self._bytes(8 * POOLED).hex()
-        return digits
 
     def secret(self) -> str:
         return secrets.token_urlsafe(24)
 
-    def secret_uuid(self) -> str:
-        start = self._used
-        if start >= len(self._pool):
-            self._pool, start = _secret_uuids(256), 0
-        self._used = start + 36
-        return self._pool[start : start + 36]
+    def _secret_bytes(self, count: int) -> bytes:
+        return secrets.token_bytes(count)
 
 
-def _secret_uuids(count: int) -> str:
-    """Random UUIDs of version 4, one after another. All get a digit at a time, which costs a sixth
-    of putting each together."""
-    digits = secrets.token_hex(16 * count).encode()
-    text = bytearray(b"-" * (36 * count))
+def _spans(random_bytes: bytes) -> list[str]:
+    """Span ids of 8 bytes each; one that is all zero would be none."""
+    return random_bytes.hex(" ", 8).replace(ZERO, NEXT_TO_ZERO).split()
+
+
+def _uuids(random_bytes: bytes) -> list[str]:
+    """UUIDs of version 4, of 16 bytes each. All get a digit at a time, which costs a sixth of
+    putting each together."""
+    digits = random_bytes.hex().encode()
+    count = len(digits) // 32
+    text = bytearray(b"-" * (37 * count))
     places = [place for place in range(36) if place not in (8, 13, 18, 23)]
     for digit, place in enumerate(places):
-        text[place::36] = digits[digit::32]
-    text[14::36] = b"4" * count
-    text[19::36] = b"a" * count
-    return text.decode()
+        text[place::37] = digits[digit::32]
+    text[14::37] = b"4" * count
+    text[19::37] = b"a" * count
+    text[36::37] = b" " * count
+    return text.decode().split()
 
 
-#: Span ids that are made at once.
+#: Ids that are made at once.
 POOLED = 256
 ZERO = "0" * 16
+NEXT_TO_ZERO = "0" * 15 + "1"
 
-#: 2⁶⁴ divided by the golden ratio, made odd: multiplying by it permutes the 64-bit numbers.
+#: 2⁶⁴ divided by the golden ratio, made odd: the ids of two spans of one record differ by it.
 GOLDEN = 0x9E3779B97F4A7C15
-_UUID_MASK = (1 << 60) - 1
 
 
 class SeededIds(SystemIds):
@@ -138,10 +126,10 @@ class SeededIds(SystemIds):
         super().__init__(seed)
 
     def secret(self) -> str:
-        return f"{self._bits(192):048x}"
+        return self._bytes(24).hex()
 
-    def secret_uuid(self) -> str:
-        return self.uuid()
+    def _secret_bytes(self, count: int) -> bytes:
+        return self._bytes(count)
 
 
 class VirtualClock:
