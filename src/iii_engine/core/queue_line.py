@@ -68,8 +68,8 @@ class Line:
             return  # it was fetched a moment ago
         if part.horizon is None and part.loaded >= self._room.window and entry.key > part.last:
             part.horizon = part.last
-        if part.covers(entry.key):
-            self._load(entry)
+        elif part.covers(entry.key):
+            self._load(part, entry)
             if part.loaded > 2 * self._room.ahead:
                 self._trim(entry.delayed)
 
@@ -170,10 +170,10 @@ class Line:
     def _part(self, entry: Entry) -> Part:
         return self.delayed if entry.delayed else self.jobs
 
-    def _load(self, entry: Entry) -> None:
-        part = self._part(entry)
+    def _load(self, part: Part, entry: Entry) -> None:
         part.loaded += 1
-        part.last = max(part.last, entry.key)
+        if entry.key > part.last:
+            part.last = entry.key
         if entry.record is not None:
             size, room = len(entry.record), self._room
             if part.loaded > room.window or size > room.left:
@@ -217,7 +217,7 @@ class Line:
             part.horizon = found[-1].key if found and more else None
             fresh = [entry for entry in found if entry.key not in self._known]
             for entry in fresh:
-                self._load(entry)
+                self._load(part, entry)
             if fresh:
                 return True
         return False
