@@ -114,9 +114,9 @@ class Groups:
     def release(self, entry: Entry) -> None:
         """A job that was popped does not run any more."""
         group = self._groups[entry.lane]
-        full = not self._has_room(group)
+        kept_back = entry.held or not self._has_room(group)  # else its next job is offered already
         group.active -= 1
-        if full:
+        if kept_back:
             self._offer(group)
         if not group.active:
             self._drop_idle(group)
@@ -131,9 +131,9 @@ class Groups:
         """A job does not wait any more: it holds up nobody."""
         if not entry.held:
             return
-        entry.held = False
         self.held -= 1
         self.release(entry)
+        entry.held = False
         if len(self._held) > 2 * self.held + 64:
             self._held = [item for item in self._held if item[2].held]
             heapify(self._held)

@@ -151,6 +151,17 @@ def test_a_held_job_that_is_gone_frees_its_group() -> None:
     assert taken(groups, 10) == ["a2"]
 
 
+def test_a_group_with_room_goes_on_when_one_that_was_not_due_is_gone() -> None:
+    groups = Groups(Limits(concurrency=2, ordered=True))
+    first = Entry("001", group="a", due_ms=100)
+    groups.add(first)
+    entries(groups, "a2", "a3")
+    assert taken(groups, 50) == []
+    first.state = State.GONE
+    groups.drop(first)
+    assert taken(groups, 50) == ["a2", "a3"]
+
+
 def test_a_rate_lets_a_group_rest() -> None:
     groups = Groups(Limits(rate=Rate(1, 1000)))
     made = entries(groups, "a1", "a2", "b3")
