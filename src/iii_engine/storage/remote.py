@@ -23,7 +23,7 @@ from iii_engine.net.contact import Contact, pause
 from iii_engine.storage.base import ServerLost, StoreError, Transaction
 from iii_engine.storage.buffer import Write
 from iii_engine.storage.foreign import Sieve
-from iii_engine.storage.goes import Go, Job, Part, look, run
+from iii_engine.storage.goes import Checker, Go, Job, Part, look, run
 from iii_engine.storage.pump import Pump
 from iii_engine.storage.reads import Found, Read, Record
 
@@ -49,8 +49,10 @@ class Remote(Protocol):
         ...
 
     @property
-    def joint(self) -> bool:
-        """Whether one commit can span records. If not, each record written is one commit."""
+    def check(self) -> Checker | None:
+        """Raises `BusError` for a work that this server cannot do whole: each record written is a
+        commit of its own. None where one commit can span records.
+        """
         ...
 
     async def open(self) -> None:
@@ -71,10 +73,6 @@ class Remote(Protocol):
         A commit with a token that was committed already is True and does nothing. Raises
         `StoreError` for what the server refuses; nothing was written then.
         """
-        ...
-
-    def check(self, reads: set[Read], writes: list[Write]) -> None:
-        """Raises `BusError` for a work that this server cannot do whole. Only if not `joint`."""
         ...
 
 
@@ -155,7 +153,7 @@ class RemoteStore:
             while (go := look(jobs, found)).missing:
                 rounds += 1
                 await self._fetch(go, found, rounds, deadline)
-            if rounds <= 1 or not self._remote.joint:
+            if rounds <= 1 or self._remote.check is not None:
                 return  # what came with one request belongs together
             if await self._commit(Part(go.used, []), deadline):
                 return
@@ -181,7 +179,7 @@ class RemoteStore:
 
     async def _write(self, jobs: list[Job], deadline: float) -> None:
         """Settle all these works."""
-        check = None if self._remote.joint else self._remote.check
+        check = self._remote.check
         rest = [job for job in jobs if not job.settled]
         conflicts = 0
         while rest:
@@ -191,7 +189,7 @@ class RemoteStore:
                 rounds += 1
                 await self._fetch(go, found, rounds, deadline)
             ran = rest[: go.ran]
-            if self._remote.joint:
+            if check is None:
                 again = await self._commit_whole(go, ran, deadline)
             else:
                 again = await self._commit_apart(go, ran, deadline)

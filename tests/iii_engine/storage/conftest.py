@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
+from tests.iii_engine.storage.writing import opened
+from tests.support.servers import RedisServer
 
 from iii_engine.storage.base import Store
 from iii_engine.storage.embedded import EmbeddedStore
@@ -41,19 +43,26 @@ JOINT = ["memory", "embedded", "redis"]
 @pytest.fixture(params=[*JOINT, "nats"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     """Every store there is."""
-    async with opened(request) as made:
+    async with opened(make_store(request.param, request)) as made:
         yield made
 
 
 @pytest.fixture(params=JOINT)
 async def joint_store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    async with opened(request) as made:
+    async with opened(make_store(request.param, request)) as made:
         yield made
 
 
-@asynccontextmanager
-async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    made = make_store(request.param, request)
-    await made.open()
-    yield made
-    await made.close()
+@pytest.fixture
+async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
+    """Another program at the same server as `redis_store`."""
+    async with Redis.from_url(redis_server.url) as client:
+        yield client
+
+
+@pytest.fixture
+async def redis_store(redis_server: RedisServer) -> AsyncIterator[RemoteStore]:
+    """The scopes of the state module."""
+    remote = RedisRemote(redis_server.url, Names("state/", "state:"))
+    async with opened(RemoteStore(remote)) as made:
+        yield made

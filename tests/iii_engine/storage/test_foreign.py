@@ -11,7 +11,7 @@ import nats
 import pytest
 from nats.aio.client import Client
 from redis.asyncio import Redis
-from tests.iii_engine.storage.writing import keys, look, put, submit
+from tests.iii_engine.storage.writing import keys, look, opened, put, submit
 from tests.support.servers import NatsServer, RedisServer, Server
 
 from iii_engine.storage.base import StoreError, Transaction
@@ -19,19 +19,6 @@ from iii_engine.storage.nats.remote import NatsRemote
 from iii_engine.storage.redis.names import Names, PairNames
 from iii_engine.storage.redis.remote import RedisRemote
 from iii_engine.storage.remote import Remote, RemoteStore
-
-
-@pytest.fixture
-async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
-    """Another program at the same server."""
-    async with Redis.from_url(redis_server.url) as client:
-        yield client
-
-
-@pytest.fixture
-async def store(redis_server: RedisServer) -> AsyncIterator[RemoteStore]:
-    async with opened(RedisRemote(redis_server.url, Names("state/", "state:"))) as made:
-        yield made
 
 
 @asynccontextmanager
@@ -44,16 +31,6 @@ async def at(server: NatsServer) -> AsyncIterator[Client]:
         await client.close()
 
 
-@asynccontextmanager
-async def opened(remote: Remote) -> AsyncIterator[RemoteStore]:
-    made = RemoteStore(remote)
-    await made.open()
-    try:
-        yield made
-    finally:
-        await made.close()
-
-
 def count(t: Transaction) -> int:
     number = int(t.get("state/s", "n") or 0) + 1
     t.put("state/s", "n", b"%d" % number)
@@ -64,12 +41,12 @@ def count(t: Transaction) -> int:
 
 
 async def test_works_beside_one_on_a_key_of_another_type_are_made_once(
-    store: RemoteStore, redis: Redis
+    redis_store: RemoteStore, redis: Redis
 ) -> None:
     await redis.set("state:text", "no hash")
-    asked = [submit(store, count) for _ in range(4)]
-    blind = submit(store, lambda t: t.put("state/text", "k", b"1"))
-    asked += [submit(store, count) for _ in range(3)]
+    asked = [submit(redis_store, count) for _ in range(4)]
+    blind = submit(redis_store, lambda t: t.put("state/text", "k", b"1"))
+    asked += [submit(redis_store, count) for _ in range(3)]
     with pytest.raises(StoreError, match="state:text is a string, no hash"):
         await blind
     assert await asyncio.gather(*asked) == list(range(1, 8))
@@ -79,9 +56,9 @@ async def test_works_beside_one_on_a_key_of_another_type_are_made_once(
 
 @pytest.mark.parametrize(("key", "wanted"), [("state:t", "hash"), ("iii:order:state:t", "zset")])
 async def test_a_commit_that_meets_a_wrong_type_writes_nothing(
-    store: RemoteStore, redis: Redis, key: str, wanted: str
+    redis_store: RemoteStore, redis: Redis, key: str, wanted: str
 ) -> None:
-    remote = store._remote
+    remote = redis_store._remote
     assert await remote.commit("engine:1", {}, [("state/t", "k", b"0")])
     await redis.delete(key)
     await redis.lpush(key, "mine")
@@ -93,12 +70,12 @@ async def test_a_commit_that_meets_a_wrong_type_writes_nothing(
 
 
 async def test_a_commit_that_the_server_forbids_in_the_middle_writes_nothing(
-    store: RemoteStore, redis: Redis, redis_server: RedisServer
+    redis_store: RemoteStore, redis: Redis, redis_server: RedisServer
 ) -> None:
     rights = ["on", ">pw", "+@all", "~state:*", "~iii:commit:*", "~iii:order:state:s"]
     await redis.execute_command("ACL", "SETUSER", "me", *rights)
     url = redis_server.url.replace("//", "//me:pw@")
-    async with opened(RedisRemote(url, Names("state/", "state:"))) as other:
+    async with opened(RemoteStore(RedisRemote(url, Names("state/", "state:")))) as other:
 
         def both(t: Transaction) -> None:
             t.put("state/s", "k", b"1")
@@ -114,21 +91,21 @@ async def test_a_commit_that_the_server_forbids_in_the_middle_writes_nothing(
 
 
 async def test_names_that_are_no_text_are_left_out_and_fail_nobody(
-    store: RemoteStore, redis: Redis, caplog: pytest.LogCaptureFixture
+    redis_store: RemoteStore, redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await put(store, "state/s", "a", "b")
+    await put(redis_store, "state/s", "a", "b")
     await redis.hset("state:s", mapping={b"\xff": "1", "\u00e4\u20ac\U0001f600": "2"})
     await redis.hset("state:s", b"\xed\xa0\x80", "3")
     await redis.hset(b"state:\xfe", "k", "1")
     listed, spaces, number = await asyncio.gather(
-        look(store, lambda t: list(t.items("state/s"))),
-        look(store, lambda t: t.spaces("state/")),
-        look(store, lambda t: t.get("state/s", "a")),
+        look(redis_store, lambda t: list(t.items("state/s"))),
+        look(redis_store, lambda t: t.spaces("state/")),
+        look(redis_store, lambda t: t.get("state/s", "a")),
     )
     assert listed == [("a", b"1"), ("b", b"1"), ("\u00e4\u20ac\U0001f600", b"2")]
     assert spaces == ["state/s"]
     assert number == b"1"
-    page = await look(store, lambda t: list(t.items("state/s", limit=2, offset=1)))
+    page = await look(redis_store, lambda t: list(t.items("state/s", limit=2, offset=1)))
     assert [key for key, _ in page] == ["b", "\u00e4\u20ac\U0001f600"]
     assert [r.levelno for r in caplog.records if "no name of ours" in r.getMessage()] == [
         logging.WARNING
@@ -136,7 +113,7 @@ async def test_names_that_are_no_text_are_left_out_and_fail_nobody(
 
 
 async def test_what_is_read_beside_such_names_can_be_changed(
-    store: RemoteStore, redis: Redis
+    redis_store: RemoteStore, redis: Redis
 ) -> None:
     await redis.hset("state:s", mapping={b"\xff": "1", "k": "2"})
     await redis.hset(b"state:\xfe", "k", "1")
@@ -146,7 +123,7 @@ async def test_what_is_read_beside_such_names_can_be_changed(
         t.put("state/s", "sum", b"%d" % found)
         return found
 
-    assert await submit(store, work) == 2
+    assert await submit(redis_store, work) == 2
     assert await redis.hget("state:s", "sum") == b"2"
 
 
@@ -158,7 +135,8 @@ async def test_hashes_that_are_no_group_of_a_stream_are_none_of_ours(
         t.put("stream/chat/room", "seen", b"1")
         return found
 
-    async with opened(RedisRemote(redis_server.url, PairNames("stream/", "stream:"))) as store:
+    remote = RedisRemote(redis_server.url, PairNames("stream/", "stream:"))
+    async with opened(RemoteStore(remote)) as store:
         await put(store, "stream/chat/room", "k")
         await redis.hset("stream:alone", "k", "1")
         assert await submit(store, work) == ["stream/chat/room"]
@@ -170,7 +148,8 @@ async def test_hashes_that_are_no_group_of_a_stream_are_none_of_ours(
 async def test_keys_of_a_bucket_that_no_record_has_are_left_out_and_fail_nobody(
     nats_server: NatsServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with opened(NatsRemote(nats_server.url, "b")) as store, at(nats_server) as client:
+    made = RemoteStore(NatsRemote(nats_server.url, "b"))
+    async with opened(made) as store, at(nats_server) as client:
         await put(store, "s", "k")
         context = client.jetstream()
         for key in ("s.=FF", "s.=6B", "alone", "=FF.k", "a.b.c", "s." + "é" * 900):
@@ -202,7 +181,7 @@ async def holding(kind: str, server: Server) -> AsyncIterator[RemoteStore]:
         remote = RedisRemote(server.url, Names("state/", "state:"))
     else:
         remote = NatsRemote(server.url, "b")
-    async with opened(remote) as store:
+    async with opened(RemoteStore(remote)) as store:
         await put(store, "state/s", "a", "bad1", "b")
         if kind == "redis":
             async with Redis.from_url(server.url) as client:

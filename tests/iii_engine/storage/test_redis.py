@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
@@ -17,61 +16,48 @@ from iii_engine.storage.redis.remote import RedisRemote
 from iii_engine.storage.remote import RemoteStore
 
 
-@pytest.fixture
-async def redis(redis_server: RedisServer) -> AsyncIterator[Redis]:
-    """Another program at the same server."""
-    async with Redis.from_url(redis_server.url) as client:
-        yield client
-
-
-@pytest.fixture
-async def store(redis_server: RedisServer) -> AsyncIterator[RemoteStore]:
-    made = RemoteStore(RedisRemote(redis_server.url, Names("state/", "state:")))
-    await made.open()
-    yield made
-    await made.close()
-
-
-async def test_a_scope_is_a_hash_of_json_texts(store: RemoteStore, redis: Redis) -> None:
-    await put(store, "state/users", "u1", value=b'{"a":{},"b":[]}')
+async def test_a_scope_is_a_hash_of_json_texts(redis_store: RemoteStore, redis: Redis) -> None:
+    await put(redis_store, "state/users", "u1", value=b'{"a":{},"b":[]}')
     assert await redis.hgetall("state:users") == {b"u1": b'{"a":{},"b":[]}'}
     names = [key async for key in redis.scan_iter("state:*")]
     assert names == [b"state:users"]
-    await submit(store, lambda t: t.delete("state/users", "u1"))
+    await submit(redis_store, lambda t: t.delete("state/users", "u1"))
     left = {key async for key in redis.scan_iter("*") if not key.startswith(b"iii:commit:")}
     assert left == set()
 
 
-async def test_what_others_wrote_is_there(store: RemoteStore, redis: Redis) -> None:
-    await put(store, "state/s", "b", "a")
+async def test_what_others_wrote_is_there(redis_store: RemoteStore, redis: Redis) -> None:
+    await put(redis_store, "state/s", "b", "a")
     await redis.hset("state:s", mapping={"y": "1", "x": "2"})
     await redis.hset("state:s", "a", "3")
     await redis.set("state:text", "no hash")
-    assert await keys(store, "state/s") == ["b", "a", "x", "y"]
-    page = await look(store, lambda t: list(t.items("state/s", limit=2, offset=1)))
+    assert await keys(redis_store, "state/s") == ["b", "a", "x", "y"]
+    page = await look(redis_store, lambda t: list(t.items("state/s", limit=2, offset=1)))
     assert page == [("a", b"3"), ("x", b"2")]
-    assert await look(store, lambda t: t.spaces("state/")) == ["state/s"]
+    assert await look(redis_store, lambda t: t.spaces("state/")) == ["state/s"]
     await redis.hdel("state:s", "b")
-    assert await look(store, lambda t: list(t.items("state/s", limit=1))) == [("a", b"3")]
-    assert await look(store, lambda t: t.count("state/s")) == 3
+    assert await look(redis_store, lambda t: list(t.items("state/s", limit=1))) == [("a", b"3")]
+    assert await look(redis_store, lambda t: t.count("state/s")) == 3
 
 
 async def test_a_key_of_another_type_fails_only_who_wants_it(
-    store: RemoteStore, redis: Redis
+    redis_store: RemoteStore, redis: Redis
 ) -> None:
     await redis.set("state:text", "no hash")
-    asked = [submit(store, lambda t, n=n: t.put("state/s", n, b"1")) for n in "abc"]
-    blind = submit(store, lambda t: t.put("state/text", "k", b"1"))
-    asked += [submit(store, lambda t, n=n: t.put("state/s", n, b"1")) for n in "de"]
+    asked = [submit(redis_store, lambda t, n=n: t.put("state/s", n, b"1")) for n in "abc"]
+    blind = submit(redis_store, lambda t: t.put("state/text", "k", b"1"))
+    asked += [submit(redis_store, lambda t, n=n: t.put("state/s", n, b"1")) for n in "de"]
     with pytest.raises(StoreError, match="WRONGTYPE"):
         await blind
     await asyncio.gather(*asked)
-    assert await keys(store, "state/s") == ["a", "b", "c", "d", "e"]
+    assert await keys(redis_store, "state/s") == ["a", "b", "c", "d", "e"]
     with pytest.raises(StoreError, match="WRONGTYPE"):
-        await look(store, lambda t: t.get("state/text", "k"))
+        await look(redis_store, lambda t: t.get("state/text", "k"))
 
 
-async def test_a_work_runs_again_when_another_was_faster(store: RemoteStore, redis: Redis) -> None:
+async def test_a_work_runs_again_when_another_was_faster(
+    redis_store: RemoteStore, redis: Redis
+) -> None:
     seen: list[tuple[object, ...]] = []
 
     def work(t: Transaction) -> None:
@@ -85,7 +71,7 @@ async def test_a_work_runs_again_when_another_was_faster(store: RemoteStore, red
         lambda: redis.hset("state:u", "k", "1"),
         lambda: redis.hset("state:v", "k", "1"),
     ]
-    fetch = store._remote.fetch
+    fetch = redis_store._remote.fetch
 
     async def slow(reads):  # type: ignore[no-untyped-def]
         found = await fetch(reads)
@@ -93,15 +79,17 @@ async def test_a_work_runs_again_when_another_was_faster(store: RemoteStore, red
             await changes.pop(0)()
         return found
 
-    store._remote.fetch = slow  # type: ignore[method-assign]
-    await submit(store, work)
+    redis_store._remote.fetch = slow  # type: ignore[method-assign]
+    await submit(redis_store, work)
     assert seen[-1] == (b'"theirs"', 1, ["k"], ["state/v"])
     assert not changes
     assert await redis.hget("state:s", "k") == b'"mine"'
 
 
-async def test_a_commit_that_is_sent_again_does_nothing(store: RemoteStore, redis: Redis) -> None:
-    remote = store._remote
+async def test_a_commit_that_is_sent_again_does_nothing(
+    redis_store: RemoteStore, redis: Redis
+) -> None:
+    remote = redis_store._remote
     assert await remote.commit("engine:1", {}, [("state/s", "k", b"1")])
     await redis.hset("state:s", "k", "2")
     assert await remote.commit("engine:1", {}, [("state/s", "k", b"1")])
@@ -110,17 +98,19 @@ async def test_a_commit_that_is_sent_again_does_nothing(store: RemoteStore, redi
     assert await redis.hget("state:s", "k") == b"3"
 
 
-async def test_thousands_of_records(store: RemoteStore) -> None:
+async def test_thousands_of_records(redis_store: RemoteStore) -> None:
     def fill(t: Transaction) -> None:
         for n in range(9000):
             t.put("state/s", f"k{n}", b"%d" % n)
 
-    await submit(store, fill)
-    found = await look(store, lambda t: list(t.items("state/s")))
+    await submit(redis_store, fill)
+    found = await look(redis_store, lambda t: list(t.items("state/s")))
     assert found == [(f"k{n}", b"%d" % n) for n in range(9000)]
-    page = await look(store, lambda t: list(t.items("state/s", prefix="k89", limit=2, offset=1)))
+    page = await look(
+        redis_store, lambda t: list(t.items("state/s", prefix="k89", limit=2, offset=1))
+    )
     assert page == [("k890", b"890"), ("k891", b"891")]
-    assert await submit(store, lambda t: t.delete_space("state/s")) == 9000
+    assert await submit(redis_store, lambda t: t.delete_space("state/s")) == 9000
 
 
 async def test_a_wrong_password_is_said_and_not_shown(

@@ -22,7 +22,7 @@ class Pretended:
     """Keeps everything here. `commits` is what it was asked to write."""
 
     name: Final = "the server"
-    joint: Final = True
+    check: Final = None
 
     def __init__(self) -> None:
         self.maps = Maps()
@@ -36,8 +36,6 @@ class Pretended:
     async def close(self) -> None: ...
 
     async def greet(self) -> None: ...
-
-    def check(self, reads: set[Read], writes: list[Write]) -> None: ...
 
     async def fetch(self, reads: Sequence[Read]) -> list[Found]:
         self.fetched.append(list(reads))

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from iii_engine.storage.base import Store, Transaction
 
+S = TypeVar("S", bound=Store)
 T = TypeVar("T")
+
+
+@asynccontextmanager
+async def opened(store: S) -> AsyncIterator[S]:
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 def submit(store: Store, work: Callable[[Transaction], T]) -> asyncio.Future[T]:

@@ -37,8 +37,6 @@ class NotSupported(BusError):
 class NatsRemote:
     """See `Remote`. `replicas` counts for a bucket that is made here."""
 
-    joint: Final = False
-
     def __init__(
         self,
         url: str,

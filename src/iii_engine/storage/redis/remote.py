@@ -30,7 +30,7 @@ TOKEN_SECONDS: Final = 600
 class RedisRemote:
     """See `Remote`. Everything is atomic, whatever it spans."""
 
-    joint: Final = True
+    check: Final = None
 
     def __init__(self, url: str, names: Names, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._url = url
@@ -49,9 +49,6 @@ class RedisRemote:
 
     async def close(self) -> None:
         await self._redis.aclose()
-
-    def check(self, reads: set[Read], writes: list[Write]) -> None:
-        """Nothing is too much."""
 
     async def greet(self) -> None:
         """See `Remote`."""

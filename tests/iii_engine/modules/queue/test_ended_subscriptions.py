@@ -17,15 +17,6 @@ from iii_engine.modules.queue.rabbitmq import connection
 REMOVED = "subscription removed"
 
 
-@pytest.fixture(params=["builtin", "nats", "redis", "rabbitmq"])
-def place(request: pytest.FixtureRequest) -> Server | None:
-    """The server that keeps the jobs; None for the engine itself."""
-    if request.param == "builtin":
-        return None
-    server: Server = request.getfixturevalue(f"{request.param}_server")
-    return server
-
-
 async def publish(engine: Shared, topic: str, *payloads: object) -> None:
     for payload in payloads:
         await engine.ask("iii::durable::publish", {"topic": topic, "data": payload})

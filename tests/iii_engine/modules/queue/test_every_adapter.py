@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 import pytest
-from tests.support.queue_engine import BRIDGE, Shared, has_dead, holds, knows, running, shared
+from tests.support.queue_engine import Shared, has_dead, holds, knows, running, shared
 from tests.support.servers import RabbitServer, RedisServer, Server
 from tests.support.waiting import until
 
@@ -16,25 +16,6 @@ from iii_engine.modules.queue.jetstream.options import REFUSALS as NATS
 from iii_engine.modules.queue.rabbitmq.options import REFUSALS as RABBITMQ
 from iii_engine.modules.queue.redis.options import REFUSALS as REDIS
 from iii_sdk.errors import BusError
-
-
-@pytest.fixture(params=["builtin", "nats", "redis", "rabbitmq"])
-def place(request: pytest.FixtureRequest) -> Server | None:
-    """The server that keeps the jobs; None for the engine itself."""
-    return place_of(request)
-
-
-@pytest.fixture(params=["builtin", "nats", "redis", "rabbitmq", BRIDGE])
-def anywhere(request: pytest.FixtureRequest) -> Server | str | None:
-    """The same, or another engine, which keeps the jobs but has no functions for single ones."""
-    return BRIDGE if request.param == BRIDGE else place_of(request)
-
-
-def place_of(request: pytest.FixtureRequest) -> Server | None:
-    server: Server | None = None
-    if request.param != "builtin":
-        server = request.getfixturevalue(f"{request.param}_server")
-    return server
 
 
 def names_jobs(place: Server | None) -> bool:
