@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Final
 
 import pytest
+from tests.support import queue_engine
 from tests.support.queue_engine import Shared, has_dead, holds, knows, lose, running, shared
 from tests.support.raw_worker import RawWorker
 from tests.support.servers import Server
@@ -14,7 +16,9 @@ from tests.support.waiting import until
 from iii_engine.core.router import Call
 from iii_engine.modules.queue.rabbitmq import connection
 
-REMOVED = "subscription removed"
+REMOVED: Final = "subscription removed"
+#: Here no job is lent: the lease says when an engine counts as gone.
+LEASE_MS: Final = 600
 
 
 async def publish(engine: Shared, topic: str, *payloads: object) -> None:
@@ -157,6 +161,7 @@ async def test_a_job_that_runs_when_its_subscription_is_removed_ends_well_or_is_
 async def test_a_server_that_was_away_buries_nothing_that_another_engine_wants(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(queue_engine, "LEASE_MS", LEASE_MS)
     monkeypatch.setattr(connection, "RECONNECT_SECONDS", (0.1, 0.2))
     monkeypatch.setattr(connection, "CONNECT_SECONDS", 1.0)
     async with shared(server, 2) as (one, two):
@@ -169,7 +174,7 @@ async def test_a_server_that_was_away_buries_nothing_that_another_engine_wants(
         for engine in (one, two):
             await until(lambda engine=engine: engine.status != "running")  # type: ignore[misc]
         one.core.triggers.remove("t")
-        await asyncio.sleep(0.7)  # longer than a lease: no engine has given a sign meanwhile
+        await asyncio.sleep(1.2 * LEASE_MS / 1000)  # nobody gives a sign meanwhile
         await asyncio.to_thread(server.start)
         for engine in (one, two):
             await until(lambda engine=engine: engine.status == "running")  # type: ignore[misc]
@@ -182,13 +187,23 @@ async def test_a_server_that_was_away_buries_nothing_that_another_engine_wants(
         await until(lambda: sorted(heard) == [0, 1])
 
 
-async def test_an_engine_that_is_gone_keeps_no_subscription(server: Server) -> None:
+async def test_an_engine_that_is_gone_keeps_no_subscription(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue_engine, "LEASE_MS", LEASE_MS)
     async with shared(server, 2) as (one, two):
         for engine in (one, two):
             engine.function("f")
             await bind_paused(engine, "t", "f")
         await publish(one, "t", 0, 1)
         lose(two)
-        await asyncio.sleep(0.7)  # longer than a lease
-        one.core.triggers.remove("t")
-        await until(lambda: has_dead(one, "t", 2))
+        one.core.triggers.remove("t")  # in vain: the other engine gave a sign a moment ago
+
+        async def ended() -> bool:
+            assert one.bind("t", "f", {}, trigger_id="t") is None
+            await asyncio.sleep(1.2 * LEASE_MS / 1000)
+            one.core.triggers.remove("t")
+            await asyncio.sleep(1.2 * LEASE_MS / 1000)
+            return await has_dead(one, "t", 2)
+
+        await until(ended)
