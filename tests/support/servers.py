@@ -10,15 +10,17 @@ several seconds); in a coroutine use `asyncio.to_thread`.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import uuid
 from abc import ABC, abstractmethod
-from itertools import cycle
+from collections import deque
 from pathlib import Path
 
 from tests.support.waiting import PATIENCE, until_sync
@@ -26,25 +28,49 @@ from tests.support.waiting import PATIENCE, until_sync
 #: Below the range from which systems take the ports of outgoing connections: while a server is
 #: down nobody else gets its port, and a client that reconnects cannot connect to itself.
 PORTS = range(18000, 31000)
-#: Parallel test processes have ports of their own: one that is down is not another's free one.
-SHARES = 8
+#: So many ports are this process's alone, the latest; other tests look for theirs elsewhere.
+KEPT = 400
 #: Seconds for one answer while the server is asked whether it is ready.
 ANSWER = 2.0
 
 
-def _shuffled() -> list[int]:
-    """The ports of this test process, in an order that no other run has."""
-    mine = list(PORTS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % SHARES :: SHARES])
-    random.SystemRandom().shuffle(mine)
-    return mine
+class _Ports:
+    """Ports that no other test process gets: of a file that all share, each locks a byte for each.
+
+    The system undoes the locks of a process that ends.
+    """
+
+    def __init__(self) -> None:
+        path = Path(tempfile.gettempdir()) / f"agentos-test-ports-{os.getuid()}"
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._kept: deque[int] = deque()
+        self._chance = random.SystemRandom()  # no test's seed makes two choose alike
+
+    def take(self) -> int:
+        while True:
+            port = self._chance.choice(PORTS)
+            if port not in self._kept and self._lock(port):
+                break
+        self._kept.append(port)
+        if len(self._kept) > KEPT:
+            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, self._kept.popleft())
+        return port
+
+    def _lock(self, port: int) -> bool:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        return True
 
 
-_ports = cycle(_shuffled())
+_ports = _Ports()
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nothing listens on, and that is not given out soon."""
-    for port in _ports:
+    """A port of the loopback interface that nothing listens on, also while its server is down."""
+    while True:
+        port = _ports.take()
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -52,7 +78,6 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise AssertionError("the ports never end")
 
 
 def refused(port: int) -> bool:
