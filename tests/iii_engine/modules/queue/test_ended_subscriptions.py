@@ -55,7 +55,8 @@ async def test_what_another_engine_wants_is_neither_buried_nor_dropped(server: S
         await publish(one, "t", 3)
         assert await two.dead("t") == []
         await two.ask("iii::queue::resume", {"queue": "t"})
-        await until(lambda: sorted(heard) == [0, 1, 2, 3])
+        # NATS may give a job that was handed back to two that ask for it.
+        await until(lambda: set(heard) == {0, 1, 2, 3})
         await until(lambda: holds(two, "t", (0, 0)))
 
 
@@ -128,7 +129,7 @@ async def test_what_waited_for_a_removed_subscription_is_listed_and_runs_again(
         await engine.ask("iii::queue::resume", {"queue": "t"})
         await until(lambda: knows(engine, "t"))
         assert (await engine.ask("iii::queue::redrive", {"queue": "t"}))["redriven"] == 2
-        await until(lambda: sorted(heard) == ["a", "b"])
+        await until(lambda: set(heard) == {"a", "b"})
         await until(lambda: holds(engine, "t", (0, 0)))
 
 
@@ -184,7 +185,7 @@ async def test_a_server_that_was_away_buries_nothing_that_another_engine_wants(
         await end_here(one, "u")
         assert await two.dead("t") == []
         await two.ask("iii::queue::resume", {"queue": "t"})
-        await until(lambda: sorted(heard) == [0, 1])
+        await until(lambda: set(heard) == {0, 1})
 
 
 async def test_an_engine_that_is_gone_keeps_no_subscription(
