@@ -82,7 +82,8 @@ async def test_a_delayed_job_of_a_group_holds_up_those_behind_it(
         await engine.enqueue("q", "work", {"group": "a", "n": 1})
         await engine.enqueue("q", "work", {"group": "b", "n": 2})
         await until(lambda: len(heard) == 3)
-        assert [job["n"] for job in heard] == [2, 0, 1]
+        ran = [job["n"] for job in heard]
+        assert ran.index(0) < ran.index(1)
 
 
 async def test_a_key_keeps_to_its_concurrency_on_all_engines(redis_server: RedisServer) -> None:
