@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import TypeAlias
 
+from msgspec import Struct
+
 
 class State(Enum):
     """`GONE` jobs are done, cancelled or moved; the store may not know it yet."""
@@ -18,49 +20,27 @@ class State(Enum):
 Place: TypeAlias = tuple[int, str]
 
 
-class Entry:
+class Entry(Struct, eq=False, gc=False):
     """A job in memory.
 
     `key` is its key in the store: jobs are taken in the order of keys. `delayed` says in which of
     the two orders it is: keys of delayed jobs begin with the time they are due.
-    Jobs without a group share the group ""; `lane` is the group that a job was counted in.
+    Jobs without a group share the group ""; `lane` is the group that a job was counted in, and
+    `place` where it stands there.
     `due_ms` keeps a job back that is first of its group until then, and its group, while it is
-    `held`. `record` is the stored job,
-    for as long as there is room to keep it here.
+    `held`. `record` is the stored job, for as long as there is room to keep it here.
     """
 
-    __slots__ = (
-        "attempts",
-        "delayed",
-        "due_ms",
-        "group",
-        "held",
-        "key",
-        "lane",
-        "place",
-        "record",
-        "state",
-    )
-
-    def __init__(
-        self,
-        key: str,
-        *,
-        group: str = "",
-        delayed: bool = False,
-        due_ms: int = 0,
-        attempts: int = 0,
-        record: bytes | None = None,
-    ) -> None:
-        self.key = key
-        self.group = self.lane = group
-        self.delayed = delayed
-        self.place: Place = (0 if delayed else 1, key)
-        self.due_ms = due_ms
-        self.attempts = attempts
-        self.record = record
-        self.state = State.WAITING
-        self.held = False
+    key: str
+    group: str = ""
+    delayed: bool = False
+    due_ms: int = 0
+    attempts: int = 0
+    record: bytes | None = None
+    state: State = State.WAITING
+    held: bool = False
+    lane: str = ""
+    place: Place = (0, "")
 
     def __lt__(self, other: Entry) -> bool:
         """In the order of keys; one that is gone and its successor may have the same."""

@@ -82,6 +82,7 @@ class Groups:
     def add(self, entry: Entry) -> None:
         """A job that waits."""
         entry.lane = "" if self.limits.single else entry.group
+        entry.place = (0 if entry.delayed else 1, entry.key)
         group = self._groups.get(entry.lane) or self._new_group(entry.lane)
         if group.add(entry) and self._has_room(group):
             heappush(self._ready, (entry.place, group))

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from iii_engine.storage.base import Transaction
 
 Write: TypeAlias = tuple[str, str | None, bytes | None]
@@ -36,16 +38,14 @@ class Changes:
         self.values[key] = value
 
 
-class Buffer:
+class Buffer(Struct, eq=False):
     """A `Transaction` over another one that is only read. `writes` is what to apply, in order."""
 
-    __slots__ = ("_base", "_seen", "_spaces", "writes")
-
-    def __init__(self, base: Transaction) -> None:
-        self._base = base
-        self._spaces: dict[str, Changes] = {}
-        self._seen = 0  # writes that are in `_spaces`: most works read nothing after they write
-        self.writes: list[Write] = []
+    _base: Transaction
+    writes: list[Write] = []
+    _spaces: dict[str, Changes] = {}
+    #: Writes that are in `_spaces`: most works read nothing after they write.
+    _seen: int = 0
 
     def _changes(self, space: str) -> Changes | None:
         """What was changed in a space; None for nothing."""

@@ -12,7 +12,7 @@ from iii_engine.modules.queue.away import AWAY, pause_ms
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.job import DeadJob, Lease, QueueName
 from iii_engine.modules.queue.journal import Soon
-from iii_engine.modules.queue.run import Run
+from iii_engine.modules.queue.run import Run, begin
 from iii_engine.modules.queue.settings import Settings
 from iii_sdk.protocol import ErrorBody
 
@@ -109,7 +109,7 @@ class Consumer:
 
     def _start(self, lease: Lease) -> None:
         """What goes wrong with one job must not be the end of those taken with it."""
-        run = self.running[lease] = Run(self, lease)
+        run = self.running[lease] = begin(self, lease)
         try:
             run.start()
         except Exception as error:

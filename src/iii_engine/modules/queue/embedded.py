@@ -204,7 +204,8 @@ class EmbeddedBroker(Broker):
                 dead = DeadJob(unreadable(entry.key, record), f"unreadable: {error}", self._now_ms)
                 self._letters.bury(kept, entry.key, dead)
             else:
-                leases.append(Held(kept, job, self._tokens.make(), entry))
+                token = self._tokens.make()
+                leases.append(Held(queue, job, token, kept=kept, entry=entry))
         done(leases)
 
     def complete(self, lease: Lease, *, cancelled: bool = False) -> None:

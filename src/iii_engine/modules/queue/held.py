@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from iii_engine.core.queue_entry import Entry
-from iii_engine.modules.queue.job import Job, Lease
+from iii_engine.modules.queue.job import Lease
 from iii_engine.modules.queue.kept_queue import KeptQueue
 from iii_engine.storage.base import Transaction
 
 
-class Held(Lease):
+class Held(Lease, eq=False, kw_only=True):
     """A lease of the embedded broker. `delete` is a change of the journal, `deleted` follows it."""
 
-    __slots__ = ("entry", "kept")
-
-    def __init__(self, kept: KeptQueue, job: Job, token: int, entry: Entry) -> None:
-        self.queue = kept.name
-        self.job = job
-        self.token = token
-        self.kept = kept
-        self.entry = entry
+    kept: KeptQueue
+    entry: Entry
 
     def end(self) -> None:
         """The job is done: nobody may take or cancel it any more."""

@@ -115,19 +115,16 @@ class Receipt(NamedTuple):
     duplicate: bool = False
 
 
-class Lease:
+class Lease(Struct, eq=False):
     """A job that was taken. `token` grows with every lease, so a later holder has a greater one.
 
     `handle` is the broker's own.
     """
 
-    __slots__ = ("handle", "job", "queue", "token")
-
-    def __init__(self, queue: QueueName, job: Job, token: int, handle: object) -> None:
-        self.queue = queue
-        self.job = job
-        self.token = token
-        self.handle = handle
+    queue: QueueName
+    job: Job
+    token: int
+    handle: object = None
 
 
 class Stats(NamedTuple):

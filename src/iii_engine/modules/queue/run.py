@@ -32,41 +32,16 @@ class Delivery(Struct):
     visibility_timeout_ms: int
 
 
-def _of_any(queue: QueueName) -> Attributes:
-    return (
-        ("queue", queue.text),
-        ("messaging.system", "iii-queue"),
-        ("messaging.destination.name", queue.name),
-        ("messaging.operation.type", "process"),
-    )
-
-
-def _of_topic(queue: QueueName, job_id: str) -> Attributes:
-    """The attributes of a delivery, made when somebody looks."""
-    return (*_of_any(queue), ("job_id", job_id))
-
-
-def _of_queue(queue: QueueName, function_id: str, attempts: int, token: int) -> Attributes:
-    """The attributes of a delivery, made when somebody looks."""
-    return (
-        *_of_any(queue),
-        ("function_id", function_id),
-        ("attempt", attempts),
-        ("delivery_id", str(token)),
-    )
-
-
-class Run:
+class Run(Struct, eq=False):
     """Tells its consumer `done` or `failed`, once; after `abandon` nothing."""
 
-    def __init__(self, consumer: Consumer, lease: Lease) -> None:
-        self.lease = lease
-        self._consumer = consumer
-        self._call: Call | None = None
-        self._timer: Timer | None = None
-        self._patience: Timer | None = None
-        self._over = False
-        self._span = self._begin_span()
+    _consumer: Consumer
+    lease: Lease
+    _span: OwnSpan
+    _call: Call | None = None
+    _timer: Timer | None = None
+    _patience: Timer | None = None
+    _over: bool = False
 
     def start(self) -> None:
         condition = self._consumer.target.condition
@@ -86,20 +61,6 @@ class Run:
         if timeout_ms:
             self._timer = self._consumer.engine.timers.after(timeout_ms / 1000, self._expire)
 
-    def _begin_span(self) -> OwnSpan:
-        job, queue = self.lease.job, self._consumer.queue
-        if queue.topic:
-            attributes = partial(_of_topic, queue, job.id)
-        else:
-            told = (self._function_id, job.attempts_made, self.lease.token)
-            attributes = partial(_of_queue, queue, *told)
-        return self._consumer.engine.tracing.start(
-            self._consumer.span_name,
-            kind="consumer",
-            parent=job.traceparent,
-            attributes=attributes,
-        )
-
     def abandon(self, error: str | None = None) -> None:
         """What the call answers does not count any more."""
         if not self._over:
@@ -114,7 +75,7 @@ class Run:
 
     @property
     def _function_id(self) -> str:
-        return self._consumer.target.function_id or self.lease.job.function_id or ""
+        return _function_of(self._consumer, self.lease)
 
     def _handle(self) -> None:
         """Call the handler; a job of an earlier engine waits a moment for its worker to return."""
@@ -194,3 +155,45 @@ class Run:
     def _fail(self, error: ErrorBody) -> None:
         self.abandon(error.code)
         self._consumer.failed(self.lease, error)
+
+
+def begin(consumer: Consumer, lease: Lease) -> Run:
+    """A delivery, whose span has begun."""
+    job, queue = lease.job, consumer.queue
+    if queue.topic:
+        attributes = partial(_of_topic, queue, job.id)
+    else:
+        told = (_function_of(consumer, lease), job.attempts_made, lease.token)
+        attributes = partial(_of_queue, queue, *told)
+    span = consumer.engine.tracing.start(
+        consumer.span_name, kind="consumer", parent=job.traceparent, attributes=attributes
+    )
+    return Run(consumer, lease, span)
+
+
+def _function_of(consumer: Consumer, lease: Lease) -> str:
+    return consumer.target.function_id or lease.job.function_id or ""
+
+
+def _of_any(queue: QueueName) -> Attributes:
+    return (
+        ("queue", queue.text),
+        ("messaging.system", "iii-queue"),
+        ("messaging.destination.name", queue.name),
+        ("messaging.operation.type", "process"),
+    )
+
+
+def _of_topic(queue: QueueName, job_id: str) -> Attributes:
+    """The attributes of a delivery, made when somebody looks."""
+    return (*_of_any(queue), ("job_id", job_id))
+
+
+def _of_queue(queue: QueueName, function_id: str, attempts: int, token: int) -> Attributes:
+    """The attributes of a delivery, made when somebody looks."""
+    return (
+        *_of_any(queue),
+        ("function_id", function_id),
+        ("attempt", attempts),
+        ("delivery_id", str(token)),
+    )
