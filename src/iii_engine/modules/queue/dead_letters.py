@@ -82,8 +82,10 @@ class DeadLetters:
         self._journal.add(change, then)
 
     def _bury_some(self, transaction: Transaction, queue: KeptQueue) -> list[str]:
-        """The keys of those that die now; none only when none waits."""
-        shelf, now_ms, reason = queue.shelf, self._now_ms, queue.closed or ""
+        """The keys of those that die now; none only when none waits, or the queue is open again."""
+        shelf, now_ms, reason = queue.shelf, self._now_ms, queue.closed
+        if reason is None:
+            return []
         for space in (shelf.delayed, shelf.jobs):
             stored = transaction.items(space, limit=BATCH + queue.line.active)
             waiting = (item for item in stored if queue.waits(item[0]))

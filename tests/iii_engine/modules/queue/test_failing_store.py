@@ -126,3 +126,26 @@ async def test_what_waits_for_a_removed_subscription_dies_when_the_store_can_wri
         await desk.advance(3)
         assert [dead["error"] for dead in desk.dead("topic")] == ["subscription removed"]
         assert desk.stats("topic")["waiting"] == 0
+
+
+async def test_a_subscription_that_is_made_again_gets_what_is_published_then() -> None:
+    """However late the end of the former one is written."""
+    store = FullStore()
+    async with queue_desk(store=store) as desk:
+        desk.handler("seen")
+        desk.trigger("t", "topic", "seen")
+        desk.ask("iii::queue::pause", {"queue": "topic"})
+        desk.publish("topic", 1)
+        await desk.settle()
+        store.full = True
+        desk.engine.triggers.remove("t")
+        await desk.advance(1)
+        desk.trigger("t", "topic", "seen")
+        await desk.settle()
+        store.full = False
+        desk.publish("topic", 2)
+        await desk.advance(5)
+        assert desk.dead("topic") == []
+        desk.ask("iii::queue::resume", {"queue": "topic"})
+        await desk.settle()
+        assert desk.payloads("seen") == [1, 2]
