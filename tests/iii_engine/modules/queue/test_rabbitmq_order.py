@@ -91,14 +91,14 @@ def numbers(heard: list[Any]) -> list[int]:
 async def test_an_ordered_queue_moves_between_engines_that_have_different_functions(
     rabbitmq_server: RabbitServer,
 ) -> None:
-    async with shared(rabbitmq_server, 2, q=FIFO) as (one, two):
+    async with shared(rabbitmq_server, 3, q=FIFO) as (one, two, third):
         heard: list[int] = []
         for engine, function in ((one, "odd"), (two, "even")):
             engine.core.add_function(function, partial(hear, heard), module="test")
         for n in range(4):
             await one.enqueue("q", "odd" if n % 2 else "even", {"g": "a", "n": n})
         await until(lambda: heard == [0, 1, 2, 3], timeout=30)
-        await until(lambda: holds(one, "q", (0, 0)))
+        await until(lambda: holds(third, "q", (0, 0)))
 
 
 def hear(heard: list[int], call: Call) -> None:

@@ -24,6 +24,8 @@ log = logging.getLogger("iii.queue")
 STANDBY_SECONDS: Final = 0.5
 #: Seconds in which another engine takes an ordered queue that was left.
 ASIDE_SECONDS: Final = 2 * STANDBY_SECONDS
+#: What RabbitMQ says when another engine was faster to take an ordered queue.
+TAKEN: Final = "in exclusive use"
 #: Seconds until something that failed is tried again.
 AGAIN_SECONDS: Final = 0.25
 
@@ -117,7 +119,8 @@ class Intake:
             try:
                 await self._step()
             except StoreError as error:
-                level = logging.DEBUG if isinstance(error, ServerLost) else logging.WARNING
+                usual = isinstance(error, ServerLost) or TAKEN in str(error)
+                level = logging.DEBUG if usual else logging.WARNING
                 log.log(level, "queue %s: %s", self._queue.name.text, error)
                 await asyncio.sleep(AGAIN_SECONDS)
                 self._changed.set()
