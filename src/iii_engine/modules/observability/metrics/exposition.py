@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
@@ -16,6 +17,9 @@ from iii_engine.core.meters import Distribution, Reading
 from iii_engine.modules.observability.metrics.series import Series
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+#: Names and labels that are known as text: those of a page, which is made again and again.
+REMEMBERED: Final = 16_384
 
 _TYPES: Final = {"updowncounter": "gauge"}
 _NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_:]")
@@ -33,27 +37,27 @@ class Family:
         self._help = help
         self._samples: dict[str, list[str]] = {}
 
-    def add(self, labels: Iterable[tuple[str, str]], value: float | Distribution) -> None:
+    def add(self, labels: tuple[tuple[str, str], ...], value: float | Distribution) -> None:
         """A series. Of two whose labels become the same the first counts."""
-        pairs = _labels(labels, self.type)
-        text = ",".join(pairs)
+        text = _labels(labels, self.type)
         if text in self._samples or isinstance(value, Distribution) != (self.type == "histogram"):
             return
         if isinstance(value, Distribution):
-            self._samples[text] = list(self._spread(pairs, value))
+            self._samples[text] = list(self._spread(text, value))
         else:
-            self._samples[text] = [f"{self._name}{_braces(pairs)} {_number(value)}"]
+            self._samples[text] = [f"{self._name}{_braces(text)} {_number(value)}"]
 
-    def _spread(self, pairs: list[str], value: Distribution) -> Iterator[str]:
+    def _spread(self, labels: str, value: Distribution) -> Iterator[str]:
         """Buckets that do not fit their bounds, as a worker may send them, are left out."""
         total = value.total
+        before = f"{self._name}_bucket{{{labels}{labels and ','}le="
         if len(value.counts) == len(value.bounds) + 1:
             *totals, total = accumulate(value.counts)
             for bound, count in zip(value.bounds, totals, strict=True):
-                yield f"{self._name}_bucket{_braces([*pairs, _bound(bound)])} {count}"
-        yield f"{self._name}_bucket{_braces([*pairs, _bound(math.inf)])} {total}"
-        yield f"{self._name}_sum{_braces(pairs)} {_number(value.sum)}"
-        yield f"{self._name}_count{_braces(pairs)} {total}"
+                yield f'{before}"{_number(bound)}"}} {count}'
+        yield f'{before}"+Inf"}} {total}'
+        yield f"{self._name}_sum{_braces(labels)} {_number(value.sum)}"
+        yield f"{self._name}_count{_braces(labels)} {total}"
 
     def lines(self) -> Iterator[str]:
         if self._help:
@@ -70,7 +74,7 @@ def exposition(readings: Iterable[Reading], series: Iterable[Series]) -> bytes:
         family = _family(families, reading.name, reading.kind, reading.description)
         if family is not None:
             for values, value in reading.points:
-                family.add(zip(reading.labels, values, strict=True), value)
+                family.add(tuple(zip(reading.labels, values, strict=True)), value)
     for one in series:
         family = _family(families, one.name, one.kind, one.description)
         if family is not None:
@@ -94,17 +98,19 @@ def _family(families: dict[str, Family], name: str, kind: str, help: str) -> Fam
     return family
 
 
+@lru_cache(REMEMBERED)
 def _name(name: str) -> str:
     name = _NOT_IN_NAMES.sub("_", name)
     return f"_{name}" if not name or name[0].isdigit() else name
 
 
-def _labels(labels: Iterable[tuple[str, str]], type: str) -> list[str]:
+@lru_cache(REMEMBERED)
+def _labels(labels: tuple[tuple[str, str], ...], type: str) -> str:
     """Pairs as text. A name that Prometheus uses itself gets the prefix `exported_`."""
     found: dict[str, str] = {}
     for name, value in labels:
         found.setdefault(_label(name, type), value)
-    return [f'{name}="{value.translate(_ESCAPES)}"' for name, value in found.items()]
+    return ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in found.items())
 
 
 def _label(name: str, type: str) -> str:
@@ -114,12 +120,8 @@ def _label(name: str, type: str) -> str:
     return f"_{name}" if not name or name[0].isdigit() else name
 
 
-def _bound(bound: float) -> str:
-    return f'le="{_number(bound)}"'
-
-
-def _braces(pairs: list[str]) -> str:
-    return f"{{{','.join(pairs)}}}" if pairs else ""
+def _braces(labels: str) -> str:
+    return f"{{{labels}}}" if labels else ""
 
 
 def _number(value: float) -> str:
