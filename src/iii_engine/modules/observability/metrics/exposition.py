@@ -35,7 +35,7 @@ class Family:
         self.type = type
         self._name = name
         self._help = help
-        self._samples: dict[str, list[str]] = {}
+        self._samples: dict[str, str] = {}
 
     def add(self, labels: tuple[tuple[str, str], ...], value: float | Distribution) -> None:
         """A series. Of two whose labels become the same the first counts."""
@@ -43,9 +43,11 @@ class Family:
         if text in self._samples or isinstance(value, Distribution) != (self.type == "histogram"):
             return
         if isinstance(value, Distribution):
-            self._samples[text] = list(self._spread(text, value))
+            self._samples[text] = "".join(self._spread(text, value))
+        elif text:
+            self._samples[text] = f"{self._name}{{{text}}} {_number(value)}\n"
         else:
-            self._samples[text] = [f"{self._name}{_braces(text)} {_number(value)}"]
+            self._samples[text] = f"{self._name} {_number(value)}\n"
 
     def _spread(self, labels: str, value: Distribution) -> Iterator[str]:
         """Buckets that do not fit their bounds, as a worker may send them, are left out."""
@@ -54,17 +56,17 @@ class Family:
         if len(value.counts) == len(value.bounds) + 1:
             *totals, total = accumulate(value.counts)
             for bound, count in zip(value.bounds, totals, strict=True):
-                yield f'{before}"{_number(bound)}"}} {count}'
-        yield f'{before}"+Inf"}} {total}'
-        yield f"{self._name}_sum{_braces(labels)} {_number(value.sum)}"
-        yield f"{self._name}_count{_braces(labels)} {total}"
+                yield f'{before}"{_number(bound)}"}} {count}\n'
+        yield f'{before}"+Inf"}} {total}\n'
+        yield f"{self._name}_sum{_braces(labels)} {_number(value.sum)}\n"
+        yield f"{self._name}_count{_braces(labels)} {total}\n"
 
     def lines(self) -> Iterator[str]:
+        """Lines, and several in one."""
         if self._help:
-            yield f"# HELP {self._name} {self._help.translate(_HELP_ESCAPES)}"
-        yield f"# TYPE {self._name} {self.type}"
-        for samples in self._samples.values():
-            yield from samples
+            yield f"# HELP {self._name} {self._help.translate(_HELP_ESCAPES)}\n"
+        yield f"# TYPE {self._name} {self.type}\n"
+        yield from self._samples.values()
 
 
 def exposition(readings: Iterable[Reading], series: Iterable[Series]) -> bytes:
@@ -75,12 +77,12 @@ def exposition(readings: Iterable[Reading], series: Iterable[Series]) -> bytes:
         if family is not None:
             for values, value in reading.points:
                 family.add(tuple(zip(reading.labels, values, strict=True)), value)
-    for one in series:
-        family = _family(families, one.name, one.kind, one.description)
+    for name, kind, description, service, attributes, value, _ in series:
+        family = _family(families, name, kind, description)
         if family is not None:
-            family.add((("service_name", one.service_name), *one.attributes), one.value)
+            family.add((("service_name", service), *attributes), value)
     lines = [line for family in families.values() for line in family.lines()]
-    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+    return "".join(lines).encode("utf-8", "replace")
 
 
 def _family(families: dict[str, Family], name: str, kind: str, help: str) -> Family | None:
