@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from functools import partial
+from typing import Final
 
 import msgspec
 from msgspec import Struct
@@ -11,12 +14,18 @@ from msgspec.json import encode
 from iii_engine.core.engine import Engine
 from iii_engine.core.fanout import Condition, Event, Fanout
 from iii_engine.core.triggers import Trigger, TriggerType
+from iii_engine.core.turns import Pieces, Turns
 from iii_engine.modules.base import schema
 from iii_engine.modules.engine_functions.functions import (
     FunctionRow,
     FunctionsQuery,
     list_functions,
 )
+
+log = logging.getLogger("iii.engine")
+
+#: How the payload of `functions-available` begins.
+CHANGED: Final = b'{"event":"functions_changed","functions":['
 
 #: Changes within this time are told together, in seconds.
 COALESCE_SECONDS = 0.2
@@ -62,9 +71,10 @@ class Source:
         if self.triggers.pop(trigger.id, None) is not None:
             self._fanout.remove(trigger)
 
-    def fire(self, trigger: Trigger, payload: Struct) -> None:
-        """Call the trigger's function."""
-        self._fanout.deliver(trigger, Event(None, encode(payload)))
+    def fire(self, trigger: Trigger, payload: bytes) -> None:
+        """Call the trigger's function, if it is still bound."""
+        if self.triggers.get(trigger.id) is trigger:
+            self._fanout.deliver(trigger, Event(None, payload))
 
 
 def _condition(trigger: Trigger) -> str | None:
@@ -81,7 +91,7 @@ class FunctionsAvailable(Source):
     Each trigger is told what its maker may call.
     """
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
         super().__init__(
             engine,
             "engine::functions-available",
@@ -89,6 +99,7 @@ class FunctionsAvailable(Source):
             FunctionsChanged,
         )
         self._loop = loop
+        self._turns = turns
         self._timer: asyncio.TimerHandle | None = None
         self._told: frozenset[str] = frozenset()
 
@@ -114,9 +125,17 @@ class FunctionsAvailable(Source):
         if ids == self._told:
             return
         self._told = ids
-        for trigger in list(self.triggers.values()):
-            rows = list_functions(self._engine, FunctionsQuery(), trigger.access)
-            self.fire(trigger, FunctionsChanged("functions_changed", rows.functions))
+        for trigger in self.triggers.values():
+            self._turns.later(partial(self._payload, trigger), partial(self._made, trigger))
+
+    def _payload(self, trigger: Trigger) -> Pieces[bytes]:
+        return list_functions(self._engine, FunctionsQuery(), trigger.access, CHANGED)
+
+    def _made(self, trigger: Trigger, payload: bytes | None, error: BaseException | None) -> None:
+        if payload is None:
+            log.error("%s is not told of the functions", trigger.function_id, exc_info=error)
+        else:
+            self.fire(trigger, payload)
 
 
 class WorkersAvailable(Source):
@@ -138,7 +157,7 @@ class WorkersAvailable(Source):
 
     def _tell(self, event: str, worker_id: str) -> None:
         for trigger in list(self.triggers.values()):
-            self.fire(trigger, WorkerEvent(event, worker_id))
+            self.fire(trigger, encode(WorkerEvent(event, worker_id)))
 
 
 def _nothing(*_: str) -> None:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import Final
+
 from msgspec import UNSET, Raw, Struct
+from msgspec.json import encode
 
 from iii_engine.core.access import Access
 from iii_engine.core.engine import Engine
 from iii_engine.core.registry import Function
 from iii_engine.core.sessions import Session
+from iii_engine.core.turns import Pieces
 from iii_engine.modules.engine_functions.opaque import Optional, present
+from iii_engine.modules.pieces import array, paced
+from iii_engine.modules.sorting import Sorted
 from iii_sdk.errors import BusError
 
 INTERNAL_PREFIX = "engine::"
 MAX_IDS = 32
+
+#: How an answer begins.
+HEAD: Final = b'{"functions":['
 
 
 class FunctionsQuery(Struct):
@@ -38,6 +49,8 @@ class FunctionRow(Struct):
 
 
 class FunctionRows(Struct):
+    """Schema of the answer."""
+
     functions: list[FunctionRow]
 
 
@@ -102,15 +115,33 @@ def function_row(function: Function) -> FunctionRow:
     )
 
 
-def list_functions(engine: Engine, query: FunctionsQuery, access: Access | None) -> FunctionRows:
-    """The functions that may be called, by id, or best match first when searching."""
-    found = [
-        f
-        for f in engine.registry
-        if (access is None or access.may_call(f.id)) and _wanted(f, query)
-    ]
-    found.sort(key=lambda f: (_rank(f, query.search), f.id))
-    return FunctionRows([function_row(f) for f in found])
+def list_functions(
+    engine: Engine, query: FunctionsQuery, access: Access | None, head: bytes = HEAD
+) -> Pieces[bytes]:
+    """The functions that may be called, by id, or best match first when searching: `FunctionRows`
+    as JSON, whose beginning is `head`. One that goes meanwhile is left out."""
+    found: Sorted[tuple[int, str, Function]] = Sorted(itemgetter(0, 1))
+    for function in paced(list(engine.registry)):
+        if function is None:
+            yield
+        elif _is_there(engine, function) and (access is None or access.may_call(function.id)):
+            rank = _rank(function, query.search)
+            if rank < _NO_MATCH and _wanted(function, query):
+                found.add((rank, function.id, function))
+    answer = yield from array(_rows(engine, found), head=head, tail=b"]}")
+    return answer
+
+
+def _is_there(engine: Engine, function: Function) -> bool:
+    return engine.registry.get(function.id) is function
+
+
+def _rows(engine: Engine, found: Sorted[tuple[int, str, Function]]) -> Iterator[bytes | None]:
+    for item in found.page():
+        if item is None:
+            yield None
+        elif _is_there(engine, item[2]):
+            yield encode(function_row(item[2]))
 
 
 def function_info(
@@ -158,8 +189,6 @@ def _wanted(function: Function, query: FunctionsQuery) -> bool:
     if is_internal(function.id) and not query.include_internal:
         return False
     if query.prefix and not function.id.startswith(query.prefix):
-        return False
-    if query.search and _rank(function, query.search) == _NO_MATCH:
         return False
     names = [*(query.workers or ()), *([query.worker] if query.worker else ())]
     return not names or any(_provided_by(function, name) for name in names)

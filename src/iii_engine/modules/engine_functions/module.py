@@ -11,6 +11,7 @@ from iii_engine.core.access import Access
 from iii_engine.core.channels import ChannelPair, CreateChannel
 from iii_engine.core.router import Call
 from iii_engine.core.sessions import Session
+from iii_engine.core.turns import Pieces
 from iii_engine.modules.base import Module, answering, read
 from iii_engine.modules.engine_functions import (
     baggage,
@@ -23,6 +24,7 @@ from iii_engine.modules.engine_functions import (
 )
 from iii_engine.modules.engine_functions.events import FunctionsAvailable, WorkersAvailable
 from iii_engine.modules.engine_functions.options import EngineFunctionsOptions
+from iii_engine.modules.pieces import in_pieces
 from iii_sdk.protocol import WorkerMetadata
 
 Q = TypeVar("Q", bound=Struct)
@@ -47,7 +49,7 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
         self._offer_triggers()
         self._offer_bindings()
         self._offer_context()
-        self._functions_available = FunctionsAvailable(self.engine, self.host.loop)
+        self._functions_available = FunctionsAvailable(self.engine, self.host.loop, self.host.turns)
         self._workers_available = WorkersAvailable(self.engine)
         for source in (self._functions_available, self._workers_available):
             self.offer_type(source.type)
@@ -75,9 +77,26 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
             response=response,
         )
 
+    def _browse(
+        self,
+        function_id: str,
+        request: type[Q],
+        work: Callable[[Q, Call], Pieces[bytes]],
+        response: object,
+        description: str,
+    ) -> None:
+        """As `_serve`, for what is looked up and written as JSON in pieces."""
+        self.offer(
+            function_id,
+            in_pieces(self.host.turns, lambda call: work(read(call, request), call)),
+            description=description,
+            request=request,
+            response=response,
+        )
+
     def _offer_functions(self) -> None:
         engine = self.engine
-        self._serve(
+        self._browse(
             "engine::functions::list",
             functions.FunctionsQuery,
             lambda query, call: functions.list_functions(engine, query, access_of(call.caller)),
@@ -117,7 +136,7 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
 
     def _offer_triggers(self) -> None:
         engine = self.engine
-        self._serve(
+        self._browse(
             "engine::triggers::list",
             triggers.TriggersQuery,
             lambda query, call: triggers.list_triggers(engine, query, call.caller),
@@ -131,7 +150,7 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
             triggers.TypeDetail,
             "Describe one trigger type",
         )
-        self._serve(
+        self._browse(
             "engine::registered-triggers::list",
             triggers.RegisteredQuery,
             lambda query, call: triggers.list_registered(engine, query, call.caller),

@@ -7,13 +7,16 @@ mean the same to everybody.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import UNSET, Raw, Struct
+from msgspec.json import encode
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Session
 from iii_engine.core.triggers import Trigger, TriggerType
+from iii_engine.core.turns import Pieces
 from iii_engine.modules.engine_functions.functions import (
     FunctionRow,
     function_row,
@@ -21,6 +24,7 @@ from iii_engine.modules.engine_functions.functions import (
     visible,
 )
 from iii_engine.modules.engine_functions.opaque import Optional, present
+from iii_engine.modules.pieces import array, paced
 from iii_sdk.errors import BusError
 from iii_sdk.protocol import WorkerMetadata
 
@@ -128,22 +132,31 @@ class TriggerDetail(Struct, omit_defaults=True):
     function: FunctionRow | None = None
 
 
-def list_triggers(
-    engine: Engine, query: TriggersQuery, caller: Session | None
-) -> TriggerEntries | TypeRows:
+def list_triggers(engine: Engine, query: TriggersQuery, caller: Session | None) -> Pieces[bytes]:
+    """`TriggerEntries` or `TypeRows` as JSON."""
     view = query.view
     if view is None:
         newer = caller is not None and _means_types(caller.metadata)
         view = "types" if newer else "instances"
     internal = bool(query.include_internal)
     if view == "types":
-        return TypeRows([type_row(kind) for kind in _types(engine, internal)])
-    return TriggerEntries(
-        [
-            TriggerEntry(t.id, t.type, t.function_id, t.config, present(t.metadata))
-            for t in _triggers(engine, internal, caller)
-        ]
+        return encode(TypeRows([type_row(kind) for kind in _types(engine, internal)]))
+    rows = (
+        None
+        if trigger is None
+        else encode(
+            TriggerEntry(
+                trigger.id,
+                trigger.type,
+                trigger.function_id,
+                trigger.config,
+                present(trigger.metadata),
+            )
+        )
+        for trigger in _triggers(engine, internal, caller)
     )
+    answer = yield from array(rows, head=b'{"triggers":[', tail=b"]}")
+    return answer
 
 
 def list_types(engine: Engine, query: TypesQuery) -> TypeEntries:
@@ -176,9 +189,17 @@ def type_info(engine: Engine, query: TypeQuery) -> TypeDetail:
     )
 
 
-def list_registered(engine: Engine, query: RegisteredQuery, caller: Session | None) -> TriggerRows:
+def list_registered(
+    engine: Engine, query: RegisteredQuery, caller: Session | None
+) -> Pieces[bytes]:
+    """`TriggerRows` as JSON."""
     found = _triggers(engine, bool(query.include_internal), caller)
-    return TriggerRows([trigger_row(t) for t in found if _wanted(t, query)])
+    rows = (
+        None if trigger is None else encode(trigger_row(trigger))
+        for trigger in found
+        if trigger is None or _wanted(trigger, query)
+    )
+    return array(rows, head=b'{"registered_triggers":[', tail=b"]}")
 
 
 def registered_info(engine: Engine, query: TriggerQuery, caller: Session | None) -> TriggerDetail:
@@ -223,12 +244,17 @@ def _types(engine: Engine, include_internal: bool) -> list[TriggerType]:
     return sorted(kinds, key=lambda kind: kind.id)
 
 
-def _triggers(engine: Engine, include_internal: bool, caller: Session | None) -> list[Trigger]:
-    return [
-        t
-        for t in engine.triggers
-        if (include_internal or not is_internal(t.function_id)) and visible(caller, t.function_id)
-    ]
+def _triggers(
+    engine: Engine, include_internal: bool, caller: Session | None
+) -> Iterator[Trigger | None]:
+    """Those that there are now, with None where others may go on."""
+    for trigger in paced(list(engine.triggers)):
+        if trigger is None:
+            yield None
+            continue
+        shown = include_internal or not is_internal(trigger.function_id)
+        if shown and visible(caller, trigger.function_id):
+            yield trigger
 
 
 def _wanted(trigger: Trigger, query: RegisteredQuery) -> bool:

@@ -11,8 +11,8 @@ from msgspec import Meta, Struct
 from iii_engine.core.turns import Pieces
 from iii_engine.modules.observability.logs.record import LogRecord
 from iii_engine.modules.observability.logs.store import LogStore
-from iii_engine.modules.observability.sorting import RUN, Sorted
 from iii_engine.modules.pieces import array, paced
+from iii_engine.modules.sorting import RUN, Sorted
 
 
 class LogsQuery(Struct):

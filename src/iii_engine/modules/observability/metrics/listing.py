@@ -11,10 +11,10 @@ from iii_engine.core.turns import Pieces
 from iii_engine.modules.observability.metrics.metric import Metric
 from iii_engine.modules.observability.metrics.statistics import Aggregate, aggregates, percentile
 from iii_engine.modules.observability.metrics.store import MetricStore
-from iii_engine.modules.observability.sorting import Values
 from iii_engine.modules.observability.spans.gathering import kept
 from iii_engine.modules.observability.times import TooLarge, nanoseconds
 from iii_engine.modules.pieces import array
+from iii_engine.modules.sorting import Values
 
 
 class MetricsQuery(Struct):

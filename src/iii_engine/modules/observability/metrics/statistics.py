@@ -8,8 +8,8 @@ from typing import Final
 from msgspec import Struct
 
 from iii_engine.modules.observability.metrics.metric import HistogramPoint, Metric, NumberPoint
-from iii_engine.modules.observability.sorting import Sorted, Values
 from iii_engine.modules.pieces import paced
+from iii_engine.modules.sorting import Sorted, Values
 
 #: With fewer values there are no percentiles.
 MIN_VALUES: Final = 5

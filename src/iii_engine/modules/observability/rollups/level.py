@@ -9,8 +9,8 @@ from typing import Final, NamedTuple, TypeAlias
 from iii_engine.core.meters import Distribution
 from iii_engine.modules.observability.metrics.distributions import added
 from iii_engine.modules.observability.metrics.statistics import Statistics
-from iii_engine.modules.observability.sorting import RUN, Sorted
 from iii_engine.modules.pieces import paced
+from iii_engine.modules.sorting import RUN, Sorted
 
 SECOND: Final = 1_000_000_000
 

@@ -10,11 +10,11 @@ from msgspec import Meta, Struct
 
 from iii_engine.core.spans import Resource, Span
 from iii_engine.core.turns import Pieces
-from iii_engine.modules.observability.sorting import Sorted
 from iii_engine.modules.observability.spans.gathering import Kept
 from iii_engine.modules.observability.spans.roots import Entries
 from iii_engine.modules.observability.spans.row import SpanRow, row, texts
 from iii_engine.modules.pieces import array
+from iii_engine.modules.sorting import Sorted
 
 
 class TracesQuery(Struct):

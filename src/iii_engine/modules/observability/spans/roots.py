@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from iii_engine.core.spans import Span
 from iii_engine.core.turns import Pieces
-from iii_engine.modules.observability.sorting import RUN
 from iii_engine.modules.pieces import paced
+from iii_engine.modules.sorting import RUN
 
 
 class Entries:

@@ -5,7 +5,7 @@ import random
 import pytest
 from tests.support.pieces import longest
 
-from iii_engine.modules.observability.sorting import RUN, Sorted, Values
+from iii_engine.modules.sorting import RUN, Sorted, Values
 
 #: Pairs of which many have the same first number.
 PAIRS = [(number * 7919 % 100, number) for number in range(3 * RUN + 10)]
