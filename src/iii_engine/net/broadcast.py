@@ -72,6 +72,10 @@ class Broadcast(ABC):
         """Why the server cannot be used; None when it can."""
         return self._deaf or self._contact.problem
 
+    def reserved(self, topic: str) -> bool:
+        """Whether engines tell each other something under just this name at the server."""
+        return False
+
     async def open(self) -> None:
         """Raises `StoreError` that names the server."""
         self._contact.open()

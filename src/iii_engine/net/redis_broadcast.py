@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("iii.broadcast")
 
+#: The channels that engines have for themselves: of streams, of queues, of each connection.
+RESERVED: Final = re.compile(r"stream::events$|iii:(?:queue|engine):")
+
 #: Seconds between attempts to come back to a server.
 RETRY_SECONDS: Final = 0.25
 #: Seconds without a message after which the server has lost us.
@@ -44,6 +47,10 @@ class RedisBroadcast(Broadcast):
     @property
     def name(self) -> str:
         return f"Redis at {masked(self._url)}"
+
+    def reserved(self, topic: str) -> bool:
+        """A topic is a channel, and there is one set of channels for all that use the server."""
+        return RESERVED.match(topic) is not None
 
     async def open(self) -> None:
         self._sender = await open_redis(self._url)

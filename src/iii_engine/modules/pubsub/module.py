@@ -55,6 +55,7 @@ class PubSubModule(Module[PubSubOptions]):
             broadcast = make_broadcast(chosen, "pubsub", self.subscriptions.heard)
             await broadcast.open()
             self.broadcast = broadcast
+            self.subscriptions.reserved = broadcast.reserved
             self.subscriptions.wanted = broadcast.listen
             self.subscriptions.unwanted = broadcast.unlisten
         self.host.publish = self._tell = self.tell
@@ -96,6 +97,7 @@ class PubSubModule(Module[PubSubOptions]):
             message = read(call, PublishRequest)
             if not message.topic:
                 raise BusError("Topic is not set", code="topic_not_set")
+            self.subscriptions.check(message.topic)
         except BusError as error:
             fail(call, error)
             return

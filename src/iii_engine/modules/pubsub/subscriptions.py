@@ -27,6 +27,8 @@ class Subscriptions:
     #: Told the topic or pattern that the first trigger wants, and that none wants any more.
     wanted: Callable[[str], None] | None = None
     unwanted: Callable[[str], None] | None = None
+    #: Whether a topic is what engines tell each other at the server that carries the messages.
+    reserved: Callable[[str], bool] = staticmethod(lambda topic: False)
 
     def __init__(self, engine: Engine) -> None:
         self.fanout = Fanout(engine)
@@ -41,6 +43,11 @@ class Subscriptions:
             unbind=self._unbind,
         )
 
+    def check(self, topic: str) -> None:
+        """Raises `BusError` for a topic that is not for workers."""
+        if self.reserved(topic):
+            raise BusError(f"Topic {topic} is the engine's own", code="topic_reserved")
+
     def deliver(self, topic: str, data: bytes, traceparent: str | None, baggage: str | None) -> int:
         """Hand a message to all who want its topic now; how many those are."""
         triggers = list(self.topics.wanting(topic))
@@ -49,6 +56,8 @@ class Subscriptions:
 
     def heard(self, pattern: str, message: Message) -> None:
         """Hand a message to those who subscribed to just this topic or pattern."""
+        if self.reserved(message.topic):
+            return  # the pattern is wide
         event = Event(None, message.data, message.traceparent, message.baggage)
         self._deliver(self.topics.of(pattern), event)
 
@@ -58,6 +67,7 @@ class Subscriptions:
 
     def _bind(self, trigger: Trigger) -> None:
         config = _config_of(trigger)
+        self.check(config.topic)
         self._topic_of[trigger] = config.topic
         self.topics.add(config.topic, trigger)
         if self.wanted is not None and len(self.topics.of(config.topic)) == 1:

@@ -49,6 +49,26 @@ async def heard(desk: Desk, function_id: str, *wanted: object) -> None:
     assert desk.payloads(function_id) == list(wanted)
 
 
+@pytest.mark.promise(
+    "Access",
+    "What engines tell each other over Redis is no topic: no worker reads it there, or forges it.",
+)
+async def test_channels_of_the_engines_are_no_topics(redis_server: RedisServer) -> None:
+    options = {"adapter": {"name": "redis", "config": {"redis_url": redis_server.url}}}
+    async with running(PubSubModule, options, trigger_type="subscribe") as desk:
+        desk.handler("all")
+        desk.bind("t", "all", {"topic": "*"})
+        for topic in ("stream::events", "iii:queue:wake"):
+            with pytest.raises(BusError, match="engine's own"):
+                await publish(desk, topic, {"forged": True})
+            assert "engine's own" in str(desk.bind(topic, "all", {"topic": topic}))
+            client = Redis.from_url(redis_server.url)
+            assert await client.publish(topic, b'"of an engine"') == 1
+            await client.aclose()
+        await publish(desk, "stream::events of mine", 1)
+        await heard(desk, "all", 1)
+
+
 async def test_modules_case_103_each_subscriber_gets_the_data_once(desk: Desk) -> None:
     for name in ("one", "two", "star", "all"):
         desk.handler(name)

@@ -361,8 +361,11 @@ class RedisBroker(Broker):
         if pattern == CHANGED:
             self._bindings.heard(message.data)
             return
-        kept = self._by_base.get(msgspec.json.decode(message.data))
-        if kept is not None:
+        try:
+            base = msgspec.json.decode(message.data, type=str)
+        except msgspec.DecodeError:
+            return  # of another program
+        if (kept := self._by_base.get(base)) is not None:
             kept.wake()
 
     def _returned(self) -> None:
