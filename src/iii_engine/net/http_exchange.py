@@ -64,31 +64,10 @@ class Exchange:
     `end`. All methods may be called after the client has gone; they do nothing then.
     """
 
-    content_type: bytes = b""
-    content_length: int = 0
-    has_body: bool = False
     expects_continue: bool = False
-    http_1_0: bool = False
-    keep_alive: bool = True
-    #: The whole request has arrived.
-    complete: bool = False
-    #: Of the answer, once there is one.
-    status: int = 0
-    #: A streamed answer is under way.
-    begun: bool = False
-    #: The answer is complete, or the client has gone.
-    closed: bool = False
-    #: Status and text with which the protocol itself answers.
-    refusal: tuple[int, str] | None = None
-    #: Called when the client goes before the answer is complete.
-    on_close: Callable[[], None] | None = None
-    #: Called with False when the client reads too slowly, with True when it has caught up.
-    on_writable: Callable[[bool], None] | None = None
-
-    #: Called with the size of the part that has arrived of a body that is read whole.
-    on_growth: Callable[[int], None] | None = None
-
-    # The defaults live on the class, so that a request only pays for what it uses.
+    # Defaults that hardly a request uses live on the class. What each one reads or sets has to be
+    # in `__init__`: reading a default there costs ten times as much, and an attribute that is set
+    # later, when many requests are under way, costs its request a dictionary.
     _mode: _Body = _WAITING
     _parts: list[bytes] | None = None
     _size: int = 0
@@ -111,6 +90,23 @@ class Exchange:
         self.method = method
         self.target = target
         self.headers = headers
+        self.content_type = b""
+        self.content_length = 0
+        self.has_body = False
+        self.http_1_0 = False
+        self.keep_alive = True
+        self.complete = False  # the whole request has arrived
+        self.status = 0  # of the answer, once there is one
+        self.begun = False  # a streamed answer is under way
+        self.closed = False  # the answer is complete, or the client has gone
+        #: Status and text with which the protocol itself answers.
+        self.refusal: tuple[int, str] | None = None
+        #: Called when the client goes before the answer is complete.
+        self.on_close: Callable[[], None] | None = None
+        #: Called with False when the client reads too slowly, with True when it has caught up.
+        self.on_writable: Callable[[bool], None] | None = None
+        #: Called with the size of the part that has arrived of a body that is read whole.
+        self.on_growth: Callable[[int], None] | None = None
 
     @property
     def peer(self) -> str:

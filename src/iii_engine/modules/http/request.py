@@ -23,7 +23,6 @@ from iii_engine.modules.http.payload import (
     EMPTY,
     NO_QUERY,
     NOTHING_RAW,
-    Query,
     method_field,
     read_params,
     read_query,
@@ -52,27 +51,6 @@ LATE_WRITER_SECONDS = 0.25
 class Request:
     """A matched request. `id` names it to the client; its channels have ids derived from it."""
 
-    # The defaults live on the class, so that a request only pays for what it uses.
-
-    #: Of a body that was read whole: what it is as JSON, and the fields with its exact bytes.
-    body: Raw = NULL
-    raw: bytes = b""
-    #: What middleware contributed, as JSON.
-    context: bytes = EMPTY
-    params: bytes = EMPTY
-    query: Query = NO_QUERY
-    #: The handler has been called.
-    dispatched: bool = False
-    #: The call of the handler has ended.
-    call_answered: bool = False
-
-    _waited: bool = False  # for its place
-    _placed: bool = False  # it counts against the concurrency limit
-    _offered: HandlerChannels | None = None
-    _reading: RequestBody | None = None
-    _timer: TimerHandle | None = None
-    _call: Call | None = None
-
     def __init__(
         self, gateway: Gateway, exchange: Exchange, route: Route, values: list[str], path: str
     ) -> None:
@@ -88,10 +66,20 @@ class Request:
         self.span = OwnSpan(gateway.tracing, name, "server", client.head.traceparent)
         self.channel_id = channel_id = gateway.new_id()
         self.id = client.head.request_id or channel_id
-        if values:
-            self.params = read_params(route, values)
-        if route.raw_body:
-            self.raw = NOTHING_RAW
+        #: Of a body that was read whole: what it is as JSON, and the fields with its exact bytes.
+        self.body = NULL
+        self.raw = NOTHING_RAW if route.raw_body else b""
+        self.context = EMPTY  # what middleware contributed, as JSON
+        self.params = read_params(route, values) if values else EMPTY
+        self.query = NO_QUERY
+        self.dispatched = False  # the handler has been called
+        self.call_answered = False  # that call has ended
+        self._waited = False  # for its place
+        self._placed = False  # it counts against the concurrency limit
+        self._offered: HandlerChannels | None = None
+        self._reading: RequestBody | None = None
+        self._timer: TimerHandle | None = None
+        self._call: Call | None = None
 
     # -- a place among the concurrent requests ---------------------------------------------------
 
