@@ -108,5 +108,5 @@ def test_what_is_exposed_comes_back_after_a_kill_of_the_remote_engine(
     until_sync(lambda: "exposed::echo" in functions(far))
     engine_process.kill()
     engine_process.start()
-    until_sync(lambda: far.call("exposed::echo", [7]) == {"result": [7]}, timeout=20)
-    until_sync(lambda: clients["node"].call("r.echo", [8]) == {"result": [8]}, timeout=20)
+    until_sync(lambda: far.call("exposed::echo", [7]) == {"result": [7]})
+    until_sync(lambda: clients["node"].call("r.echo", [8]) == {"result": [8]})

@@ -143,7 +143,6 @@ def test_it_comes_back_after_a_kill_of_the_engine(
     until_sync(
         lambda: client.call(f"{language}::echo", 1, timeout_ms=1000) == {"result": 1},
         "it answers again",
-        timeout=30,
     )
     assert client.call("state::get", {"scope": "s", "key": "k"}) == {"result": 1}
     status, _, _ = fetch(f"{engine_process.http_url}/{language}/greet/again", {})
@@ -162,7 +161,6 @@ def test_wire_case_10_it_comes_back_after_an_orderly_restart(
     until_sync(
         lambda: client.call(f"{language}::echo", 2, timeout_ms=1000) == {"result": 2},
         "it answers again",
-        timeout=15,
     )
 
 

@@ -24,7 +24,7 @@ def test_wire_case_84_gauges_of_node(engine_process: EngineProcess, tmp_path: Pa
             workers = client.call("engine::workers::list", {})["result"]["workers"]
             return next((w["latest_metrics"] for w in workers if w["name"] == "gauged"), None)
 
-        found = until_sync(vitals, "the gauges have arrived", timeout=20)
+        found = until_sync(vitals, "the gauges have arrived")
         assert found["runtime"] == "node"
         assert found["memory_rss"] > 1_000_000
         assert found["timestamp_ms"] > 0

@@ -167,7 +167,7 @@ async def killed_under_load(
     await asyncio.sleep(random.uniform(0, 0.2))  # any moment
     await asyncio.to_thread(home.kill)
     await asyncio.to_thread(home.start)
-    await until(lambda: near.app.modules["iii-state"].status() == "running", timeout=20)
+    await until(lambda: near.app.modules["iii-state"].status() == "running")
     await progress(writers)
 
 
@@ -176,7 +176,6 @@ async def progress(writers: dict[str, Writer]) -> None:
     await until(
         lambda: all(len(w.acknowledged) > before[kind] + 1 for kind, w in writers.items()),
         "all write",
-        timeout=20,
     )
 
 
@@ -192,7 +191,7 @@ async def verify_store(worker: RawWorker, writers: dict[str, Writer]) -> None:
 async def verify_heard(heard: Heard, writers: dict[str, Writer]) -> None:
     for kind in ("message", "job"):
         counter, writer = heard.all[kind], writers[kind]
-        await until(lambda: writer.acknowledged <= set(counter), f"each {kind}", timeout=20)  # noqa: B023
+        await until(lambda: writer.acknowledged <= set(counter), f"each {kind}")  # noqa: B023
         writer.check(set(counter))
         # Only what ran at a kill runs again.
         assert counter.total() - len(counter) <= 10 * ROUNDS, kind

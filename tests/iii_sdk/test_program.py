@@ -33,7 +33,7 @@ async def test_a_signal_lets_running_calls_finish(engine, wait_until, number):
         sys.executable, "-c", PROGRAM, env={"III_URL": engine.url}
     )
     registry = engine.core.registry
-    await wait_until(lambda: "p::slow" in registry and "p::other" in registry, timeout=20)
+    await wait_until(lambda: "p::slow" in registry and "p::other" in registry)
     assert await engine.call("p::other") == "other"
     call = asyncio.create_task(engine.call("p::slow"))
     await wait_until(lambda: any(s.session.active for s in engine.sockets))

@@ -89,7 +89,7 @@ async def test_a_lost_server_of_queues_is_no_health(
         await asyncio.to_thread(server.kill)
         await until(lambda: health(worker, "degraded"))
         await asyncio.to_thread(server.start)
-        await until(lambda: health(worker, "healthy"), timeout=20)
+        await until(lambda: health(worker, "healthy"))
     await engine.stop()
 
 

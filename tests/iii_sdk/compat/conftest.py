@@ -132,7 +132,7 @@ def answered() -> Callable[..., Any]:
                     raise
             return bool(answers)
 
-        until_sync(ask, f"{function_id} answers", timeout=20)
+        until_sync(ask, f"{function_id} answers")
         return answers[0]
 
     return call

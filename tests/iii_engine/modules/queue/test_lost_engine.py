@@ -77,6 +77,6 @@ async def test_kill_9_of_an_engine_under_load_loses_no_acknowledged_job(
             await asyncio.to_thread(engine.kill)
             await asyncio.gather(*producers)
         await asyncio.to_thread(engine.start)
-    await until(lambda: acknowledged <= done, timeout=20)
+    await until(lambda: acknowledged <= done)
     await worker.stop()
     await serving

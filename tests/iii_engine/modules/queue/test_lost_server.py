@@ -76,12 +76,12 @@ async def test_nothing_acknowledged_is_lost_when_the_server_is_killed(server: Se
                 stored += 1
             except BusError:
                 await asyncio.sleep(0.05)
-        await until(lambda: set(range(70)) <= {*first, *second}, timeout=20)
-        await until(lambda: set(range(20)) <= set(topic), timeout=20)
+        await until(lambda: set(range(70)) <= {*first, *second})
+        await until(lambda: set(range(20)) <= set(topic))
         for call in late[1:]:
             call.reply()  # the server had given it to the other engine
         await until(lambda: one.status == "running")
-        await until(lambda: holds(one, "default", (0, 0)), timeout=20)
+        await until(lambda: holds(one, "default", (0, 0)))
 
 
 async def test_a_server_that_hangs_is_told_of_in_time(

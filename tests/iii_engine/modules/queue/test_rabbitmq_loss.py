@@ -66,10 +66,10 @@ async def test_kill_9_of_rabbitmq_loses_no_job_that_waits_for_its_time(
             load.failing = True
             enough = len(load.acknowledged) + 1000
             producers = [asyncio.create_task(load.produce()) for _ in range(PRODUCERS)]
-            await until(lambda: len(load.acknowledged) >= enough, timeout=20)  # noqa: B023
+            await until(lambda: len(load.acknowledged) >= enough)  # noqa: B023
             await asyncio.to_thread(rabbitmq_server.kill)
             await asyncio.gather(*producers)
             load.failing = False
             await asyncio.to_thread(rabbitmq_server.start)
-            await until(lambda: load.acknowledged <= load.done, timeout=20)
-        await until(lambda: holds(engine, "q", (0, 0)), timeout=20)
+            await until(lambda: load.acknowledged <= load.done)
+        await until(lambda: holds(engine, "q", (0, 0)))

@@ -260,7 +260,7 @@ async def test_kill_9_of_an_engine_loses_none_of_its_jobs(
                 await bus.enqueue("default", "work", n)
             lost = await stuck.invoked("work")  # it runs on the engine that is killed
             a.kill()
-            await until(lambda: done == set(range(100)), timeout=15)
+            await until(lambda: done == set(range(100)))
             assert lost["data"] in done
             await worker.stop()
             await serving

@@ -78,7 +78,7 @@ async def test_jobs_run_although_only_one_engine_has_their_function(server: Serv
         for n in range(40):
             await one.enqueue("q", "work", n)
         # NATS gives a job to the engine that has asked first, and each asks anew every 5 s.
-        await until(lambda: set(heard) == set(range(40)), timeout=30)
+        await until(lambda: set(heard) == set(range(40)))
         await until(lambda: holds(one, "q", (0, 0)))
 
 
@@ -88,7 +88,7 @@ async def test_jobs_in_order_run_where_their_function_is(server: Server) -> None
         heard = two.function("work")
         for n in range(3):
             await one.enqueue("q", "work", {"g": "a", "n": n})
-        await until(lambda: len(heard) == 3, timeout=30)
+        await until(lambda: len(heard) == 3)
         assert [data["n"] for data in heard] == [0, 1, 2]
         await until(lambda: holds(one, "q", (0, 0)))
 
