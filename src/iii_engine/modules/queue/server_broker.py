@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
-from itertools import count
 from typing import Any, Final, TypeVar
 
 from iii_engine.core.engine import Engine
@@ -35,8 +34,7 @@ class ServerBroker(Broker):
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # Of leases. Not the server's numbers: one that was lost may count from 1 again.
-        self._tokens = count(engine.clock.now_ns() // 1_000)
+        self._latest = 0
         self._tasks = Tasks()
         self._closing = False
 
@@ -83,6 +81,14 @@ class ServerBroker(Broker):
                     return
 
         return self._tasks.spawn(insist())
+
+    def _token(self) -> int:
+        """Of a lease where the server counts none: the microsecond at which it begins.
+
+        So a later holder has a greater one at any engine, as far as their clocks agree.
+        """
+        self._latest = max(self._latest + 1, self._engine.clock.now_ns() // 1_000)
+        return self._latest
 
     @property
     def _now_ms(self) -> int:

@@ -24,6 +24,7 @@ from iii_engine.modules.queue.jetstream.bindings import Bindings
 from iii_engine.modules.queue.jetstream.kept import JetQueue
 from iii_engine.modules.queue.jetstream.notes import Notes
 from iii_engine.modules.queue.jetstream.options import REFUSALS, JetConfig
+from iii_engine.modules.queue.jetstream.records import token_of
 from iii_engine.modules.queue.jetstream.signs import Signs
 from iii_engine.modules.queue.jetstream.topics import Topics
 from iii_engine.modules.queue.job import (
@@ -223,7 +224,7 @@ class JetStreamBroker(ServerBroker):
         deliveries = (delivery.num_delivered or 1) - (1 if job.process_at else 0)
         job.handed_back = kept.handed_back.pop(delivery.sequence.stream, 0)
         job.attempts_made = max(0, deliveries - 1 - job.handed_back)
-        return Lease(queue, job, next(self._tokens), message)
+        return Lease(queue, job, token_of(delivery), message)
 
     def _bury_unreadable(self, kept: JetQueue, message: Msg, error: msgspec.DecodeError) -> None:
         async def bury() -> None:

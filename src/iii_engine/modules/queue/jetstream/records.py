@@ -18,6 +18,7 @@ from iii_engine.modules.queue.job import (
 from iii_engine.net.nats_client import text_of
 
 if TYPE_CHECKING:
+    from nats.aio.msg import Msg
     from nats.js.api import RawStreamMsg
 
 T = TypeVar("T")
@@ -49,6 +50,12 @@ def job_in(record: RawStreamMsg) -> Job:
 def dead_in(record: RawStreamMsg) -> DeadJob:
     """What is none is shown as one, by its subject."""
     return read_dead(id_in(record), record.data or b"", foreign_dead)
+
+
+def token_of(delivery: Msg.Metadata) -> int:
+    """Grows with each delivery of a job, whoever gets it: when it was stored, in microseconds, and
+    which delivery this is. The server counts both, so clocks of engines do not matter."""
+    return round(delivery.timestamp.timestamp() * 1_000_000) + (delivery.num_delivered or 1)
 
 
 async def found_or_none(request: Awaitable[T]) -> T | None:

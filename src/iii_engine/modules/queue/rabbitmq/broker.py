@@ -170,7 +170,7 @@ class RabbitBroker(ServerBroker):
     def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
         intake = self.place(queue).intake
         taken = intake.arrivals.take(limit) if intake.gives else []
-        done([Lease(queue, arrival.job, next(self._tokens), arrival) for arrival in taken])
+        done([Lease(queue, arrival.job, self._token(), arrival) for arrival in taken])
 
     def _arrived(self, place: Place, message: AbstractIncomingMessage) -> None:
         now_ms, new_id, queue = self._now_ms, self._engine.ids.uuid(), place.queue
