@@ -2,7 +2,8 @@
 
 Works run on the loop's thread as they come, inside one open transaction; only COMMIT, which waits
 for the disk, runs in a thread. While it does, new works queue up, and all of them share the next
-one. Statements cost about two microseconds each, less than handing them to another thread.
+one. Statements cost about two microseconds each, less than handing them to another thread; only
+the end of a large space takes long, so it is left to that thread, and ends its transaction.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class EmbeddedStore(LocalReads):
         self._batch: list[tuple[Done[Any], Any, Exception | None]] = []
         #: Why the open transaction is gone: SQLite undoes all of it when the disk is full.
         self._lost: StoreError | None = None
+        #: Writes of its last work, when they take long: the committer's thread makes them.
+        self._left: list[Write] = []
         #: Whether the open transaction changes something.
         self._changes = False
         #: Why nothing can be written, until something is.
@@ -176,7 +179,7 @@ class EmbeddedStore(LocalReads):
         """See `Store.write`. `work` runs on the loop's thread; `done` never before this returns."""
         if not self._open:
             self._loop.call_soon(done, None, StoreError("the store is closed"))
-        elif self._committing:
+        elif self._committing or self._left:
             self._queue.append((work, done))
         else:
             self._run(work, done)
@@ -195,7 +198,10 @@ class EmbeddedStore(LocalReads):
                     self._writer.execute("BEGIN IMMEDIATE")
                 buffer = Buffer(self._writing)
                 result = work(buffer)
-                self._apply(buffer.writes)
+                if any(key is None and self._writing.is_large(s) for s, key, _ in buffer.writes):
+                    self._left = buffer.writes
+                else:
+                    self._apply(buffer.writes)
                 self._changes = self._changes or bool(buffer.writes)
             except apsw.Error as error:
                 problem = self._failure(error)
@@ -229,6 +235,8 @@ class EmbeddedStore(LocalReads):
     def _commit(self) -> None:
         """In the committer's thread."""
         if self._lost is None:
+            if self._left:
+                self._apply(self._left)
             self._writer.execute("COMMIT")
 
     def _committed(self, error: Exception | None) -> None:
@@ -238,12 +246,15 @@ class EmbeddedStore(LocalReads):
             log.info("%s can be written again", self._file)
             self.problem = None
         self._changes = False
+        self._left = []
         self._lost = self._rolled_back()
         self._end_snapshot()
         batch, self._batch = self._batch, []
         queue = self._queue
         for _ in range(min(len(queue), MAX_BATCH)):
             self._run(*queue.popleft())
+            if self._left:
+                break
         if self._batch:
             self._committer.start_commit()
         else:

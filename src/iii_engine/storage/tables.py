@@ -33,6 +33,7 @@ _PUT = (
 )
 _DELETE = "DELETE FROM item WHERE space = ? AND key = ?"
 _COUNT = "SELECT count(*) FROM item WHERE space = ?"
+_LARGE = "SELECT 1 FROM item WHERE space = ? LIMIT 1 OFFSET 1000"
 _DELETE_SPACE = "DELETE FROM item WHERE space = ?"
 _ITEMS = "SELECT key, value FROM item WHERE space = ? ORDER BY id LIMIT ? OFFSET ?"
 _ITEMS_FROM = (
@@ -107,6 +108,10 @@ class Tables:
 
     def names(self, prefix: str = "") -> Iterable[str]:
         return (name for (name,) in self._execute(_SPACES, (prefix, after(prefix))))
+
+    def is_large(self, space: str) -> bool:
+        """Whether it takes long to do something with all of its items."""
+        return self._execute(_LARGE, (space,)).get is not None
 
     def delete_space(self, space: str) -> int:
         deleted = self.count(space)

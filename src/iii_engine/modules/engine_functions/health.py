@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from msgspec import Struct
 
-from iii_engine.modules.base import RUNNING, Host
+from iii_engine.core.router import Call
+from iii_engine.core.turns import Pieces
+from iii_engine.modules.base import RUNNING, Host, answering
 from iii_engine.modules.component import DISABLED, Component
-from iii_engine.storage.base import StoreError
+from iii_engine.modules.pieces import paced
+from iii_engine.storage.base import Transaction
 from iii_engine.version import VERSION
+
+#: Spaces of the store that are counted in one piece.
+SPACES: Final = 1000
 
 
 class Health(Struct):
@@ -19,15 +28,41 @@ class Health(Struct):
     version: str
 
 
-def check_health(host: Host) -> Health:
-    """How the engine is. Parts that are not loaded are `disabled`, which is not a problem."""
+def checking(host: Host) -> Callable[[Call], None]:
+    """A handler that answers how the engine is. The store's spaces may be very many to count."""
+
+    def handler(call: Call) -> None:
+        def counted(spaces: int | None, error: BaseException | None) -> None:
+            answer = answering(lambda _: check_health(host, error if spaces is None else spaces))
+            answer(call)
+
+        host.store.browse(_count, counted)
+
+    return handler
+
+
+def _count(transaction: Transaction) -> Pieces[int]:
+    number = 0
+    for name in paced(transaction.names(), SPACES):
+        if name is None:
+            yield
+        else:
+            number += 1
+    return number
+
+
+def check_health(host: Host, spaces: int | BaseException | None) -> Health:
+    """How the engine is. Parts that are not loaded are `disabled`, which is not a problem.
+
+    `spaces` are those of the store, or why they cannot be counted.
+    """
     components = dict.fromkeys(("otel", "metrics", "logs", "spans"), DISABLED)
     for module in host.modules.values():
         components |= module.components()
     components |= {
         "modules": _modules(host),
         "config": _config(host),
-        "storage": _storage(host),
+        "storage": _storage(host, spaces),
     }
     degraded = any(component.status == "degraded" for component in components.values())
     return Health(
@@ -51,11 +86,9 @@ def _config(host: Host) -> Component:
     return Component("healthy", {})
 
 
-def _storage(host: Host) -> Component:
+def _storage(host: Host, spaces: int | BaseException | None) -> Component:
     if host.store.problem is not None:
         return Component("degraded", {"error": host.store.problem})
-    try:
-        spaces = host.store.read(lambda transaction: len(transaction.spaces()))
-    except StoreError as error:
-        return Component("degraded", {"error": str(error)})
+    if not isinstance(spaces, int):
+        return Component("degraded", {"error": str(spaces)})
     return Component("healthy", {"spaces": spaces})

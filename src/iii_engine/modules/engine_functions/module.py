@@ -239,10 +239,10 @@ class EngineFunctionsModule(Module[EngineFunctionsOptions]):
             request=transaction.Transact,
             response=transaction.Transacted,
         )
-        self._serve(
+        self.offer(
             "engine::health::check",
-            Nothing,
-            lambda request, call: health.check_health(self.host),
-            health.Health,
-            "How the engine and its parts are",
+            health.checking(self.host),
+            description="How the engine and its parts are",
+            request=Nothing,
+            response=health.Health,
         )
