@@ -96,14 +96,16 @@ def _spans(random_bytes: bytes) -> list[str]:
 
 
 def _uuids(random_bytes: bytes) -> list[str]:
-    """UUIDs of version 4, of 16 bytes each. All get a digit at a time, which costs a sixth of
-    putting each together."""
-    digits = random_bytes.hex().encode()
-    count = len(digits) // 32
-    text = bytearray(b"-" * (37 * count))
-    places = [place for place in range(36) if place not in (8, 13, 18, 23)]
-    for digit, place in enumerate(places):
-        text[place::37] = digits[digit::32]
+    """UUIDs of version 4, of 16 bytes each, at a tenth of what it costs to put each together.
+
+    All are in one text of groups of four digits with a mark behind each; the marks that a UUID has
+    not go, at the same place of each, so that each of them is shorter by one from then on.
+    """
+    count = len(random_bytes) // 16
+    text = bytearray(random_bytes.hex("-", 2).encode() + b"-")
+    del text[34::40]
+    del text[29::39]
+    del text[4::38]
     text[14::37] = b"4" * count
     text[19::37] = b"a" * count
     text[36::37] = b" " * count
