@@ -38,7 +38,7 @@ from iii_engine.core.services import Services
 from iii_engine.core.sessions import Session, Status
 from iii_engine.core.strictness import without_lone_surrogates, without_odd_numbers
 from iii_engine.core.timers import Timers
-from iii_engine.core.tracing import SpanRing, Tracing
+from iii_engine.core.tracing import OwnSpan, SpanRing, Tracing
 from iii_engine.core.triggers import Triggers, TriggerType
 from iii_sdk import protocol
 from iii_sdk.malformed import MalformedMessage, unreadable
@@ -223,19 +223,23 @@ class Engine:
         *,
         timeout_ms: int = 0,
         traceparent: str | None = None,
+        span: OwnSpan | None = None,
         baggage: str | None = None,
         metadata: Raw = NULL,
     ) -> Call:
         """Call a function in the engine's own name.
 
         `on_answer(result, error)` is called exactly once, possibly before this returns. `data` is
-        JSON bytes. Without `on_answer` nobody waits. `timeout_ms` 0 means no deadline.
+        JSON bytes. Without `on_answer` nobody waits. `timeout_ms` 0 means no deadline. The call
+        belongs to a trace by `traceparent`, which counts when it is valid, or by a `span` of ours.
         """
         call = Call(self.router, function_id, data)
         call.on_answer = on_answer
         call.baggage = baggage
         call.metadata = metadata
-        if traceparent is not None and is_traceparent(traceparent):
+        if span is not None:
+            call.caller_trace = span.traceparent or None
+        elif traceparent is not None and is_traceparent(traceparent):
             call.caller_trace = traceparent
         timeout = timeout_ms or self.invocation_timeout_ms
         if timeout:

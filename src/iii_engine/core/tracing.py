@@ -132,7 +132,8 @@ class OwnSpan:
     def end(self, error: str | None = None) -> None:
         """It is over. `error` says in a few words why it failed."""
         self.error = error
-        self.ended_ns = max(self.started_ns, self._tracing.now_ns())
+        ended = self._tracing.now_ns()
+        self.ended_ns = ended if ended > self.started_ns else self.started_ns
         if self.recorded:
             self._tracing.ring.add(self)
 

@@ -86,7 +86,7 @@ class Exchange:
         target: str,
         headers: list[tuple[bytes, bytes]],
     ) -> None:
-        self._protocol = protocol
+        self.connection = protocol
         self.method = method
         self.target = target
         self.headers = headers
@@ -111,11 +111,7 @@ class Exchange:
     @property
     def peer(self) -> str:
         """Address of the client."""
-        return self._protocol.peer
-
-    @property
-    def connection(self) -> HttpProtocol:
-        return self._protocol
+        return self.connection.peer
 
     # -- body of the request ---------------------------------------------------------------------
 
@@ -139,17 +135,17 @@ class Exchange:
         self.pump()
 
     def pause_body(self) -> None:
-        self._protocol.pause_reading()
+        self.connection.pause_reading()
 
     def resume_body(self) -> None:
         if not self.closed:
-            self._protocol.resume_reading()
+            self.connection.resume_reading()
 
     def _ask_for_body(self) -> None:
         if self.expects_continue and not self.complete and not self._size and not self.closed:
-            self._protocol.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.expects_continue = False
-        self._protocol.resume_reading()
+        self.connection.resume_reading()
 
     def feed(self, data: bytes) -> None:
         """A piece of the body arrived (called by the protocol, which calls `pump` afterwards)."""
@@ -182,7 +178,7 @@ class Exchange:
                 self._reader = None
                 reader.on_body_end()
         elif mode is _WAITING and self._size > READ_AHEAD:
-            self._protocol.pause_reading()
+            self.connection.pause_reading()
 
     def _give_up(self) -> None:
         too_large, self._too_large, self._collected = self._too_large, None, None
@@ -201,7 +197,7 @@ class Exchange:
         if self.closed or self.begun:
             return
         self.status = status
-        protocol = self._protocol
+        protocol = self.connection
         size = len(body)
         length = b"content-length: %d\r\n" % size
         if status in _WITHOUT_BODY:
@@ -209,11 +205,10 @@ class Exchange:
         elif self.method == "HEAD":
             body, size = b"", 0
         first = _STATUS_LINES.get(status) or _unnamed(status)
-        lines = (first, protocol.date_line, head, length, self._connection(), b"\r\n")
-        if size <= JOIN_BELOW:
-            protocol.write(b"".join((*lines, body)))
-        else:
-            protocol.write(b"".join(lines))
+        rest = body if size <= JOIN_BELOW else b""
+        date, close = protocol.listener.date_line, self._closing()
+        protocol.write(b"".join((first, date, head, length, close, b"\r\n", rest)))
+        if size > JOIN_BELOW:
             protocol.write(memoryview(body))
         self._finish()
 
@@ -232,7 +227,7 @@ class Exchange:
             framing = b"transfer-encoding: chunked\r\n"
         first = _STATUS_LINES.get(status) or _unnamed(status)
         self._head = b"".join(
-            (first, self._protocol.date_line, head, framing, self._connection(), b"\r\n")
+            (first, self.connection.listener.date_line, head, framing, self._closing(), b"\r\n")
         )
 
     def write(self, data: bytes) -> None:
@@ -245,7 +240,7 @@ class Exchange:
         elif self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if head or data:
-            self._protocol.write(head + data)
+            self.connection.write(head + data)
 
     def end(self) -> None:
         """The streamed answer is complete."""
@@ -254,16 +249,16 @@ class Exchange:
         head, self._head = self._head or b"", None
         tail = b"0\r\n\r\n" if self._chunked else b""
         if head or tail:
-            self._protocol.write(head + tail)
+            self.connection.write(head + tail)
         self._finish()
 
     def abort(self) -> None:
         """Cut the connection, so that the client sees that the answer is not whole."""
         if not self.closed:
-            self._protocol.abort()
+            self.connection.abort()
 
-    def _connection(self) -> bytes:
-        if not self.complete or self._protocol.stopping:
+    def _closing(self) -> bytes:
+        if not self.complete or self.connection.stopping:
             self.keep_alive = False
         if not self.keep_alive:
             return _CLOSE
@@ -274,7 +269,7 @@ class Exchange:
         self.on_close = self.on_writable = self.on_growth = None
         if not self.complete:
             self._discard()
-        self._protocol.finished(self)
+        self.connection.finished(self)
 
     def lost(self) -> None:
         """The client has gone (called by the protocol)."""

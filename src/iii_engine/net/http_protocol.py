@@ -30,7 +30,7 @@ class HttpProtocol(asyncio.Protocol):
     """One connection. Requests are answered one after another, in order."""
 
     def __init__(self, listener: HttpListener) -> None:
-        self._listener = listener
+        self.listener = listener
         self._limits = listener.limits
         self._transport: asyncio.Transport | None = None
         self.peer = ""
@@ -56,11 +56,11 @@ class HttpProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
         self.peer = peer[0] if isinstance(peer, tuple) else ""
-        self._listener.connections.add(self)
+        self.listener.connections.add(self)
         self._expect_within(self._limits.head_seconds, "head")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._listener.forget(self)
+        self.listener.forget(self)
         self._transport = None
         self._parser.stopped = True
         waiting = [self._current, *self._queue] if self._current else [*self._queue]
@@ -115,7 +115,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = False
-        self._write_deadline = self._listener.now + self._limits.stall_seconds
+        self._write_deadline = self.listener.now + self._limits.stall_seconds
         self._unsent = self._transport.get_write_buffer_size() if self._transport else 0
         current = self._current
         if current is not None and current.on_writable is not None:
@@ -155,7 +155,7 @@ class HttpProtocol(asyncio.Protocol):
                 if exchange.refusal is not None:
                     self._answer_refusal(exchange, *exchange.refusal)
                 else:
-                    self._listener.app.on_request(exchange)
+                    self.listener.app.on_request(exchange)
         except Exception:
             log.exception("internal error while answering a request")
             self.abort()
@@ -277,17 +277,13 @@ class HttpProtocol(asyncio.Protocol):
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
-    @property
-    def date_line(self) -> bytes:
-        return self._listener.date_line
-
     # -- deadlines -------------------------------------------------------------------------------
 
     def _expect_nothing(self) -> None:
         self._deadline = 0.0
 
     def _expect_within(self, seconds: float, why: str) -> None:
-        self._deadline = self._listener.now + seconds
+        self._deadline = self.listener.now + seconds
         self._why = why
 
     def check(self, now: float) -> None:

@@ -267,6 +267,18 @@ def test_a_module_records_what_it_does() -> None:
     assert (found.end_ns - found.start_ns, found.attributes) == (10**9, (("queue", "q"),))
 
 
+def test_a_call_of_a_module_belongs_to_its_span() -> None:
+    bus = Bus()
+    bus.engine.add_function("f", replying(1), module="m")
+    own = bus.engine.tracing.start("m.work", parent=PARENT)
+    bus.engine.call("f", b"{}", None, span=own)
+    call = list(bus.engine.spans)[-1]
+    assert (call.trace_id, call.parent_span_id) == (TRACE, own.traceparent[36:52])
+    bus.engine.trace(None, enabled=False)
+    untraced = bus.engine.call("f", b"{}", None, span=bus.engine.tracing.start("m.work"))
+    assert (untraced.caller_trace, untraced.traceparent) == (None, "")
+
+
 def test_a_failure_and_attributes_that_are_made_when_wanted() -> None:
     bus = Bus()
     asked: list[int] = []

@@ -74,7 +74,8 @@ class HandlerChannels:
         self._drop()
         if self._body is not None:
             self._body.finish()
-        self._end_stream()
+        if self.stream is not None:
+            self._end_stream()
 
     def cut(self) -> None:
         """The client has gone: nothing more comes, and nobody reads."""

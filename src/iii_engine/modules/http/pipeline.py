@@ -55,7 +55,7 @@ async def _ask(request: Request, function_id: str, payload: bytes) -> tuple[Raw,
         payload,
         on_answer,
         timeout_ms=request.gateway.options.default_timeout,
-        traceparent=request.span.traceparent,
+        span=request.span,
         baggage=request.client.head.baggage,
     )
     return await answer

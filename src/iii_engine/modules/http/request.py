@@ -141,7 +141,8 @@ class Request:
     def remaining_ms(self) -> int:
         """What is left of the time until the response headers; at least 1."""
         passed = int((self.gateway.time() - self.started) * 1000)
-        return max(1, self.gateway.options.default_timeout - passed)
+        left = self.gateway.options.default_timeout - passed
+        return left if left > 0 else 1
 
     # -- calling the handler ---------------------------------------------------------------------
 
@@ -178,7 +179,7 @@ class Request:
             payload,
             self._answered,
             timeout_ms=self.remaining_ms(),
-            traceparent=self.span.traceparent,
+            span=self.span,
             baggage=self.client.head.baggage,
         )
 
