@@ -26,6 +26,8 @@ LEASE_MS: Final = 2000
 #: The place of queues that are another engine's.
 BRIDGE: Final = "bridge"
 
+#: What brokers of tests are configured with, wherever they keep the jobs.
+CONFIG: Final = {"backoff_ms": 50}
 #: The adapter of each server.
 KINDS: Final = {NatsServer: "nats", RedisServer: "redis", RabbitServer: "rabbitmq"}
 
@@ -54,7 +56,7 @@ class Shared(RunningEngine):
             own = {"prefix": prefix} if self.kind == "rabbitmq" else {"lease_ms": LEASE_MS}
             adapter = adapter_of(self.kind, server.url, **own)
         if self.kind != "bridge":
-            adapter["config"]["backoff_ms"] = 50
+            adapter["config"] |= CONFIG
         super().__init__({"iii-queue": {"adapter": adapter, "queue_configs": queues}})
 
     @property

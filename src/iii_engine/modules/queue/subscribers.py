@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from iii_engine.core.engine import Engine
 from iii_engine.core.sessions import Status
@@ -15,6 +16,9 @@ from iii_engine.modules.queue.options import TopicDefaults
 from iii_engine.modules.queue.ownership import Ownership
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.subscription import SubscriberConfig, read_config, subscriber_type
+
+#: Seconds between looks for subscriptions of other engines: theirs may be gone for good.
+LOOK_SECONDS: Final = 3600.0
 
 
 class Subscriber:
@@ -46,12 +50,16 @@ class Subscribers:
         self._make = make
         self.defaults = defaults
         self._all: dict[QueueName, Subscriber] = {}
+        self._looking: Timer | None = None
         self.kind = subscriber_type(self._bind, self._unbind)
 
     def open(self) -> None:
-        """Wait for the workers of an earlier engine."""
+        """Wait for the workers of an earlier engine, and for those of other engines."""
         for queue in self._broker.bindings():
-            self._await_return(self._subscriber(queue, Settings()))
+            if queue not in self._all:
+                self._await_return(self._subscriber(queue, Settings()))
+        if self._broker.shared:
+            self._looking = self._engine.timers.after(LOOK_SECONDS, self.open)
 
     def __iter__(self) -> Iterator[Subscriber]:
         return iter(self._all.values())
@@ -135,6 +143,8 @@ class Subscribers:
         subscriber.timer = self._engine.timers.after(seconds, end)
 
     def close(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
         for subscriber in self._all.values():
             subscriber.consumer.close()
             if subscriber.timer is not None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support import queue_engine
 from tests.support.queue_engine import Shared, has_dead, holds, knows, lose, running, shared
 from tests.support.raw_worker import RawWorker
-from tests.support.servers import Server
+from tests.support.servers import RabbitServer, Server
 from tests.support.waiting import until
 
 from iii_engine.core.router import Call
@@ -208,3 +208,20 @@ async def test_an_engine_that_is_gone_keeps_no_subscription(
             return await has_dead(one, "t", 2)
 
         await until(ended)
+
+
+async def test_a_subscription_ends_in_time_although_its_engine_never_comes_back(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if isinstance(server, RabbitServer):
+        return  # it tells nobody of an engine's subscriptions
+    monkeypatch.setattr(queue_engine, "LEASE_MS", LEASE_MS)
+    monkeypatch.setattr("iii_engine.modules.queue.subscribers.LOOK_SECONDS", 0.2)
+    monkeypatch.setitem(queue_engine.CONFIG, "binding_ttl_seconds", 1)
+    async with shared(server, 2) as (one, two):
+        two.function("f")
+        await bind_paused(two, "t", "f")
+        await publish(one, "t", 0, 1)
+        lose(two)
+        await until(lambda: has_dead(one, "t", 2))
+        assert {dead["error"] for dead in await one.dead("t")} == {"subscription expired"}

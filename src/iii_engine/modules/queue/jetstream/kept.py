@@ -193,12 +193,12 @@ class JetQueue:
 
     async def _find(self, stream: str, subject: str) -> RawStreamMsg | None:
         await self.ensure()
-        return await self._connection.ask(found_or_none(self.js.get_last_msg(stream, subject)))
+        return await self._connection.ask(found_or_none(self.js.get_last_msg, stream, subject))
 
     async def _delete(self, stream: str, record: RawStreamMsg) -> bool:
         """False when it is gone already."""
         number = record.seq or 0
-        return bool(await self._connection.ask(found_or_none(self.js.delete_msg(stream, number))))
+        return bool(await self._connection.ask(found_or_none(self.js.delete_msg, stream, number)))
 
     # -- dead ones -------------------------------------------------------------------------------
 
@@ -275,7 +275,7 @@ class JetQueue:
 
     async def move(self, other: JetQueue, now_ms: int) -> None:
         """Give all jobs to another queue, if there are any."""
-        if await self._connection.ask(found_or_none(self.js.stream_info(self._stream))) is None:
+        if await self._connection.ask(found_or_none(self.js.stream_info, self._stream)) is None:
             return
         async for record in self._records(self._stream, newest_first=False):
             try:
@@ -291,7 +291,7 @@ class JetQueue:
             return
         numbers = range(state.first_seq, state.last_seq + 1)
         for number in reversed(numbers) if newest_first else numbers:
-            record = await self._connection.ask(found_or_none(self.js.get_msg(stream, number)))
+            record = await self._connection.ask(found_or_none(self.js.get_msg, stream, number))
             if record is not None:
                 yield record
 

@@ -59,8 +59,8 @@ class Notes:
     async def signed_at(self, engine: str) -> datetime | None:
         """When it gave its latest sign, by the clock of the server."""
         js, stream = self._connection.client.jetstream(), f"KV_{self._name}"
-        latest = js.get_last_msg(stream, f"$KV.{self._name}.alive.{engine}")
-        found = await self._connection.ask(found_or_none(latest))
+        subject = f"$KV.{self._name}.alive.{engine}"
+        found = await self._connection.ask(found_or_none(js.get_last_msg, stream, subject))
         return None if found is None else found.time
 
     async def _put(self, key: str, value: bytes) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js.api import RawStreamMsg
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 #: JetStream's codes for "no message found", and for its deletion.
@@ -58,12 +59,14 @@ def token_of(delivery: Msg.Metadata) -> int:
     return round(delivery.timestamp.timestamp() * 1_000_000) + (delivery.num_delivered or 1)
 
 
-async def found_or_none(request: Awaitable[T]) -> T | None:
-    """None when JetStream has no such message."""
+async def found_or_none(
+    request: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs
+) -> T | None:
+    """None when JetStream has no such message. It is not begun when this is not awaited."""
     from nats.js.errors import APIError, NotFoundError
 
     try:
-        return await request
+        return await request(*args, **kwargs)
     except NotFoundError:
         return None
     except APIError as error:
