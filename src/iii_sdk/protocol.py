@@ -64,18 +64,18 @@ class JobOptions(Struct, omit_defaults=True, kw_only=True):
 
     delay_ms: Milliseconds = 0
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
-    key: str | None = None
-    message_id: Annotated[str, Meta(min_length=1)] | None = None
-    idempotency_key: Annotated[str, Meta(min_length=1)] | None = None
+    key: Id | None = None
+    message_id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | None = None
     dedupe_window_ms: Milliseconds = 300_000
     debounce_ms: Milliseconds = 0
-    debounce_key: str | None = None
+    debounce_key: Id | None = None
 
 
 class EnqueueAction(JobOptions, tag_field="type", tag="enqueue", omit_defaults=True):
     """Put the call on a named queue; the answer is a receipt."""
 
-    queue: str
+    queue: Id
 
 
 Action: TypeAlias = VoidAction | EnqueueAction

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import apsw
 
+from iii_engine.core.sizes import MIB
 from iii_engine.core.turns import Pieces
 from iii_engine.storage import files
 from iii_engine.storage.base import StoreError, Transaction
@@ -35,6 +36,9 @@ Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 
 #: Works run in one go, at most: the loop has other things to do as well.
 MAX_BATCH: Final = 1000
+
+#: Bytes that one commit writes, unless a single work has more: the others wait for the next one.
+MAX_BYTES: Final = 8 * MIB
 
 
 class EmbeddedStore(LocalReads):
@@ -63,6 +67,8 @@ class EmbeddedStore(LocalReads):
         self._left: list[Write] = []
         #: Whether the open transaction changes something.
         self._changes = False
+        #: The bytes of the values that the open transaction writes.
+        self._bytes = 0
         #: Why nothing can be written, until something is.
         self.problem: str | None = None
         self._idle = asyncio.Event()
@@ -179,7 +185,7 @@ class EmbeddedStore(LocalReads):
         """See `Store.write`. `work` runs on the loop's thread; `done` never before this returns."""
         if not self._open:
             self._loop.call_soon(done, None, StoreError("the store is closed"))
-        elif self._committing or self._left:
+        elif self._committing or self._full:
             self._queue.append((work, done))
         else:
             self._run(work, done)
@@ -202,7 +208,10 @@ class EmbeddedStore(LocalReads):
                     self._left = buffer.writes
                 else:
                     self._apply(buffer.writes)
-                self._changes = self._changes or bool(buffer.writes)
+                for _, _, value in buffer.writes:
+                    self._changes = True
+                    if value is not None:
+                        self._bytes += len(value)
             except apsw.Error as error:
                 problem = self._failure(error)
                 if not self._writer.in_transaction:
@@ -210,6 +219,11 @@ class EmbeddedStore(LocalReads):
             except Exception as error:  # noqa: BLE001  (it is the caller's, who gets it)
                 problem = error
         self._batch.append((done, result, problem))
+
+    @property
+    def _full(self) -> bool:
+        """Whether the open transaction takes no more works."""
+        return bool(self._left) or self._bytes > MAX_BYTES
 
     def _apply(self, writes: list[Write]) -> None:
         """Write what one work wanted, all or nothing: a single statement is that by itself."""
@@ -245,7 +259,7 @@ class EmbeddedStore(LocalReads):
         if problem is None and self._changes and self.problem is not None:
             log.info("%s can be written again", self._file)
             self.problem = None
-        self._changes = False
+        self._changes, self._bytes = False, 0
         self._left = []
         self._lost = self._rolled_back()
         self._end_snapshot()
@@ -253,7 +267,7 @@ class EmbeddedStore(LocalReads):
         queue = self._queue
         for _ in range(min(len(queue), MAX_BATCH)):
             self._run(*queue.popleft())
-            if self._left:
+            if self._full:
                 break
         if self._batch:
             self._committer.start_commit()

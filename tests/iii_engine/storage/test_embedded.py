@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import stat
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -14,7 +15,7 @@ from tests.iii_engine.storage.writing import keys, put, submit
 
 from iii_engine.storage import files
 from iii_engine.storage.base import StoreError, Transaction
-from iii_engine.storage.embedded import MAX_BATCH, EmbeddedStore
+from iii_engine.storage.embedded import MAX_BATCH, MAX_BYTES, EmbeddedStore
 
 
 @pytest.fixture
@@ -47,6 +48,28 @@ async def test_modules_case_16_closing_waits_for_what_was_submitted(file: Path) 
     again = await opened(file)
     assert len(await keys(again, "s")) == len(answers)
     await again.close()
+
+
+async def test_a_commit_of_large_records_has_few(file: Path) -> None:
+    """Others wait for it, and so do their records in memory."""
+    store = await opened(file)
+    ran: list[int] = []
+    committed: list[int] = []
+    value = bytes(MAX_BYTES // 4)
+
+    def work(transaction: Transaction, number: int) -> None:
+        transaction.put("s", str(number), value)
+        ran.append(number)
+
+    def done(_: None, error: BaseException | None) -> None:
+        assert error is None
+        committed.append(len(ran))
+
+    for number in range(20):
+        store.write(partial(work, number=number), done)
+    await store.close()
+    assert ran == list(range(20))
+    assert committed == [10] * 5 + [15] * 5 + [20] * 10
 
 
 @pytest.mark.promise("Data", "Two engines never share one store.")

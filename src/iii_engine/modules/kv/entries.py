@@ -7,6 +7,7 @@ from msgspec.json import encode
 
 from iii_engine.core.turns import Pieces
 from iii_engine.core.updates import Op
+from iii_engine.modules.bounds import Key
 from iii_engine.modules.pieces import array
 from iii_engine.modules.records.answers import NULL, written
 from iii_engine.modules.records.update import update
@@ -18,8 +19,8 @@ PREFIX = "kv/"
 class EntryRequest(Struct):
     """An entry by its index and key."""
 
-    index: str
-    key: str
+    index: Key
+    key: Key
 
     @property
     def space(self) -> str:
@@ -37,13 +38,13 @@ class UpdateRequest(EntryRequest):
 class IndexRequest(Struct):
     """All entries of an index."""
 
-    index: str
+    index: Key
 
 
 class PrefixRequest(Struct):
     """The indexes whose names begin with `prefix`."""
 
-    prefix: str
+    prefix: Key
 
 
 def get(transaction: Transaction, request: EntryRequest) -> bytes:

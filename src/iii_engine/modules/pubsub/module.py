@@ -22,7 +22,7 @@ from iii_engine.modules.pubsub.subscriptions import Subscriptions
 from iii_engine.net.broadcast import Broadcast, Message
 from iii_engine.storage.base import StoreError
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import NULL
+from iii_sdk.protocol import NULL, Id
 
 log = logging.getLogger("iii.pubsub")
 
@@ -30,7 +30,7 @@ log = logging.getLogger("iii.pubsub")
 class PublishRequest(Struct):
     """A message: any JSON, null when absent."""
 
-    topic: str
+    topic: Id
     data: Raw = field(default_factory=lambda: NULL)
 
 

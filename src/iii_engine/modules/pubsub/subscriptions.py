@@ -13,12 +13,13 @@ from iii_engine.modules.base import schema
 from iii_engine.modules.pubsub.topics import Topics
 from iii_engine.net.broadcast import Message
 from iii_sdk.errors import BusError
+from iii_sdk.protocol import Id
 
 
 class SubscribeConfig(Condition, kw_only=True):
     """Which topic; a `*` at its end stands for any rest."""
 
-    topic: str
+    topic: Id
 
 
 class Subscriptions:

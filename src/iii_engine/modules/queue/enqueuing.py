@@ -14,7 +14,7 @@ from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.job import Draft, Receipt
 from iii_engine.modules.queue.options import QueueConfig
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import EnqueueAction, is_null
+from iii_sdk.protocol import MAX_ID, EnqueueAction, is_null
 
 
 class NotEnqueued(BusError):
@@ -94,6 +94,8 @@ def group_of(queue: str, config: QueueConfig, data: Raw | bytes) -> str:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = None
     if value is not None and not is_null(value):
+        if len(value) > MAX_ID:
+            raise NotEnqueued(f"Queue '{queue}': field '{name}' is longer than {MAX_ID} bytes")
         return bytes(value).decode("utf-8", "replace")
     if not config.fifo:
         return ""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from iii_engine.modules.bounds import NotNegative, Positive
-from iii_sdk.protocol import NULL, JobOptions
+from iii_sdk.protocol import NULL, Id, JobOptions
 
 
 class PublishRequest(JobOptions, kw_only=True):
     """A message for a topic. With `return_receipt` the answer is its id."""
 
-    topic: str = ""
+    topic: Id = ""
     data: Raw = field(default_factory=lambda: NULL)
     return_receipt: bool = False
 
@@ -19,13 +19,13 @@ class PublishRequest(JobOptions, kw_only=True):
 class QueueRequest(Struct):
     """A named queue, or else a topic."""
 
-    queue: str = ""
+    queue: Id = ""
 
 
 class MessageRequest(QueueRequest):
     """One job of a queue or topic."""
 
-    message_id: str = ""
+    message_id: Id = ""
 
 
 class HeartbeatRequest(MessageRequest):
@@ -42,7 +42,7 @@ class Anything(Struct):
 class TopicRequest(Struct):
     """A named queue, or else a topic."""
 
-    topic: str = ""
+    topic: Id = ""
 
 
 class StatsRequest(TopicRequest):

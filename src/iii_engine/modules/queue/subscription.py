@@ -18,7 +18,7 @@ from iii_engine.modules.bounds import NotNegative, Positive
 from iii_engine.modules.queue.options import TopicDefaults
 from iii_engine.modules.queue.settings import Settings
 from iii_sdk.errors import BusError
-from iii_sdk.protocol import NULL, is_null
+from iii_sdk.protocol import NULL, Id, is_null
 
 
 class SubscriptionConfig(Struct, rename="camel"):
@@ -72,14 +72,14 @@ class SubscriptionConfig(Struct, rename="camel"):
 class SubscriberConfig(Condition):
     """A function of a topic. `queue_config` that is no object is ignored."""
 
-    topic: str = ""
+    topic: Id = ""
     queue_config: Raw = field(default_factory=lambda: NULL)
 
 
 class SubscriberSchema(Condition):
     """`SubscriberConfig` as it is shown."""
 
-    topic: str = ""
+    topic: Id = ""
     queue_config: SubscriptionConfig | None = None
 
 

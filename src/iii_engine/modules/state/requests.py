@@ -7,6 +7,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Raw, Struct, field
 
 from iii_engine.core.updates import JSON, Op
+from iii_engine.modules.bounds import Key
 
 #: A record is only touched when these first-level fields of it have these values.
 Expectation: TypeAlias = dict[str, JSON]
@@ -19,8 +20,8 @@ ABSENT = Raw()
 class RecordRequest(Struct):
     """A record by its name."""
 
-    scope: str
-    key: str
+    scope: Key
+    key: Key
 
 
 class SetRequest(RecordRequest):
@@ -68,7 +69,7 @@ class TransactRequest(Struct):
 class ScopeRequest(Struct):
     """A scope by its name."""
 
-    scope: str
+    scope: Key
 
 
 class ListRequest(ScopeRequest):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Raw, Struct, field
 
 from iii_engine.core.updates import Op
+from iii_engine.modules.bounds import Key
 from iii_sdk.protocol import NULL
 
 
@@ -12,21 +13,21 @@ class StreamRequest(Struct):
     """A stream by its name."""
 
     #: Which stream.
-    stream_name: str
+    stream_name: Key
 
 
 class GroupRequest(StreamRequest):
     """A group of a stream."""
 
     #: Which group of it.
-    group_id: str
+    group_id: Key
 
 
 class ItemRequest(GroupRequest):
     """An item of a group."""
 
     #: Which item of the group.
-    item_id: str
+    item_id: Key
 
 
 class SetRequest(ItemRequest):
