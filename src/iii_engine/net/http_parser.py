@@ -59,6 +59,8 @@ class RequestParser:
         self.incoming: Exchange | None = None
         #: What has come of the head that is being read.
         self.head_bytes = 0
+        #: Nothing has come of the next request.
+        self.between = True
         self._in_head = True
         self._quiet_bytes = 0  # since the last piece of the body: chunk sizes and trailers
         self._target = b""
@@ -66,16 +68,12 @@ class RequestParser:
         self._own: list[tuple[bytes, bytes]] = []
         self._host = b""  # the last one that was found to be valid
 
-    @property
-    def between(self) -> bool:
-        """Nothing has come of the next request."""
-        return self._in_head and self.head_bytes == 0
-
     def feed(self, data: bytes | memoryview) -> Refusal | None:
         """Parse a piece; returns how to refuse what is wrong with it.
 
         Raises `httptools.HttpParserCallbackError` for a mistake of ours.
         """
+        self.between = False
         if self._in_head:
             self.head_bytes += len(data)
         else:
@@ -193,7 +191,7 @@ class RequestParser:
             self.incoming.feed(body)
 
     def on_message_complete(self) -> None:
-        self._in_head = True
+        self.between = self._in_head = True
         self.head_bytes = self._quiet_bytes = 0
         if self.incoming is not None:
             self.incoming.complete = True
