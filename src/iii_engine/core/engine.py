@@ -84,7 +84,7 @@ class Engine:
         self.remote = RemoteFunctions(self.registry, self.services)
         self.channels = Channels(clock, ids)
         self.timers = Timers(clock.monotonic_ns)
-        self.log_gate = LogGate(self.timers)
+        self.log_gate = self.router.log_gate = LogGate(self.timers)
         self.refusals = Refusals(clock.monotonic_ns)
         self.sessions: dict[str, Session] = {}
         self.declarations = Declarations(self)

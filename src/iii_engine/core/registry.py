@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Raw, json
 
+from iii_engine.core.departures import Departures
 from iii_engine.core.sessions import Session
 from iii_engine.core.standing import TRUSTED, Standing, standing_of
 from iii_engine.core.tally import Tallies, Tally
@@ -157,6 +158,7 @@ class Registry:
     def __init__(self) -> None:
         self._functions: dict[str, Function] = {}
         self.tallies = Tallies()
+        self.departed = Departures()
         #: The function of an id, or None. Bound here, because every call asks.
         self.get: Final = self._functions.get
         self.on_change: Callable[[], None] = _ignore
@@ -218,13 +220,15 @@ class Registry:
         """Forget one worker's registration; other workers' are untouched."""
         session.withdraws(function_id)
         function = self._functions.get(function_id)
-        if function is None or function.providers.pop(session, None) is None:
+        provider = None if function is None else function.providers.pop(session, None)
+        if function is None or provider is None:
             return
         if function.providers:
             function.settle()
         else:
             del self._functions[function_id]
             self.tallies.depart(function_id)
+            self.departed.note(function_id, provider.standing.party)
             self.on_change()
         self.on_offer(function_id)
 
@@ -280,6 +284,7 @@ class Registry:
         if function is not None and function.module is not None:
             del self._functions[function_id]
             self.tallies.depart(function_id)
+            self.departed.note(function_id, "")
             self.on_change()
             self.on_offer(function_id)
 

@@ -143,7 +143,8 @@ class Reliance:
 
         A guarded one takes nothing that is somebody else's. What others rely on its auth function
         has to name: what the configuration names; what triggers ask that are not its party's; what
-        triggers of trusted workers call, unless they were made while its party provided it.
+        triggers of trusted workers call, unless they were made while its party provided it; what a
+        trusted worker had last, for whom calls and jobs may wait.
         """
         if self._registry.reserved(function_id):
             return "the id is reserved"
@@ -155,6 +156,12 @@ class Reliance:
             return "it belongs to another worker"
         if _STAND_IN.match(function_id) and not standing.granted:
             return "it would answer for everybody's stream; its auth function does not allow it"
+        if (
+            function is None
+            and not standing.granted
+            and self._registry.departed.trusted(function_id)
+        ):
+            return "a trusted worker that may return had it; its auth function does not allow it"
         return self._objection(function_id, standing)
 
     def _objection(self, function_id: str, standing: Standing) -> str | None:

@@ -16,6 +16,7 @@ from msgspec import Raw
 from iii_engine.core.call_frames import answer_frame, invocation_frame, too_large
 from iii_engine.core.clock import Clock, Ids
 from iii_engine.core.deadlines import Deadlines
+from iii_engine.core.log_gate import LogGate
 from iii_engine.core.registry import Function
 from iii_engine.core.sessions import SLOW_BYTES, Session
 from iii_engine.core.spans import Span
@@ -138,6 +139,9 @@ class Counters:
 
 
 class Router:
+    #: For lines about calls; the engine's.
+    log_gate: LogGate
+
     def __init__(self, clock: Clock, ids: Ids, spans: SpanRing) -> None:
         self._now = clock.now_ns
         self._monotonic = clock.monotonic_ns

@@ -219,11 +219,21 @@ def fail(call: Call, error: BaseException | None, code: str = "invocation_failed
     if isinstance(error, BusError):
         call.fail(error.code, error.message)
     elif isinstance(error, StoreError):
-        log.error("%s: %s", call.function_id, error)
+        _tell(call, f"{call.function_id}: {error}", code)
         call.fail(code, str(error))
     else:
         log.error("%s failed", call.function_id, exc_info=error)
         call.fail(code, "internal server error")
+
+
+def _tell(call: Call, text: str, code: str) -> None:
+    """A server that is lost fails thousands of calls: one line for each would bury the others."""
+
+    def sum_up(number: int) -> None:
+        log.error("%d more calls failed with %s, as did %s", number, code, text)
+
+    if call.router.log_gate.passes(f"failed calls: {code}", sum_up):
+        log.error("%s", text)
 
 
 def answering(work: Callable[[Call], Any]) -> Callable[[Call], None]:

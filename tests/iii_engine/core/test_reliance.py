@@ -235,6 +235,24 @@ def test_a_function_of_a_module_is_nobody_else_s(bus: Bus) -> None:
     assert ID in bus.engine.registry
 
 
+def test_what_a_trusted_worker_had_waits_for_it_while_it_is_away(bus: Bus) -> None:
+    bus.peer(ID).close()
+    assert not provides(bus, guest(bus))
+    granted = guest(bus, "granted")
+    assert provides(bus, granted)
+    granted.close()
+    assert provides(bus, guest(bus))  # its auth function has given it away
+
+
+def test_a_guest_that_comes_and_goes_makes_nobody_forget_whose_a_function_was(bus: Bus) -> None:
+    bus.peer(ID).close()
+    peer = guest(bus)
+    for number in range(10_001):
+        peer.offer(f"open::{number}")
+        peer.tell("unregisterfunction", id=f"open::{number}")
+    assert not provides(bus, peer)
+
+
 def test_the_log_says_who_lost_what_and_why(bus: Bus, caplog: pytest.LogCaptureFixture) -> None:
     peer = guest(bus)
     peer.describe(name="guest")

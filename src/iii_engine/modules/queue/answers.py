@@ -39,7 +39,8 @@ class Topic(Struct):
 
 class TopicStats(Struct):
     """`depth` counts jobs that wait, run or are delayed. What follows `config` is there when the
-    request asks for `details`."""
+    request asks for `details`; `dlq_dropped` counts the dead letters that went because there were
+    more than `dead_letter_max`, since the engine started, where the engine itself keeps them."""
 
     depth: int
     consumer_count: int
@@ -48,6 +49,7 @@ class TopicStats(Struct):
     waiting: int | UnsetType = UNSET
     active: int | UnsetType = UNSET
     delayed: int | UnsetType = UNSET
+    dlq_dropped: int | UnsetType = UNSET
     paused: bool | UnsetType = UNSET
 
 

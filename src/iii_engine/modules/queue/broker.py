@@ -105,6 +105,17 @@ class Broker(ABC):
     def bury(self, lease: Lease, dead: DeadJob) -> None:
         """Move the job to the dead letters."""
 
+    def set_aside(self, lease: Lease, function_id: str) -> None:
+        """Let the job wait until `bring_back` names its function; it takes no place meanwhile.
+
+        Where queues are `shared`, jobs are given back instead.
+        """
+        raise NotImplementedError
+
+    def bring_back(self, queue: QueueName, function_id: str) -> None:
+        """The jobs that were set aside for that function may be taken again."""
+        raise NotImplementedError
+
     # -- single jobs -----------------------------------------------------------------------------
 
     @abstractmethod
@@ -134,6 +145,10 @@ class Broker(ABC):
     def named_queues(self) -> list[str]:
         """Named queues that hold jobs, configured or not, where that can be told at once."""
         return []
+
+    def dropped(self, queue: QueueName) -> int | None:
+        """Dead jobs that went since the start because there were too many; None: nobody counts."""
+        return None
 
     @abstractmethod
     def stats(self, queue: QueueName, done: Done[Stats]) -> None: ...

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Final
 
 from msgspec import Raw, Struct
 
 from iii_engine.core.engine import Engine
-from iii_engine.modules.queue.away import AWAY, pause_ms
+from iii_engine.modules.queue.absent import Absent
+from iii_engine.modules.queue.away import AWAY, looks_on, pause_ms
 from iii_engine.modules.queue.broker import Broker
-from iii_engine.modules.queue.job import DeadJob, Lease, QueueName
+from iii_engine.modules.queue.job import DeadJob, Job, Lease, QueueName
 from iii_engine.modules.queue.journal import Soon
 from iii_engine.modules.queue.run import Run, begin
 from iii_engine.modules.queue.settings import Settings
@@ -51,10 +53,7 @@ class Consumer:
         self.settings = settings
         self.target = target or Target()
         self.paused = False
-        #: Jobs that are older were made under another engine (or before this queue was consumed).
-        self.since_ms = engine.clock.now_ns() // 1_000_000
-        #: Whether other engines take from it, which may have functions that this one has not.
-        self.shared = broker.shared and not queue.topic
+        self.absent = Absent(engine, queue, partial(broker.bring_back, queue))
         self.running: dict[Lease, Run] = {}
         self._broker = broker
         self._soon = soon
@@ -71,6 +70,7 @@ class Consumer:
     def close(self) -> None:
         """Take no more."""
         self._open = False
+        self.absent.close()
         self._broker.detach(self.queue)
 
     def change(self, settings: Settings, target: Target | None = None) -> None:
@@ -118,6 +118,28 @@ class Consumer:
             if self.running.get(lease) is run:
                 self.failed(lease, ErrorBody("internal_error", f"It cannot be run: {error}"))
 
+    # -- what a run found out --------------------------------------------------------------------
+
+    def hands_back(self, function_id: str, job: Job) -> bool:
+        """Whether another engine of the same server may have the job's function."""
+        if not self._broker.shared:
+            return False
+        expected = self.absent.expects(function_id, job)
+        return looks_on(job, expected=expected) and (expected or not self.queue.topic)
+
+    def waits(self, function_id: str, job: Job) -> bool:
+        """Whether a job waits here for its function, which is not there."""
+        return not self._broker.shared and self.absent.expects(function_id, job)
+
+    def set_aside(self, lease: Lease, function_id: str) -> None:
+        """Give its place to others until the function is there."""
+        self._ended(lease)
+        if self._open:
+            self.absent.wait(function_id)
+            self._broker.set_aside(lease, function_id)
+        else:
+            self._broker.retry(lease, lease.job, 0)
+
     # -- what a run ended with -------------------------------------------------------------------
 
     def done(self, lease: Lease) -> None:
@@ -138,11 +160,21 @@ class Consumer:
         text = f"{error.code}: {error.message}"
         job.error = text.encode("utf-8", "replace").decode()  # callees may send lone surrogates
         if policy.gives_up(job.attempts_made):
-            log.warning("queue %s: job %s is dead: %s", self.queue.text, job.id, job.error)
+            self._warn_of_death(job)
             self._broker.bury(lease, DeadJob(job, job.error, now_ms))
         else:
             gone = error.code == WORKER_GONE
             self._broker.retry(lease, job, 0 if gone else policy.delay_ms(job.attempts_made))
+
+    def _warn_of_death(self, job: Job) -> None:
+        """The dead letters have them all: the log names some."""
+        name = self.queue.text
+
+        def sum_up(number: int) -> None:
+            log.warning("queue %s: %d more jobs are dead", name, number)
+
+        if self.engine.log_gate.passes(f"queue: dead {name}", sum_up):
+            log.warning("queue %s: job %s is dead: %s", name, job.id, job.error)
 
     def find(self, message_id: str) -> Run | None:
         """The delivery of a job that runs."""

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from iii_engine.core.clock import Clock
+from iii_engine.core.log_gate import LogGate
 from iii_engine.core.queue_entry import Entry
 from iii_engine.core.queue_keys import Keys
 from iii_engine.modules.queue.broker import Done
@@ -19,7 +20,7 @@ from iii_engine.modules.queue.kept_queue import KeptQueue
 from iii_engine.modules.queue.publication import free_key
 from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.shelf import Shelf
-from iii_engine.storage.base import LocalStore, Transaction
+from iii_engine.storage.base import LocalStore, StoreError, Transaction
 from iii_engine.storage.portion import portion
 from iii_sdk.errors import BusError
 
@@ -36,8 +37,15 @@ class DeadLetters:
     """Works on the `dead` space of any queue; `KeptQueue.dead` counts what is there."""
 
     def __init__(
-        self, store: LocalStore, journal: Journal, keys: Keys, clock: Clock, soon: Soon
+        self,
+        store: LocalStore,
+        journal: Journal,
+        keys: Keys,
+        clock: Clock,
+        soon: Soon,
+        log_gate: LogGate,
     ) -> None:
+        self._log_gate = log_gate
         self._store = store
         self._soon = soon
         self._journal = journal
@@ -113,11 +121,26 @@ class DeadLetters:
         def then() -> None:
             queue.dropping = False
             queue.dead -= gone
+            queue.dropped += gone
+            self._warn_of_dropped(queue, gone)
             self._trim(queue)
 
         if old:
             queue.dropping = True
             self._journal.add(change, then)
+
+    def _warn_of_dropped(self, queue: KeptQueue, number: int) -> None:
+        """Nobody can have them back: that is told, however many they are."""
+        name, most = queue.name.text, queue.settings.dead_letter_max
+        before = queue.dropped - number
+
+        def sum_up(_: int) -> None:
+            told = queue.dropped - before
+            log.warning("queue %s: %d dead letters were dropped within 10 s", name, told)
+
+        if number and self._log_gate.passes(f"queue: dropped {name}", sum_up):
+            text = "queue %s: %d dead letters were dropped, the oldest of more than %d"
+            log.warning(text, name, number, most)
 
     def _oldest(self, queue: KeptQueue) -> list[str]:
         """Looked up many at a time: the space of the dead is long."""
@@ -205,7 +228,16 @@ class DeadLetters:
         for entry in entries:
             queue.admit(entry)
 
-    # -- how they go, and move -------------------------------------------------------------------
+    # -- how they are seen, go, and move ---------------------------------------------------------
+
+    def page(self, queue: KeptQueue, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
+        """Newest first."""
+        try:
+            found = self._store.newest(queue.shelf.dead, offset=offset, limit=limit, size=BYTES)
+        except StoreError as error:
+            done(None, error)
+        else:
+            done([read_dead(job_id, record) for job_id, record in found], None)
 
     def discard(self, queue: KeptQueue, message_id: str, done: Done[int]) -> None:
         """Forget one dead job."""

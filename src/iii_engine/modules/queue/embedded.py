@@ -32,7 +32,6 @@ from iii_engine.modules.queue.job import (
 from iii_engine.modules.queue.journal import Journal, Soon
 from iii_engine.modules.queue.kept_queue import KeptQueue
 from iii_engine.modules.queue.publication import Publication, free_key
-from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
 from iii_engine.modules.queue.tokens import Tokens
@@ -69,7 +68,9 @@ class EmbeddedBroker(Broker):
         self.topics = TopicTable(engine.ids)
         self.journal = Journal(store, engine.timers, soon)
         self._tokens = Tokens(store, self.journal)
-        self._letters = DeadLetters(store, self.journal, self._keys, engine.clock, soon)
+        self._letters = DeadLetters(
+            store, self.journal, self._keys, engine.clock, soon, engine.log_gate
+        )
 
     async def open(self) -> None:
         self.store.read(self.topics.load)
@@ -282,6 +283,14 @@ class EmbeddedBroker(Broker):
         kept.line.end(entry)
         self._letters.bury(kept, entry.key, dead)
 
+    def set_aside(self, lease: Lease, function_id: str) -> None:
+        held(lease).kept.set_aside(held(lease).entry, function_id)
+
+    def bring_back(self, queue: QueueName, function_id: str) -> None:
+        kept = self.queue(queue)
+        kept.bring_back(function_id)
+        kept.wake()
+
     # -- single jobs -----------------------------------------------------------------------------
 
     def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
@@ -332,13 +341,7 @@ class EmbeddedBroker(Broker):
     # -- dead letters ----------------------------------------------------------------------------
 
     def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
-        space = self.queue(queue).shelf.dead
-        try:
-            found = self.store.newest(space, offset=offset, limit=limit, size=BYTES)
-        except StoreError as error:
-            done(None, error)
-        else:
-            done([read_dead(job_id, record) for job_id, record in found], None)
+        self._letters.page(self.queue(queue), offset, limit, done)
 
     def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:
         bound = self.topics.get(queue) if queue.topic else None
@@ -359,6 +362,9 @@ class EmbeddedBroker(Broker):
 
     def stats(self, queue: QueueName, done: Done[Stats]) -> None:
         done(self.queue(queue).stats, None)
+
+    def dropped(self, queue: QueueName) -> int:
+        return self.queue(queue).dropped
 
     def named_queues(self) -> list[str]:
         spaces = self.store.read(lambda t: t.spaces(NAMED))

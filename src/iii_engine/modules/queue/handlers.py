@@ -205,6 +205,9 @@ class Handlers:
             answer = answers.TopicStats(stats.depth, count, stats.dead)
             if request.details:
                 answer.waiting, answer.active, answer.delayed = stats[:3]
+                dropped = [self._broker.dropped(queue) for queue in self._queues.behind(topic)]
+                if None not in dropped:
+                    answer.dlq_dropped = sum(each or 0 for each in dropped)
                 answer.paused = topic in self._queues.pauses
             return answer
 

@@ -29,6 +29,9 @@ LAST: Final = 100
 #: Seconds between two looks at the clock while delayed jobs wait.
 LOOK_SECONDS: Final = 60.0
 
+#: When jobs are due that wait for something else than a time: never.
+NEVER: Final = 1 << 62
+
 #: Entries with an end that each new one looks at: more than one, so that they cannot pile up.
 SWEEP: Final = 2
 
@@ -52,6 +55,7 @@ class KeptQueue:
         self.seen = f"queue/seen/{'topic' if name.topic else 'named'}/{name.name}"
         self.settings = settings
         self._store = store
+        self._room = room
         self._clock = clock
         self._timers = timers
         self._timer: Timer | None = None
@@ -60,12 +64,15 @@ class KeptQueue:
         self.dead = 0
         self.oldest: deque[str] = deque()  # ids of the dead that are dropped next
         self.dropping = False
+        self.dropped = 0  # since the engine started
         self._swept: dict[str, str] = {}  # by space: the last key that was looked at
         #: Why jobs do not wait here any more; None while they do.
         self.closed: str | None = None
         #: Jobs that are being stored for their next attempt, by the place they leave: the id, and
         #: who wants them cancelled.
         self.moving: dict[str, tuple[str, list[Callable[[], None]]]] = {}
+        #: Jobs that wait for a function to come back, by its id; `held` while they do.
+        self.aside: dict[str, list[Entry]] = {}
         #: Places of jobs that have ended, and are about to be deleted; whether they were cancelled.
         self.ending: dict[str, bool] = {}
         self._count()
@@ -99,6 +106,8 @@ class KeptQueue:
     def detach(self) -> None:
         """Nobody takes for now: no job needs to be in memory."""
         self._wake = None
+        for function_id in list(self.aside):
+            self.bring_back(function_id)
         self.line.unload()
         if self._timer is not None:
             self._timer.cancel()
@@ -157,6 +166,22 @@ class KeptQueue:
         self.arm()
         self.wake()
 
+    def set_aside(self, entry: Entry, function_id: str) -> None:
+        """A job that was taken waits for its function; in an ordered queue its group waits too."""
+        entry.due_ms = NEVER
+        self.line.hold(entry)
+        aside = self.aside.setdefault(function_id, [])
+        aside.append(entry)
+        if len(aside) > 2 * self._room.ahead:  # most of them were cancelled
+            aside[:] = [each for each in aside if each.held]
+
+    def bring_back(self, function_id: str) -> None:
+        for entry in self.aside.pop(function_id, ()):
+            if entry.held:
+                entry.due_ms = 0
+                self.line.groups.drop(entry)
+                self.line.groups.add(entry)
+
     def waits(self, key: str) -> bool:
         """Whether a stored job does not run."""
         entry = self.line.known(key)
@@ -195,11 +220,14 @@ class KeptQueue:
 
     @property
     def stats(self) -> Stats:
-        jobs, delayed, held = self.line.jobs, self.line.delayed, self.line.groups.held
+        jobs, delayed = self.line.jobs, self.line.delayed
+        aside = [entry for each in self.aside.values() for entry in each if entry.held]
+        held = self.line.groups.held - len(aside)
+        due = sum(entry.delayed for entry in aside)
         return Stats(
-            waiting=max(0, jobs.stored - jobs.active - held),
+            waiting=max(0, jobs.stored - jobs.active - held + due),
             active=jobs.active + delayed.active,
-            delayed=max(0, delayed.stored - delayed.active) + held,
+            delayed=max(0, delayed.stored - delayed.active - due) + held,
             dead=self.dead,
         )
 

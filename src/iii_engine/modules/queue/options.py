@@ -118,7 +118,8 @@ class TopicDefaults(Struct, forbid_unknown_fields=True, kw_only=True):
     mode: Literal["concurrent", "fifo"] = "concurrent"
     #: Accepted, without effect.
     channel_size: Positive = 256
-    #: How long messages are kept for a subscriber whose worker is away.
+    #: How long messages are kept for a subscriber whose worker is away, and jobs of named queues
+    #: for a function whose worker is.
     binding_ttl_seconds: Positive = 86_400
 
 

@@ -44,11 +44,13 @@ class Queues:
                 self._named[name] = self._consumer(QueueName(name), config.settings)
                 self._named[name].open()
             else:
+                consumer.absent.patience_seconds = self.subscribers.defaults.binding_ttl_seconds
                 consumer.change(config.settings)
 
     def _consumer(self, queue: QueueName, settings: Settings) -> Consumer:
         consumer = Consumer(self._engine, self.broker, queue, settings, self.soon)
         consumer.paused = queue.name in self.pauses
+        consumer.absent.patience_seconds = self.subscribers.defaults.binding_ttl_seconds
         return consumer
 
     def consumers(self, name: str | None = None) -> Iterator[Consumer]:

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Raw, Struct
 
-from iii_engine.core.patient_call import PROVIDER_SECONDS
 from iii_engine.core.router import Call
 from iii_engine.core.spans import Attributes
 from iii_engine.core.timers import Timer
 from iii_engine.core.tracing import OwnSpan
-from iii_engine.modules.queue.away import LENT, away, looks_on
+from iii_engine.modules.queue.away import AWAY, LENT, away
 from iii_engine.modules.queue.job import Lease, QueueName
 from iii_sdk.protocol import ErrorBody, is_null
 
@@ -40,7 +39,6 @@ class Run(Struct, eq=False):
     _span: OwnSpan
     _call: Call | None = None
     _timer: Timer | None = None
-    _patience: Timer | None = None
     _over: bool = False
 
     def start(self) -> None:
@@ -66,8 +64,6 @@ class Run(Struct, eq=False):
         if not self._over:
             self._span.end(error)
         self._over = True
-        if self._patience is not None:
-            self._lose_patience()
         if self._timer is not None:
             self._timer.cancel()
         if self._call is not None:
@@ -78,27 +74,17 @@ class Run(Struct, eq=False):
         return _function_of(self._consumer, self.lease)
 
     def _handle(self) -> None:
-        """Call the handler; a job of an earlier engine waits a moment for its worker to return."""
-        engine, function_id, job = self._consumer.engine, self._function_id, self.lease.job
-        if function_id in engine.registry:
+        """Call the handler, unless its worker is away: then the job waits for it."""
+        consumer, function_id = self._consumer, self._function_id
+        if function_id in consumer.engine.registry:
             self._ask(function_id, self._handled)
-        elif function_id.startswith(LENT) or (self._consumer.shared and looks_on(job)):
+        elif function_id.startswith(LENT) or consumer.hands_back(function_id, self.lease.job):
             self._fail(away(function_id))
-        elif job.created_at >= self._consumer.since_ms:
-            self._ask(function_id, self._handled)
+        elif consumer.waits(function_id, self.lease.job):
+            self.abandon(AWAY)
+            consumer.set_aside(self.lease, function_id)
         else:
-            self._patience = engine.timers.after(PROVIDER_SECONDS, self._begin)
-            engine.registry.await_provider(function_id, self._begin)
-
-    def _begin(self) -> None:
-        self._lose_patience()
-        self._ask(self._function_id, self._handled)
-
-    def _lose_patience(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-            self._consumer.engine.registry.stop_awaiting(self._function_id, self._begin)
+            self._ask(function_id, self._handled)
 
     def _ask(self, function_id: str, on_answer: Callable[[Raw, ErrorBody | None], None]) -> None:
         job = self.lease.job

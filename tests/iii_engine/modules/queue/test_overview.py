@@ -65,7 +65,7 @@ async def test_stats_are_those_of_the_contract_unless_more_are_asked_for(desk: Q
     desk.publish("topic", 1, delay_ms=1000)
     usual = {"depth": 1, "consumer_count": 0, "dlq_depth": 0, "config": None}
     assert desk.ask("engine::queue::topic_stats", {"topic": "topic"}) == usual
-    more = {"waiting": 0, "active": 0, "delayed": 1, "paused": False}
+    more = {"waiting": 0, "active": 0, "delayed": 1, "dlq_dropped": 0, "paused": False}
     asked = {"topic": "topic", "details": True}
     assert desk.ask("engine::queue::topic_stats", asked) == usual | more
 

@@ -1,0 +1,193 @@
+"""Jobs whose function has no provider: they wait for one that was there, and only for that."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from tests.support.queue_desk import QueueDesk, queue_desk
+
+from iii_engine.core.clock import VirtualClock
+from iii_engine.core.sessions import Session
+from iii_engine.storage.memory import MemoryStore
+
+
+def worker(desk: QueueDesk, function_id: str) -> Session:
+    """A connected worker that provides the function and answers nothing by itself."""
+    session = desk.engine.connect(lambda _: None)
+    register = {"type": "registerfunction", "id": function_id}
+    desk.engine.receive(session, json.dumps(register).encode())
+    session.take()
+    return session
+
+
+def began(session: Session) -> list[object]:
+    """What the worker was called with since it was asked last."""
+    frames = (json.loads(bytes(frame)) for frame in session.take() if isinstance(frame, bytes))
+    return [frame["data"] for frame in frames if frame["type"] == "invokefunction"]
+
+
+def configs(**queues: object) -> dict[str, object]:
+    return {"queue_configs": queues}
+
+
+async def test_a_restart_of_the_only_worker_costs_a_job_one_attempt() -> None:
+    async with queue_desk(configs(q={"max_retries": 2})) as desk:
+        session = worker(desk, "work")
+        desk.enqueue("q", "work", 1)
+        await desk.settle()
+        desk.engine.disconnect(session)
+        await desk.advance(3600)
+        assert (desk.stats("q")["waiting"], desk.stats("q")["dlq_depth"]) == (1, 0)
+        again = worker(desk, "work")
+        await desk.settle()
+        assert began(again) == [1]
+        desk.engine.disconnect(again)
+        await desk.settle()
+        (dead,) = desk.dead("q")
+        assert dead["error"].startswith("invocation_stopped: ")
+        assert dead["retries"] == 2
+
+
+async def test_no_job_dies_while_its_worker_is_away_and_other_functions_go_on() -> None:
+    async with queue_desk(configs(q={"max_retries": 1, "concurrency": 2})) as desk:
+        session = worker(desk, "away")
+        desk.engine.disconnect(session)
+        for number in range(50):
+            desk.enqueue("q", "away", number)
+        desk.handler("there")
+        desk.enqueue("q", "there", "after them")
+        await desk.advance(60)
+        assert desk.payloads("there") == ["after them"]
+        assert desk.stats("q") == {"waiting": 50, "active": 0, "delayed": 0, "dlq_depth": 0}
+        desk.handler("away")
+        for _ in range(10):
+            await desk.settle()
+        assert desk.payloads("away") == list(range(50))
+        assert not any(desk.stats("q").values())
+
+
+async def test_a_fifo_group_waits_in_its_order_and_other_groups_go_on() -> None:
+    fifo = {"type": "fifo", "message_group_field": "g", "concurrency": 2}
+    async with queue_desk(configs(q=fifo)) as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        desk.handler("there")
+        for number in range(3):
+            desk.enqueue("q", "away", {"g": "a", "n": number})
+        desk.enqueue("q", "there", {"g": "a", "n": 3})
+        desk.enqueue("q", "there", {"g": "b", "n": 4})
+        await desk.advance(60)
+        assert [data["n"] for data in desk.payloads("there")] == [4]
+        desk.handler("away")
+        await desk.advance(1)
+        assert [data["n"] for data in desk.payloads("away")] == [0, 1, 2]
+        assert [data["n"] for data in desk.payloads("there")] == [4, 3]
+
+
+async def test_a_job_fails_as_usual_when_its_worker_was_away_for_too_long() -> None:
+    options = configs(q={"max_retries": 2, "backoff_ms": 1000})
+    options["adapter"] = {"name": "builtin", "config": {"binding_ttl_seconds": 100}}
+    async with queue_desk(options) as desk:
+        desk.engine.disconnect(worker(desk, "gone"))
+        desk.enqueue("q", "gone", 1)
+        await desk.advance(99)
+        assert desk.stats("q")["dlq_depth"] == 0
+        await desk.advance(3)
+        (dead,) = desk.dead("q")
+        assert (dead["error"], dead["retries"]) == (
+            "function_not_found: Function gone not found",
+            2,
+        )
+
+
+async def test_what_waits_for_a_worker_can_be_cancelled() -> None:
+    async with queue_desk() as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        ids = [desk.enqueue("default", "away", number) for number in range(3)]
+        await desk.settle()
+        asked = {"queue": "default", "message_id": ids[1]}
+        assert desk.ask("iii::queue::status", asked)["state"] == "waiting"
+        assert desk.ask("iii::queue::cancel", asked)["was"] == "waiting"
+        assert desk.stats("default")["waiting"] == 2
+        desk.handler("away")
+        await desk.settle()
+        assert desk.payloads("away") == [0, 2]
+        assert not any(desk.stats("default").values())
+
+
+async def test_jobs_that_wait_for_a_worker_outlive_the_engine() -> None:
+    clock, store = VirtualClock(), MemoryStore()
+    async with queue_desk(clock=clock, store=store) as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        for number in range(3):
+            desk.enqueue("default", "away", number)
+        await desk.settle()
+    clock.advance(1)
+    async with queue_desk(clock=clock, store=store) as desk:
+        await desk.advance(3600)
+        assert desk.stats("default") == {"waiting": 3, "active": 0, "delayed": 0, "dlq_depth": 0}
+        desk.handler("away")
+        await desk.settle()
+        assert desk.payloads("away") == [0, 1, 2]
+
+
+async def test_nothing_starts_in_a_paused_queue_when_the_worker_is_back() -> None:
+    async with queue_desk() as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        desk.enqueue("default", "away", 1)
+        await desk.settle()
+        desk.ask("iii::queue::pause", {"queue": "default"})
+        desk.handler("away")
+        await desk.settle()
+        assert desk.payloads("away") == []
+        desk.ask("iii::queue::resume", {"queue": "default"})
+        await desk.settle()
+        assert desk.payloads("away") == [1]
+
+
+async def test_a_topic_whose_handler_is_away_keeps_its_jobs_and_loses_them_with_the_trigger() -> (
+    None
+):
+    async with queue_desk() as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        desk.trigger("t", "orders", "away", queue_config={"maxRetries": 1})
+        desk.publish("orders", 1)
+        await desk.advance(60)
+        assert desk.stats("orders")["waiting"] == 1
+        desk.engine.triggers.remove("t")
+        await desk.advance(0)
+        (dead,) = desk.dead("orders")
+        assert dead["error"] == "subscription removed"
+        assert desk.stats("orders")["waiting"] == 0
+
+
+async def test_more_than_fit_into_memory_wait(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+    async with queue_desk(configs(q={"concurrency": 100})) as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        for number in range(12_000):
+            desk.enqueue("q", "away", number)
+        await desk.advance(120)
+        assert desk.stats("q") == {"waiting": 12_000, "active": 0, "delayed": 0, "dlq_depth": 0}
+        desk.handler("away")
+        for _ in range(300):
+            await desk.settle()
+        assert desk.payloads("away") == list(range(12_000))
+    assert len(caplog.records) == 1
+
+
+async def test_dropped_dead_letters_are_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
+    options = configs(q={"max_retries": 1, "dead_letter_max": 2})
+    async with queue_desk(options) as desk:
+        for number in range(20):
+            desk.enqueue("q", "never there", number)
+            await desk.settle()
+        found = desk.ask("engine::queue::topic_stats", {"topic": "q", "details": True})
+        assert (found["dlq_depth"], found["dlq_dropped"]) == (2, 18)
+        await desk.advance(11)
+    told = [record.message for record in caplog.records]
+    assert len([text for text in told if "were dropped" in text]) == 4
+    assert "queue q: 18 dead letters were dropped within 10 s" in told
+    assert len([text for text in told if "is dead" in text]) == 3
+    assert "queue q: 17 more jobs are dead" in told
