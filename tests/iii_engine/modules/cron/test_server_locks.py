@@ -171,7 +171,7 @@ async def test_modules_case_110_two_engines_run_each_tick_once(
 async def test_runs_of_a_job_overlap_on_no_two_engines(
     kind: str, overlap: str, request: pytest.FixtureRequest
 ) -> None:
-    options = {"adapter": adapter(kind, request)}
+    options = with_ttl(kind, request, 600_000)  # of the server; time of the engines is virtual
     async with (
         running(CronModule, options, trigger_type="cron") as one,
         running(CronModule, options, trigger_type="cron") as other,
@@ -210,8 +210,7 @@ async def test_runs_of_a_job_overlap_on_no_two_engines(
 async def test_a_job_goes_on_when_the_engine_of_its_run_is_gone(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
-    chosen = adapter(kind, request)
-    options = {"adapter": {**chosen, "config": {**chosen["config"], "lock_ttl_ms": 500}}}
+    options = with_ttl(kind, request, 500)
     async with (
         running(CronModule, options, trigger_type="cron") as one,
         running(CronModule, options, trigger_type="cron") as other,
@@ -231,6 +230,12 @@ async def test_a_job_goes_on_when_the_engine_of_its_run_is_gone(
 
         await until(taken_over)
         assert asyncio.get_running_loop().time() - began > 0.4
+
+
+def with_ttl(kind: str, request: pytest.FixtureRequest, ttl_ms: int) -> dict[str, object]:
+    """Options of the module."""
+    chosen = adapter(kind, request)
+    return {"adapter": {**chosen, "config": {**chosen["config"], "lock_ttl_ms": ttl_ms}}}
 
 
 async def run_alone(locks: ServerLocks, job: str) -> bool:
