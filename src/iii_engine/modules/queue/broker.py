@@ -86,6 +86,12 @@ class Broker(ABC):
     def detach(self, queue: QueueName) -> None:
         """Nobody takes from the queue for now."""
 
+    def rest(self, queue: QueueName) -> None:  # noqa: B027
+        """Its consumer is paused: what has come here and waits is for other engines.
+
+        `attach` ends that. Where nothing comes before it is taken, there is nothing to do.
+        """
+
     @abstractmethod
     def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
         """Lease up to so many jobs, in order and within the limits of their keys."""

@@ -65,7 +65,12 @@ class Consumer:
 
     def open(self) -> None:
         self._open = True
+        self._attach()
+
+    def _attach(self) -> None:
         self._broker.attach(self.queue, self.settings, self.wake)
+        if self.paused:
+            self._broker.rest(self.queue)
 
     def close(self) -> None:
         """Take no more."""
@@ -78,10 +83,12 @@ class Consumer:
         self.settings = settings
         self.target = target or self.target
         if self._open:
-            self._broker.attach(self.queue, settings, self.wake)
+            self._attach()
 
     def pause(self, paused: bool) -> None:
         self.paused = paused
+        if self._open:
+            self._attach()
         self.wake()
 
     def wake(self) -> None:

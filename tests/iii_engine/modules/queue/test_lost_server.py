@@ -28,13 +28,13 @@ KINDS: Final = {
 ANSWERS: Final = {
     "nats": "iii_engine.modules.queue.jetstream.kept.ANSWER_SECONDS",
     "redis": "iii_engine.modules.queue.redis.asking.ANSWER_SECONDS",
-    "rabbitmq": "iii_engine.modules.queue.rabbitmq.connection.ANSWER_SECONDS",
+    "rabbitmq": "iii_engine.modules.queue.rabbitmq.link.ANSWER_SECONDS",
 }
 #: Where the seconds that each waits for its server at the start are.
 CONNECTS: Final = {
     "nats": "iii_engine.net.nats_client.CONNECT_SECONDS",
     "redis": "iii_engine.net.redis_client.CONNECT_SECONDS",
-    "rabbitmq": "iii_engine.modules.queue.rabbitmq.connection.CONNECT_SECONDS",
+    "rabbitmq": "iii_engine.modules.queue.rabbitmq.link.CONNECT_SECONDS",
 }
 
 

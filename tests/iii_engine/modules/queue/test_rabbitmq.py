@@ -203,3 +203,54 @@ async def test_who_looks_at_dead_jobs_for_ever_is_not_waited_for(
                 await engine.dead("default")
         await sign.delete()
         assert await engine.dead("default") == []
+
+
+async def test_names_may_have_any_characters(rabbitmq_server: RabbitServer) -> None:
+    odd = "é*?[]{}\t\n%=\0+2B$"
+    async with shared(rabbitmq_server, **{odd: {}}) as (engine,):
+        heard = engine.function("a.b c%é")
+        assert engine.bind(odd, "a.b c%é", {}) is None
+        await until(lambda: knows(engine, odd))
+        await engine.ask("iii::durable::publish", {"topic": odd, "data": "topic"})
+        await until(lambda: heard == ["topic"])
+        await engine.enqueue(odd, "a.b c%é", "queue", delay_ms=20)
+        await until(lambda: heard == ["topic", "queue"])
+
+
+async def test_what_is_no_job_holds_up_nothing_that_waits_for_a_first_function(
+    rabbitmq_server: RabbitServer,
+) -> None:
+    async with shared(rabbitmq_server) as (engine,), watching(rabbitmq_server) as channel:
+        await engine.ask("iii::durable::publish", {"topic": "t", "data": 1})
+        nobody = f"{prefix_of(engine)}.t..queue"
+        await channel.default_exchange.publish(aio_pika.Message(b"no json"), nobody)
+        await engine.ask("iii::durable::publish", {"topic": "t", "data": 2})
+        heard = engine.function("work")
+        assert engine.bind("t", "work", {}) is None
+        await until(lambda: heard == [1, 2])
+        (dead,) = await until(lambda: engine.dead("t"))
+        assert dead["payload"] == "no json"
+        assert dead["error"].startswith("unreadable_message")
+
+
+async def test_a_paused_queue_keeps_no_job_from_other_engines(
+    rabbitmq_server: RabbitServer,
+) -> None:
+    async with shared(rabbitmq_server, 2, q={"concurrency": 1}) as (one, two):
+        calls: list[Call] = []
+        one.core.add_function("work", calls.append, module="test")
+        two.core.add_function("work", calls.append, module="test")
+        for n in range(12):
+            await one.enqueue("q", "work", n)
+        await until(lambda: len(calls) == 2)
+        await one.ask("iii::queue::pause", {"queue": "q"})
+        two.core.remove_function("work")
+        heard = two.function("work")
+        for call in calls:
+            call.reply()
+        await until(lambda: len(heard) == 10)
+        await one.ask("iii::queue::resume", {"queue": "q"})
+        await two.ask("iii::queue::pause", {"queue": "q"})
+        await one.enqueue("q", "work", 12)
+        await until(lambda: len(calls) == 3)
+        calls[2].reply()

@@ -12,8 +12,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import REMOVED, Done
 from iii_engine.modules.queue.job import DeadJob, Draft, Job, Lease, QueueName, Receipt, Stats
@@ -21,7 +19,8 @@ from iii_engine.modules.queue.rabbitmq.arrivals import Arrival
 from iii_engine.modules.queue.rabbitmq.bindings import Bindings
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.holders import Holders
-from iii_engine.modules.queue.rabbitmq.messages import job_of, unreadable
+from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
+from iii_engine.modules.queue.rabbitmq.messages import UNREADABLE, job_of, unreadable
 from iii_engine.modules.queue.rabbitmq.options import REFUSALS, RabbitConfig
 from iii_engine.modules.queue.rabbitmq.place import RETURN_SECONDS, Place
 from iii_engine.modules.queue.rabbitmq.topics import Topics
@@ -62,7 +61,10 @@ class RabbitBroker(ServerBroker):
 
     @property
     def problem(self) -> str | None:
-        return None if self._connection.is_open else f"{self._connection.where} is lost"
+        if (problem := self._connection.problem or self._waiting.trouble) is not None:
+            return problem
+        found = (each.intake.trouble for each in self._places.values())
+        return next(filter(None, found), None)
 
     async def open(self) -> None:
         await self._connection.open(self._restored)
@@ -76,7 +78,7 @@ class RabbitBroker(ServerBroker):
             await self._tasks.settle(GOODBYE_SECONDS)
         await self._tasks.end()
         for place in self._places.values():
-            await place.intake.close()
+            await place.close()
         await self._waiting.close()
         await self._connection.close()
 
@@ -107,7 +109,7 @@ class RabbitBroker(ServerBroker):
     def enqueue(self, queue: str, draft: Draft, done: Done[Receipt]) -> None:
         async def store() -> Receipt:
             job = self._job(draft)
-            await self.place(QueueName(queue)).queue.put(job, self._now_ms)
+            await self.place(QueueName(queue)).queue.put(job, self._now_ms, hurry=True)
             return Receipt(job.id)
 
         self._answer(store(), done)
@@ -167,6 +169,9 @@ class RabbitBroker(ServerBroker):
     def detach(self, queue: QueueName) -> None:
         self.place(queue).intake.want(None)
 
+    def rest(self, queue: QueueName) -> None:
+        self.detach(queue)
+
     def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
         intake = self.place(queue).intake
         taken = intake.arrivals.take(limit) if intake.gives else []
@@ -176,7 +181,7 @@ class RabbitBroker(ServerBroker):
         now_ms, new_id, queue = self._now_ms, self._engine.ids.uuid(), place.queue
         try:
             job = job_of(message, new_id)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             log.error("queue %s: what is no job is dead: %s", queue.name.text, error)
             dead = unreadable(message, new_id, str(error), now_ms)
             self._pass_on(place, Arrival(dead.job, message), lambda: queue.bury(dead))
@@ -285,8 +290,10 @@ class RabbitBroker(ServerBroker):
         """The queue, which is created in RabbitMQ when it is first used. Raises `BadName`."""
         place = self._places.get(name)
         if place is None:
+            config, new_id = self._config, self._engine.ids.uuid
+            queue = RabbitQueue(self._connection, self._waiting, name, config.prefix, new_id)
             place = self._places[name] = Place(
-                self._connection, self._waiting, name, self._config, self._holders, self._arrived
+                self._connection, queue, config.prefetch_count, self._holders, self._arrived
             )
         return place
 

@@ -58,6 +58,8 @@ class Intake:
     ) -> None:
         self.arrivals = Arrivals()
         self.wake: Callable[[], None] | None = None
+        #: Why jobs are not taken as it is wanted; None when they are.
+        self.trouble: str | None = None
         self._connection = connection
         self._queue = queue
         self._prefetch = prefetch
@@ -118,12 +120,18 @@ class Intake:
             self._changed.clear()
             try:
                 await self._step()
+                self.trouble = None
+                continue
             except StoreError as error:
                 usual = isinstance(error, ServerLost) or TAKEN in str(error)
                 level = logging.DEBUG if usual else logging.WARNING
                 log.log(level, "queue %s: %s", self._queue.name.text, error)
-                await asyncio.sleep(AGAIN_SECONDS)
-                self._changed.set()
+                self.trouble = str(error)
+            except Exception as error:
+                log.exception("queue %s: its jobs cannot be taken", self._queue.name.text)
+                self.trouble = repr(error)
+            await asyncio.sleep(AGAIN_SECONDS)
+            self._changed.set()
 
     @property
     def _others(self) -> str:
@@ -203,6 +211,13 @@ class Intake:
     def _on_close(self, channel: object, error: BaseException | None) -> None:
         """With the connection, or for a job that ran longer than the server likes."""
         if self._consumption is not None and self._consumption.channel is channel:
+            if "timed out" in str(error):
+                log.warning(
+                    "queue %s: a job runs longer than the consumer_timeout of RabbitMQ (30 minutes "
+                    "unless its configuration says more): it may run at another engine, too, as "
+                    "may all others that run here",
+                    self._queue.name.text,
+                )
             self._consumption = None
             self.arrivals.lost()
             self.check()

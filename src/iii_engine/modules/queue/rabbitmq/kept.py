@@ -14,11 +14,12 @@ import msgspec
 
 from iii_engine.modules.queue.job import DeadJob, Job, QueueName
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
-from iii_engine.modules.queue.rabbitmq.messages import dead_message, dead_of, job_of, message_of
+from iii_engine.modules.queue.rabbitmq.messages import dead_job, dead_message, dead_of, message_of
 from iii_engine.modules.queue.rabbitmq.names import Names, names_of
 from iii_engine.modules.queue.rabbitmq.waiting import EARLY_MS, Waiting
 from iii_engine.modules.queue.settings import Settings
-from iii_engine.storage.base import StoreError
+from iii_engine.storage.base import ServerLost, StoreError
+from iii_engine.tasks import end_tasks
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
@@ -35,16 +36,24 @@ class RabbitQueue:
     """Methods raise `StoreError` and `ServerLost`."""
 
     def __init__(
-        self, connection: RabbitConnection, waiting: Waiting, name: QueueName, prefix: str
+        self,
+        connection: RabbitConnection,
+        waiting: Waiting,
+        name: QueueName,
+        prefix: str,
+        new_id: Callable[[], str],
     ) -> None:
-        """Raises `BadName`."""
+        """`new_id` is for messages of other programs. Raises `BadName`."""
         self.name = name
         self.names: Names = names_of(name, prefix)
         self.settings = Settings()
         self._connection = connection
         self._waiting = waiting
+        self._new_id = new_id
         self._ready = False
         self._making = asyncio.Lock()
+        self._grown = False  # there are more dead ones than when they were counted
+        self._trimming: asyncio.Task[None] | None = None
         self._looking = asyncio.Lock()  # who looks through the dead ones has all of them
 
     def forget(self) -> None:
@@ -103,11 +112,10 @@ class RabbitQueue:
             await self.bind()
             return False
 
-        async def bury(job: Job) -> bool:
+        async def bury(message: AbstractIncomingMessage) -> bool:
             if await wanted():
                 return False
-            job.error = reason
-            await self.bury(DeadJob(job, reason, now_ms))
+            await self.bury(dead_job(message, self._new_id(), reason, now_ms))
             return True
 
         return await self.empty(bury)
@@ -115,35 +123,37 @@ class RabbitQueue:
     async def exists(self) -> bool:
         return await self._count(self.names.queue) is not None
 
-    async def empty(self, give: Callable[[Job], Awaitable[bool]]) -> bool:
-        """Give all jobs that wait to somebody else; False when one was not wanted."""
+    async def empty(self, give: Callable[[AbstractIncomingMessage], Awaitable[bool]]) -> bool:
+        """Give all messages that wait to somebody else; False when one was not wanted."""
         await self.ensure()
         async with self._connection.channel() as channel:
             ask = self._connection.ask
             queue = await ask(channel.get_queue(self.names.queue, ensure=False))
             while (message := await ask(queue.get(fail=False))) is not None:
-                if not await give(job_of(message, message.message_id or "")):
+                if not await give(message):
                     return False
                 await ask(message.ack())
         return True
 
     # -- jobs ------------------------------------------------------------------------------------
 
-    async def put(self, job: Job, now_ms: int) -> None:
+    async def put(self, job: Job, now_ms: int, *, hurry: bool = False) -> None:
         """Store a job; it arrives when it is due."""
         pause_ms = job.process_at - now_ms
         if pause_ms > EARLY_MS:
-            await self._waiting.put(self.name, job, pause_ms)
+            await self._waiting.put(self.name, job, pause_ms, hurry=hurry)
         else:
-            await self.append(job)
+            await self.append(message_of(job), hurry=hurry)
 
-    async def append(self, job: Job) -> None:
+    async def append(self, message: Message, *, hurry: bool = False) -> None:
         """Store a job, also one that is not due yet."""
         await self.ensure()
-        await self._publish(message_of(job), self.names.exchange, self.names.key)
+        await self._publish(message, self.names.exchange, self.names.key, hurry=hurry)
 
-    async def _publish(self, message: Message, exchange: str, key: str) -> None:
-        if not await self._connection.publish(message, exchange, key):
+    async def _publish(
+        self, message: Message, exchange: str, key: str, *, hurry: bool = False
+    ) -> None:
+        if not await self._connection.publish(message, exchange, key, hurry=hurry):
             self.forget()
             raise StoreError(f"{self._connection.where} has no queue for {self.name.text}")
 
@@ -151,12 +161,29 @@ class RabbitQueue:
         """Store a dead job; the oldest of too many goes."""
         await self.ensure()
         await self._publish(dead_message(dead), self.names.dead_exchange, self.names.dead_key)
-        async with self._looking, self._connection.channel() as channel:
-            ask = self._connection.ask
-            queue = await ask(channel.declare_queue(self.names.dead, passive=True))
-            count = queue.declaration_result.message_count or 0
-            for _ in range(count - self.settings.dead_letter_max):
-                await ask(queue.get(no_ack=True, fail=False))
+        self._grown = True
+        if self._trimming is None or self._trimming.done():
+            self._trimming = asyncio.create_task(self._trim())
+
+    async def _trim(self) -> None:
+        """Apart from the burial, which would be repeated when this fails."""
+        while self._grown:
+            self._grown = False
+            try:
+                async with self._looking, self._connection.channel() as channel:
+                    ask = self._connection.ask
+                    queue = await ask(channel.declare_queue(self.names.dead, passive=True))
+                    count = queue.declaration_result.message_count or 0
+                    for _ in range(count - self.settings.dead_letter_max):
+                        await ask(queue.get(no_ack=True, fail=False))
+            except StoreError as error:
+                log.debug("queue %s: dead jobs are not counted: %s", self.name.text, error)
+            except Exception:
+                log.exception("queue %s: dead jobs cannot be counted", self.name.text)
+
+    async def close(self) -> None:
+        if self._trimming is not None:
+            await end_tasks([self._trimming])
 
     async def counts(self) -> tuple[int, int, int]:
         """Jobs that wait, that this engine has delayed, and dead ones."""
@@ -212,6 +239,8 @@ class RabbitQueue:
 
     async def redrive(self, message_id: str | None, now_ms: int) -> int:
         """Run all again, or one; answers how many."""
+        if (problem := self._connection.problem) is not None:
+            raise ServerLost(problem)  # and do not keep others from looking until it is over
 
         async def look(dead: DeadJob) -> bool:
             job = dead.job

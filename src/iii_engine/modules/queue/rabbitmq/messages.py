@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Bytes of headers; all of them must fit in one frame.
 HEADERS: Final = 64 * 1024
+#: What is raised for a message that is no job.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 #: Characters of an error that travel with a job.
 ERROR: Final = 2000
 
@@ -110,6 +112,21 @@ def job_of(message: AbstractIncomingMessage, new_id: str) -> Job:
         error=headers.error,
     )
     return readable(job)
+
+
+def copy_of(message: AbstractIncomingMessage) -> Message:
+    """The same message for another queue, whatever it is."""
+    return _persistent(message.body, message.message_id or "", dict(message.headers))
+
+
+def dead_job(message: AbstractIncomingMessage, new_id: str, error: str, now_ms: int) -> DeadJob:
+    """A message that dies, and why: also of what is no job."""
+    try:
+        job = job_of(message, new_id)
+    except UNREADABLE as problem:
+        return unreadable(message, new_id, str(problem), now_ms)
+    job.error = error
+    return DeadJob(job, error, now_ms)
 
 
 def dead_of(message: AbstractIncomingMessage) -> DeadJob:

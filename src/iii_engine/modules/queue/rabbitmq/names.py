@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final, NamedTuple
 
 from iii_engine.modules.queue.job import QueueName
@@ -11,6 +12,9 @@ from iii_sdk.errors import BusError
 LONGEST: Final = 255
 #: Room for what is added to a name.
 ROOM: Final = 40
+
+#: What is escaped in a name.
+FOREIGN: Final = re.compile(r"[^A-Za-z0-9_.:@#,/+ -]+|\+(?=[0-9A-F]{2})")
 
 NAMED: Final = "__fn_queue::"
 
@@ -43,7 +47,7 @@ class Names(NamedTuple):
 
 def names_of(queue: QueueName, prefix: str) -> Names:
     """Raises `BadName`."""
-    names = _topic(queue, prefix) if queue.topic else _named(queue.name, prefix)
+    names = _topic(queue, prefix) if queue.topic else _named(escaped(queue.name), prefix)
     if max(len(name.encode()) for name in names) > LONGEST - ROOM:
         raise BadName(f"{queue.text[:80]}… is too long for a queue in RabbitMQ")
     return names
@@ -66,8 +70,8 @@ def _topic(queue: QueueName, prefix: str) -> Names:
     if queue.name.startswith(NAMED):
         raise BadName(f"topic {queue.name}: in RabbitMQ {NAMED}… are the named queues")
     # Without dots, so that the topic ends where it does.
-    function = queue.function_id.replace("%", "%25").replace(".", "%2E")
-    base = f"{prefix}.{queue.name}.{function}"
+    topic, function = escaped(queue.name), escaped(queue.function_id).replace(".", "+2E")
+    base = f"{prefix}.{topic}.{function}"
     return Names(
         queue=f"{base}.queue",
         exchange="",
@@ -75,5 +79,17 @@ def _topic(queue: QueueName, prefix: str) -> Names:
         dead=f"{base}.dlq",
         dead_exchange="",
         dead_key=f"{base}.dlq",
-        fanout=f"{prefix}.{queue.name}.exchange",
+        fanout=f"{prefix}.{topic}.exchange",
     )
+
+
+def escaped(name: str) -> str:
+    """With `+XX` for each byte that the client library refuses in names of queues.
+
+    A plus that could be read as such a byte is written so, too; any other stays.
+    """
+    return FOREIGN.sub(lambda found: "".join(map("+{:02X}".format, _bytes(found[0]))), name)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

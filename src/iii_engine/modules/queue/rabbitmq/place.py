@@ -7,14 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from iii_engine.modules.queue.job import QueueName, Stats
+from iii_engine.modules.queue.job import Stats
 from iii_engine.modules.queue.rabbitmq.arrivals import Arrival
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.holders import Holders
 from iii_engine.modules.queue.rabbitmq.intake import AGAIN_SECONDS, Intake
 from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
-from iii_engine.modules.queue.rabbitmq.options import RabbitConfig
-from iii_engine.modules.queue.rabbitmq.waiting import Waiting
 from iii_engine.storage.base import StoreError
 
 if TYPE_CHECKING:
@@ -27,26 +25,27 @@ RETURN_SECONDS: Final = 30.0
 
 
 class Place:
-    """Raises `BadName`."""
-
     def __init__(
         self,
         connection: RabbitConnection,
-        waiting: Waiting,
-        name: QueueName,
-        config: RabbitConfig,
+        queue: RabbitQueue,
+        prefetch: int,
         holders: Holders,
         arrived: Callable[[Place, AbstractIncomingMessage], None],
     ) -> None:
-        self.queue = RabbitQueue(connection, waiting, name, config.prefix)
+        self.queue = queue
         self.intake = Intake(
             connection,
-            self.queue,
-            config.prefetch_count,
+            queue,
+            prefetch,
             holders,
             lambda message: arrived(self, message),
         )
         self._connection = connection
+
+    async def close(self) -> None:
+        await self.intake.close()
+        await self.queue.close()
 
     def notify(self) -> None:
         """There may be something to take, or nothing to wait for."""
@@ -79,6 +78,9 @@ class Place:
                     break
             except StoreError as error:
                 log.warning("queue %s: %s", self.queue.name.text, error)
+            except Exception:
+                name = self.queue.name.text
+                log.exception("queue %s: job %s cannot be ended", name, arrival.job.id)
             await asyncio.sleep(AGAIN_SECONDS)
             if arrival.message is None and self._connection.is_open:
                 absent += AGAIN_SECONDS

@@ -6,16 +6,19 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from iii_engine.modules.queue.job import Job, QueueName
 from iii_engine.modules.queue.rabbitmq.bindings import Bindings
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
 from iii_engine.modules.queue.rabbitmq.holders import Holders
 from iii_engine.modules.queue.rabbitmq.kept import RabbitQueue
-from iii_engine.modules.queue.rabbitmq.messages import message_of
+from iii_engine.modules.queue.rabbitmq.messages import copy_of, message_of
 from iii_engine.modules.queue.rabbitmq.place import Place
 from iii_engine.storage.base import StoreError
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractIncomingMessage
 
 #: Seconds between looks whether nobody here gets jobs of a queue any more.
 LOOK_SECONDS: Final = 0.05
@@ -56,21 +59,21 @@ class Topics:
                 await first.ensure_topic()
                 self._known.add(topic)
         try:
-            reached = await self._connection.publish(message, exchange, "")
+            reached = await self._connection.publish(message, exchange, "", hurry=True)
         except StoreError:
             self._known.discard(topic)
             raise
         if not reached:
             self._bindings.put((topic, ""), bound=False)
-            await first.append(job)
+            await first.append(message, hurry=True)
         return not reached
 
     async def settle(self, topic: str) -> None:
         """Publish anew what was stored while somebody subscribed."""
         first = self._queue(topic)
 
-        async def give(job: Job) -> bool:
-            return await self._connection.publish(message_of(job), first.names.fanout, "")
+        async def give(message: AbstractIncomingMessage) -> bool:
+            return await self._connection.publish(copy_of(message), first.names.fanout, "")
 
         async with self._changing[topic]:
             if (topic, "") in self._bindings and await first.empty(give):
@@ -79,8 +82,8 @@ class Topics:
     async def bind(self, topic: str, function_id: str) -> None:
         queue, first = self._queue(topic, function_id), self._queue(topic)
 
-        async def give(job: Job) -> bool:
-            await queue.append(job)
+        async def give(message: AbstractIncomingMessage) -> bool:
+            await queue.append(copy_of(message))
             return True
 
         async with self._changing[topic]:

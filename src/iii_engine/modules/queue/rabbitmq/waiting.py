@@ -20,7 +20,7 @@ from msgspec import Struct, field
 
 from iii_engine.modules.queue.job import Job, QueueName
 from iii_engine.modules.queue.rabbitmq.connection import RabbitConnection
-from iii_engine.modules.queue.rabbitmq.messages import job_of, message_of
+from iii_engine.modules.queue.rabbitmq.messages import UNREADABLE, job_of, message_of
 from iii_engine.storage.base import ServerLost, StoreError
 from iii_engine.tasks import Tasks
 from iii_sdk.errors import BusError
@@ -89,6 +89,8 @@ class Waiting:
         self._prefix = prefix
         self._go_on = go_on
         self._now_ms = now_ms
+        #: Why no job moves; None when they do.
+        self.trouble: str | None = None
         self._ready = False
         self._making = asyncio.Lock()
         self._tasks = Tasks()
@@ -114,13 +116,13 @@ class Waiting:
             heappop(due)
         return len(due)
 
-    async def put(self, queue: QueueName, job: Job, pause_ms: int) -> None:
+    async def put(self, queue: QueueName, job: Job, pause_ms: int, *, hurry: bool = False) -> None:
         """Store a job until a part of its pause is over."""
         await self._ensure()
         step = step_of(pause_ms)
         message = message_of(job)
         message.headers |= msgspec.to_builtins(Ticket.make(queue, self._now_ms() + step))
-        if not await self._connection.publish(message, "", self._name(step)):
+        if not await self._connection.publish(message, "", self._name(step), hurry=hurry):
             self.forget()
             raise StoreError(f"{self._connection.where} has no queue for jobs that wait")
         if self.count(queue) < COUNTED:
@@ -146,7 +148,11 @@ class Waiting:
                 await self._consume()
             except StoreError as error:
                 log.debug("queue: %s", error)
-                await asyncio.sleep(AGAIN_SECONDS)
+                self.trouble = str(error)
+            except Exception as error:
+                log.exception("queue: jobs that wait for their time cannot be moved")
+                self.trouble = repr(error)
+            await asyncio.sleep(AGAIN_SECONDS)
 
     async def _consume(self) -> None:
         """Until the channel is closed: then the server gives out anew what was held."""
@@ -161,6 +167,7 @@ class Waiting:
         for step in STEPS:
             queue = await channel.get_queue(self._name(step), ensure=False)
             await ask(queue.consume(arrived))
+        self.trouble = None
         await closed.wait()
         await self._moving.end()
 
@@ -168,7 +175,7 @@ class Waiting:
         try:
             ticket = msgspec.convert(dict(message.headers), Ticket)
             name, job = ticket.name, job_of(message, "")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             log.error("what waits and is no job is removed: %s", error)
             await self._settled(message.ack())
             return
@@ -182,10 +189,13 @@ class Waiting:
             await self._pass_on(name, job)
         except StoreError as error:
             log.debug("queue %s: %s", name.text, error)
-            await asyncio.sleep(AGAIN_SECONDS)
-            await self._settled(message.nack())
+        except Exception:
+            log.exception("queue %s: job %s cannot be moved", name.text, job.id)
         else:
             await self._settled(message.ack())
+            return
+        await asyncio.sleep(AGAIN_SECONDS)
+        await self._settled(message.nack())
 
     async def _pass_on(self, name: QueueName, job: Job) -> None:
         """What its queue refuses must not hold up others."""
@@ -203,3 +213,5 @@ class Waiting:
             await self._connection.ask(request)
         except StoreError as error:
             log.debug("queue: %s", error)
+        except Exception:
+            log.exception("queue: a job that waits cannot be settled")

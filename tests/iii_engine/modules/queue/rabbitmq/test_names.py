@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iii_engine.modules.queue.job import QueueName
-from iii_engine.modules.queue.rabbitmq.names import LONGEST, ROOM, BadName, names_of
+from iii_engine.modules.queue.rabbitmq.names import LONGEST, ROOM, BadName, escaped, names_of
 
 
 def test_a_named_queue_has_a_direct_exchange() -> None:
@@ -28,10 +28,10 @@ def test_each_function_of_a_topic_has_a_queue_behind_its_fanout() -> None:
 def test_where_the_topic_ends_is_no_matter_of_luck() -> None:
     names = {
         names_of(QueueName(topic, True, function), "iii").queue
-        for topic, function in [("a", "b.c"), ("a.b", "c"), ("a", "b%2Ec"), ("a", "b%c"), ("a", "")]
+        for topic, function in [("a", "b.c"), ("a.b", "c"), ("a", "b+2Ec"), ("a", "b+c"), ("a", "")]
     }
     assert len(names) == 5
-    assert "iii.a.b%2Ec.queue" in names
+    assert "iii.a.b+2Ec.queue" in names
 
 
 def test_a_topic_is_no_named_queue() -> None:
@@ -45,3 +45,16 @@ def test_the_longest_name_counts_in_bytes() -> None:
     for name in ("q" * (room + 1), "é" * (room // 2 + 1)):
         with pytest.raises(BadName, match="is too long for a queue in RabbitMQ"):
             names_of(QueueName(name), "iii")
+
+
+def test_what_the_library_refuses_is_escaped() -> None:
+    assert names_of(QueueName("a é*"), "iii").queue == "iii.__fn_queue::a +C3+A9+2A.queue"
+    names = names_of(QueueName("a+b", True, "x.y"), "iii")
+    assert (names.queue, names.fanout) == ("iii.a+b.x+2Ey.queue", "iii.a+b.exchange")
+    assert names_of(QueueName("\ud800"), "iii").key == "+ED+A0+80"
+
+
+def test_an_escape_is_no_other_name() -> None:
+    written = ["é", "+C3+A9", "+2BC3+A9", "+", "++", "+2B", "+2b", "+2é", "%C3%A9"]
+    assert len({escaped(name) for name in written}) == len(written)
+    assert escaped("plain-Name_1.x:y@z#,/+ ") == "plain-Name_1.x:y@z#,/+ "
