@@ -20,6 +20,7 @@ from tests.support.waiting import until
 from iii_engine.core.router import Call
 from iii_engine.modules.queue import QueueModule
 from iii_engine.modules.queue.rabbitmq import kept
+from iii_engine.storage.base import ServerLost
 from iii_sdk.errors import BusError
 
 
@@ -136,6 +137,28 @@ async def test_dead_jobs_are_not_more_than_were_asked_for(rabbitmq_server: Rabbi
             await until(lambda n=n: newest(n))
         await until(lambda: holds(engine, "q", (0, 2)))
         assert [dead["payload"] for dead in await engine.dead("q")] == [3, 2]
+
+
+async def test_a_job_is_buried_once_though_the_dead_cannot_be_counted(
+    rabbitmq_server: RabbitServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with shared(rabbitmq_server, q={"max_retries": 1}) as (engine,):
+        engine.function("work", "bad")
+        assert await engine.dead("q") == []
+        refused: list[str] = []
+
+        @asynccontextmanager
+        async def refuse() -> AsyncIterator[AbstractChannel]:
+            refused.append("channel")
+            raise ServerLost("no channel")
+            yield
+
+        with monkeypatch.context() as patch:
+            broker = engine.app.modules["iii-queue"].broker  # type: ignore[attr-defined]
+            patch.setattr(broker._connection, "channel", refuse)
+            await engine.enqueue("q", "work", 1)
+            await until(lambda: refused)
+        await until(lambda: holds(engine, "q", (0, 1)))
 
 
 async def test_other_settings_count_while_jobs_run(rabbitmq_server: RabbitServer) -> None:

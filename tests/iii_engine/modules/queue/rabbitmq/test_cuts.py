@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 from tests.support.amqp_relay import BLOCKED, UNBLOCKED, AmqpRelay, frame
-from tests.support.queue_engine import Shared, adapter_of, has_dead, holds
+from tests.support.queue_engine import Shared, adapter_of, holds
 from tests.support.servers import RabbitServer
 from tests.support.waiting import until
 
@@ -151,21 +151,3 @@ async def test_during_an_alarm_nothing_is_sent(rabbitmq_server: RabbitServer) ->
         calls[2].reply()
         await until(lambda: holds(engine, "r", (0, 0)))
         assert engine.status == "running"
-
-
-async def test_a_job_is_buried_once_though_the_dead_are_not_counted(
-    rabbitmq_server: RabbitServer,
-) -> None:
-    async with relayed(rabbitmq_server, d={"max_retries": 1}) as (engine, relay):
-        calls: list[Call] = []
-        engine.core.add_function("work", calls.append, module="test")
-        for n in range(2):
-            await engine.enqueue("d", "work", n)
-        await until(lambda: len(calls) == 2)
-        calls[0].fail("broken", "no")
-        await until(lambda: has_dead(engine, "d", 1))
-        relay.cut_at("queue.declare", "d::dlq.queue")
-        calls[1].fail("broken", "no")
-        await until(lambda: not relay.armed)
-        await until(lambda: ended(engine, "d"))
-        assert await engine.stats("d") == (0, 2)
