@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
@@ -251,7 +252,22 @@ class EmbeddedStore(LocalReads):
         if self._lost is None:
             if self._left:
                 self._apply(self._left)
-            self._writer.execute("COMMIT")
+            try:
+                self._writer.execute("COMMIT")
+            except apsw.IOError:
+                self._disown()
+                raise
+
+    def _disown(self) -> None:
+        """Undo a commit that the disk has not confirmed.
+
+        SQLite has it in its log by then, and would take it for made after a crash of the process:
+        whatever is written next takes its place there.
+        """
+        with suppress(apsw.Error):
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            self._writer.execute("PRAGMA user_version = 0")
 
     def _committed(self, error: Exception | None) -> None:
         """Back on the loop: begin the next commit, then tell those of this one."""
