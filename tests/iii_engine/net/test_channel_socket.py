@@ -240,19 +240,17 @@ async def test_slow_reader_holds_the_writer(place: Place) -> None:
     channel = place.channels.create(buffer_size=2)
     reader, writer = await place.reader(channel), await place.writer(channel)
     reader.transport.pause_reading()
-    frame = b"x" * 65536
-    sent = 0
+    count = 600  # of 64 KiB: more than the kernel keeps on both ways
 
     async def send_all() -> None:
-        nonlocal sent
-        while not channel.full:
-            await writer.send(frame)
-            sent += 1
+        for _ in range(count):
+            await writer.send(b"x" * 65536)
         await writer.close()
 
     sending = asyncio.ensure_future(send_all())
     await until(lambda: channel.full)
+    assert not sending.done()
     reader.transport.resume_reading()
-    frames = await asyncio.wait_for(collect(reader), 20)
+    frames = await asyncio.wait_for(collect(reader), 30)
     await sending
-    assert len(frames) == sent
+    assert len(frames) == count

@@ -16,7 +16,7 @@ class Joined(RunningEngine):
     """An engine of a cluster."""
 
     def __init__(self, name: str, server: NatsServer, **options: object) -> None:
-        cluster = {"nats_url": server.url, "name": name, "heartbeat_ms": 200, "silence_ms": 1500}
+        cluster = {"nats_url": server.url, "name": name, "heartbeat_ms": 200, "silence_ms": 2500}
         super().__init__({"iii-cluster": {**cluster, **options}})
         self.name = name
 

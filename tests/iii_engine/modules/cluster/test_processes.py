@@ -40,7 +40,7 @@ workers:
   - name: iii-queue
     config: {queue}
   - name: iii-cluster
-    config: {{nats_url: "{server.url}", name: {name}, heartbeat_ms: 200, silence_ms: 1000}}
+    config: {{nats_url: "{server.url}", name: {name}, heartbeat_ms: 200, silence_ms: 2500}}
 """
         processes.append(EngineProcess(home, config))
     try:
