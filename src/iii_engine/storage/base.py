@@ -100,7 +100,8 @@ class Store(Protocol):
 
         What a work reads is as it was at one moment, however long it takes. One with a single
         piece is answered as `query` would; `done` of others is called later, and what they see
-        may be newer than their question. A work may be begun twice.
+        may be newer than their question. A work may be begun twice, and names all that it reads
+        in its first piece.
         """
         ...
 

@@ -15,10 +15,11 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from iii_engine.core.turns import Pieces, at_once
+from iii_engine.core.turns import Pieces
 from iii_engine.net.contact import Contact, pause
 from iii_engine.storage.base import ServerLost, StoreError, Transaction
 from iii_engine.storage.buffer import Write
@@ -123,8 +124,8 @@ class RemoteStore:
         self._submit(self._queries, work, done)
 
     def browse(self, work: Callable[[Transaction], Pieces[T]], done: Done[T]) -> None:
-        """See `Store.browse`."""
-        self.query(lambda transaction: at_once(work(transaction)), done)
+        """See `Store.browse`. What was fetched is one moment; later queries wait meanwhile."""
+        self._submit(self._queries, partial(begin, work), done)
 
     def _submit(self, pump: Pump[Job], work: Callable[[Transaction], Any], done: Done[Any]) -> None:
         loop = asyncio.get_running_loop()
@@ -143,7 +144,10 @@ class RemoteStore:
         except Exception as error:  # noqa: BLE001  (whoever asked gets it)
             for job in jobs:
                 job.fail(error)
-        _tell(jobs)
+        _tell(job for job in jobs if not isinstance(job.result, Begun))
+        for job in jobs:
+            if isinstance(job.result, Begun):
+                await _finish(job)
         return len(jobs)
 
     async def _query(self, jobs: list[Job], deadline: float) -> None:
@@ -243,7 +247,7 @@ class RemoteStore:
 
         answers = await self._contact.insist(fetch, deadline)
         for read, answer in zip(go.missing, answers, strict=True):
-            found[read] = self._sieve.sift(read, answer)
+            found[read] = await _in_turns(self._sieve.sift(read, answer))
 
     async def _commit(self, part: Part, deadline: float) -> bool:
         """False when something was changed by another. Trying again does nothing twice."""
@@ -266,6 +270,44 @@ class RemoteStore:
         if conflicts >= GOES and asyncio.get_running_loop().time() >= deadline:
             raise StoreError(f"others keep changing the same records of {self.name}")
         await pause(conflicts, at_most=0.05)
+
+
+class Begun:
+    """The result so far of a work that has more than one piece."""
+
+    def __init__(self, pieces: Pieces[Any]) -> None:
+        self.pieces = pieces
+
+
+def begin(work: Callable[[Transaction], Pieces[T]], transaction: Transaction) -> T | Begun:
+    """Do the first piece, which names all that is read."""
+    pieces = work(transaction)
+    try:
+        next(pieces)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    return Begun(pieces)
+
+
+async def _finish(job: Job) -> None:
+    """Do the other pieces, and tell."""
+    try:
+        job.result = await _in_turns(job.result.pieces)
+    except Exception as error:  # noqa: BLE001  (whoever asked gets it)
+        job.fail(error)
+    _tell([job])
+
+
+async def _in_turns(pieces: Pieces[T]) -> T:
+    """The result of a work, one piece in each turn of the loop."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        await asyncio.sleep(0)
 
 
 def _tell(jobs: Iterable[Job]) -> None:

@@ -12,10 +12,13 @@ import pytest
 from nats.aio.client import Client
 from redis.asyncio import Redis
 from tests.iii_engine.storage.writing import keys, look, opened, put, submit
+from tests.support.pieces import counted
 from tests.support.servers import NatsServer, RedisServer, Server
 
 from iii_engine.storage.base import StoreError, Transaction
+from iii_engine.storage.foreign import LOOKS, Sieve
 from iii_engine.storage.nats.remote import NatsRemote
+from iii_engine.storage.reads import Found, Page
 from iii_engine.storage.redis.names import Names, PairNames
 from iii_engine.storage.redis.remote import RedisRemote
 from iii_engine.storage.remote import Remote, RemoteStore
@@ -230,3 +233,11 @@ async def test_a_list_with_such_values_can_be_changed_by_what_it_says(
     async with holding("redis", redis_server) as store:
         assert await submit(store, work) == ["a", "b"]
         assert await look(store, lambda t: t.get("state/s", "c")) == b"2"
+
+
+@pytest.mark.parametrize("count", [0, 1, LOOKS, 3 * LOOKS])
+def test_a_long_page_is_sifted_in_pieces(count: int) -> None:
+    values = [(f"k{number}", b"x" if number % 2 else b"1") for number in range(count)]
+    found, pieces = counted(Sieve("s").sift(Page("s", "", None, 0), Found(list(values))))
+    assert (found.shown or []) == (values[::2] if count > 1 else [])
+    assert pieces >= count / LOOKS
