@@ -152,18 +152,29 @@ def function_info(
     if (one is None) == (several is None):
         raise BusError("give either function_id or function_ids", code="INVALID_ARGUMENTS")
     if one is not None:
-        detail = _detail(engine, one, caller)
+        (detail,) = _details(engine, [one], caller)
         if isinstance(detail, MissingFunction):
             raise BusError(detail.error, code="NOT_FOUND")
         return detail
     assert several is not None
     if len(several) > MAX_IDS:
         raise BusError(f"function_ids: at most {MAX_IDS} ids", code="INVALID_ARGUMENTS")
-    return FunctionDetails([_detail(engine, function_id, caller) for function_id in several])
+    return FunctionDetails(_details(engine, several, caller))
+
+
+def _details(
+    engine: Engine, ids: list[str], caller: Session | None
+) -> list[FunctionDetail | MissingFunction]:
+    """Of each; there is one look at the triggers, which may be many."""
+    bound: dict[str, list[BoundTrigger]] = {function_id: [] for function_id in ids}
+    for t in engine.triggers:
+        if t.function_id in bound:
+            bound[t.function_id].append(BoundTrigger(t.id, t.type, t.config))
+    return [_detail(engine, function_id, bound[function_id], caller) for function_id in ids]
 
 
 def _detail(
-    engine: Engine, function_id: str, caller: Session | None
+    engine: Engine, function_id: str, bound: list[BoundTrigger], caller: Session | None
 ) -> FunctionDetail | MissingFunction:
     function = engine.registry.get(function_id)
     if function is None or not visible(caller, function_id):
@@ -173,11 +184,7 @@ def _detail(
         function_id,
         "default",
         provider_name(function),
-        [
-            BoundTrigger(t.id, t.type, t.config)
-            for t in engine.triggers
-            if t.function_id == function_id
-        ],
+        bound,
         newest.description,
         present(newest.request_format),
         present(newest.response_format),
