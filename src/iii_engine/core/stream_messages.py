@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from iii_sdk.errors import BusError
+from iii_sdk.protocol import ErrorBody
 
 _encode = msgspec.json.encode
 
@@ -75,11 +76,12 @@ class _Kind(Struct):
     type: str
 
 
-class Trouble(Struct):
-    """Why something that a client said, or joined, does not work."""
+class Trouble(Struct, rename="camel", omit_defaults=True):
+    """Why something that a client said, or joined, does not work. An extension: which join."""
 
     code: str
     message: str
+    subscription_id: str | None = None
 
 
 class ErrorFrame(Struct, tag_field="type", tag="error"):
@@ -148,5 +150,5 @@ def addressed(message: bytes, subscription_ids: list[str]) -> bytes:
     return b'%b,"subscriptionIds":%b}' % (message[:-1], _encode(subscription_ids))
 
 
-def trouble(code: str, message: str) -> bytes:
-    return _encode(ErrorFrame(Trouble(code, message)))
+def trouble(error: ErrorBody | BusError, subscription_id: str | None = None) -> bytes:
+    return _encode(ErrorFrame(Trouble(error.code, error.message, subscription_id)))

@@ -67,7 +67,7 @@ class Subscriptions:
         try:
             message = read(payload)
         except BusError as error:
-            subscriber.send(trouble(error.code, error.message))
+            subscriber.send(trouble(error))
             return
         if isinstance(message, Join):
             self.join(subscriber, message.data)
@@ -79,7 +79,8 @@ class Subscriptions:
         self.leave(subscriber, wanted.subscription_id)
         if len(subscriber.subscriptions) >= MAX_SUBSCRIPTIONS:
             text = f"a socket has at most {MAX_SUBSCRIPTIONS} subscriptions"
-            subscriber.send(trouble("too_many_subscriptions", text))
+            error = ErrorBody("too_many_subscriptions", text)
+            subscriber.send(trouble(error, wanted.subscription_id))
             return
         subscription = Subscription(subscriber, wanted)
         subscriber.subscriptions[wanted.subscription_id] = subscription
@@ -138,7 +139,7 @@ class Subscriptions:
             return
         subscriber, wanted = subscription.subscriber, subscription.wanted
         if error is not None:
-            subscriber.send(trouble(error.code, error.message))
+            subscriber.send(trouble(error, wanted.subscription_id))
             self.leave(subscriber, wanted.subscription_id)
             return
         subscriber.send(self._message(wanted, sync(data or b"null")))

@@ -92,7 +92,7 @@ def test_several_subscriptions_are_named() -> None:
 
 
 def test_trouble_has_a_code() -> None:
-    assert json.loads(stream_messages.trouble("bad_message", "no")) == {
+    assert json.loads(stream_messages.trouble(BusError("no", code="bad_message"))) == {
         "type": "error",
         "error": {"code": "bad_message", "message": "no"},
     }

@@ -193,7 +193,8 @@ def test_values_that_cannot_be_read_end_the_subscription(house: House, client: C
     house.asked[0](True)
     house.reading[0](None, ErrorBody("oops", "it broke"))
     house.happen()
-    assert client.heard() == [{"type": "error", "error": {"code": "oops", "message": "it broke"}}]
+    error = {"code": "oops", "message": "it broke", "subscriptionId": "a"}
+    assert client.heard() == [{"type": "error", "error": error}]
     assert house.gone == ["a"]
     assert len(house.table) == 0
 
@@ -274,7 +275,10 @@ def test_a_socket_has_a_bounded_number_of_subscriptions(house: House, client: Cl
         client.subscriber.take()
     client.join(name="more")
     (told,) = client.heard()
-    assert told["error"]["code"] == "too_many_subscriptions"
+    assert (told["error"]["code"], told["error"]["subscriptionId"]) == (
+        "too_many_subscriptions",
+        "more",
+    )
     client.join("1", name="0")  # in place of another
     assert client.events() == [("sync", None)]
 

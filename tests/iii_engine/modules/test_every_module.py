@@ -193,7 +193,8 @@ def test_the_tables_have_every_module_and_every_option() -> None:
 @pytest.mark.promise(
     "Configuration",
     "Every option but the place of the store applies while the engine runs; connections and calls "
-    "end only where another address or other access rules end them, after what is under way.",
+    "end only where another address, other access rules or, of streams, another place of the items "
+    "end them, after what is under way.",
 )
 @pytest.mark.parametrize(
     ("module", "option"), [(module, option) for module in CHANGES for option in CHANGES[module]]

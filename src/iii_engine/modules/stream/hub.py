@@ -19,6 +19,7 @@ from iii_engine.modules.stream.requests import GroupRequest, ItemRequest
 from iii_engine.modules.stream.triggers import StreamTriggers
 from iii_engine.modules.stream.visitors import Joins, Leaves
 from iii_engine.storage.base import ServerLost, Store
+from iii_sdk.errors import BusError
 from iii_sdk.protocol import ErrorBody
 
 log = logging.getLogger("iii.streams")
@@ -113,6 +114,8 @@ class Hub:
             elif isinstance(error, ServerLost) and attempts > 1:
                 again = partial(self._read, wanted, done, attempts - 1)
                 self._engine.timers.after(READ_PAUSE_SECONDS, again)
+            elif isinstance(error, BusError):
+                done(None, ErrorBody(error.code, error.message))
             else:
                 log.error("reading a stream failed", exc_info=error)
                 done(None, ErrorBody(READ_ERROR, "the stream cannot be read at the moment"))

@@ -10,6 +10,8 @@ from tests.support.engine import RunningEngine
 from tests.support.raw_worker import RawWorker
 from tests.support.stream_client import StreamClient, upgrade
 
+from iii_engine.modules import pieces
+
 CHAT = {"stream_name": "chat", "group_id": "g"}
 ITEM = {**CHAT, "item_id": "1"}
 
@@ -213,3 +215,19 @@ async def test_modules_case_85_names_with_colons_and_slashes(worker: RawWorker) 
         stream: [group] for stream, group in names
     }
     assert [row["id"] for row in listed["stream"]] == sorted(stream for stream, _ in names)
+
+
+async def test_a_group_that_is_too_large_to_join_is_said_to_be_so(
+    worker: RawWorker, client: StreamClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pieces, "MAX_LIST", 1000)
+    for item in ("1", "2"):
+        await worker.call(
+            "stream::set",
+            {"stream_name": "s", "group_id": "g", "item_id": item, "data": "x" * 600},
+        )
+    told = await client.join("s", "g", subscription="mine")
+    assert told["type"] == "error"
+    assert told["error"]["code"] == "payload_too_large"
+    assert told["error"]["subscriptionId"] == "mine"
+    assert (await client.join("s", "g", "1"))["event"]["data"] == "x" * 600

@@ -121,4 +121,4 @@ def test_subscriptions_begin_with_what_the_worker_has(
     table.join(subscriber, Wanted("b", "s", "g", item))
     calls[1].fail("oops", "it broke")
     (told,) = (json.loads(message) for message in subscriber.take())
-    assert told["error"] == {"code": "oops", "message": "it broke"}
+    assert told["error"] == {"code": "oops", "message": "it broke", "subscriptionId": "b"}
