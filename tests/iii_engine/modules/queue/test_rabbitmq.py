@@ -20,6 +20,7 @@ from tests.support.waiting import until
 from iii_engine.core.router import Call
 from iii_engine.modules.queue import QueueModule
 from iii_engine.modules.queue.rabbitmq import kept
+from iii_engine.modules.queue.rabbitmq.names import LONGEST_EXCHANGE
 from iii_engine.storage.base import ServerLost
 from iii_sdk.errors import BusError
 
@@ -238,6 +239,11 @@ async def test_names_may_have_any_characters(rabbitmq_server: RabbitServer) -> N
         await until(lambda: heard == ["topic"])
         await engine.enqueue(odd, "a.b c%é", "queue", delay_ms=20)
         await until(lambda: heard == ["topic", "queue"])
+        longest = "t" * (LONGEST_EXCHANGE - len(f"{prefix_of(engine)}..exchange"))
+        assert engine.bind(longest, "a.b c%é", {}, trigger_id="t2") is None
+        await until(lambda: knows(engine, longest))
+        await engine.ask("iii::durable::publish", {"topic": longest, "data": "longest"})
+        await until(lambda: heard[2:] == ["longest"])
 
 
 async def test_what_is_no_job_holds_up_nothing_that_waits_for_a_first_function(

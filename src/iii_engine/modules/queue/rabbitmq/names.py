@@ -10,6 +10,8 @@ from iii_sdk.errors import BusError
 
 #: Bytes of a name in AMQP.
 LONGEST: Final = 255
+#: Bytes of the name of an exchange that the client library takes.
+LONGEST_EXCHANGE: Final = 127
 #: Room for what is added to a name.
 ROOM: Final = 40
 
@@ -48,7 +50,9 @@ class Names(NamedTuple):
 def names_of(queue: QueueName, prefix: str) -> Names:
     """Raises `BadName`."""
     names = _topic(queue, prefix) if queue.topic else _named(escaped(queue.name), prefix)
-    if max(len(name.encode()) for name in names) > LONGEST - ROOM:
+    exchanges = (names.exchange, names.dead_exchange, names.fanout)
+    too_long = max(map(len, exchanges)) > LONGEST_EXCHANGE
+    if too_long or max(map(len, names)) > LONGEST - ROOM:
         raise BadName(f"{queue.text[:80]}… is too long for a queue in RabbitMQ")
     return names
 

@@ -22,7 +22,11 @@ TAKEN: Final = re.compile(r"::dlq$")
 
 
 class RabbitConfig(TopicDefaults, forbid_unknown_fields=True, kw_only=True):
-    """Config of the adapter `rabbitmq`. Durable queues, persistent messages, confirmed."""
+    """Config of the adapter `rabbitmq`. Durable queues, persistent messages, confirmed.
+
+    A queue or topic that is paused is paused for this engine only: others get its jobs. A job may
+    run for no longer than the `consumer_timeout` of the server, which is 30 minutes by default.
+    """
 
     #: Where it is; `amqps://` is encrypted. Passwords are never shown.
     amqp_url: str = "amqp://localhost:5672"

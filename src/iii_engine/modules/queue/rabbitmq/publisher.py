@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel
     from aio_pika.message import Message
 
+#: Seconds between looks whether an alarm is why nothing is confirmed: the first message during one
+#: is what makes the server tell of it.
+LOOK_SECONDS: Final = 0.1
 #: Seconds in which a message whose channel was closed says why.
 REASON_SECONDS: Final = 0.1
 
@@ -55,9 +58,17 @@ class Publisher:
             return await self._publish(message, exchange, key)
         if (problem := self.problem) is not None:
             raise ServerLost(problem)
-        with told(self._url):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await self._publish(message, exchange, key)
+        sent = asyncio.ensure_future(self._publish(message, exchange, key))
+        try:
+            with told(self._url):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    while not sent.done():
+                        await asyncio.wait({sent}, timeout=LOOK_SECONDS)
+                        if not sent.done() and (problem := self.problem) is not None:
+                            raise ServerLost(f"{problem}; what was sent may be stored later")
+                    return sent.result()
+        finally:
+            await end_tasks([sent])
 
     async def _publish(self, message: Message, exchange: str, key: str) -> bool:
         from pamqp.commands import Basic

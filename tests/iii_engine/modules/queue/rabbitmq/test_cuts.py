@@ -33,6 +33,9 @@ CUTS = [
     ("basic.ack", ""),
 ]
 
+REASON = b"low on memory"
+ALARM = frame(BLOCKED, struct.pack("B", len(REASON)) + REASON)
+
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,6 +125,24 @@ async def test_a_server_that_is_silent_gets_what_it_may_still_store_once(
         assert len(calls) == 3
 
 
+async def test_who_published_as_an_alarm_began_does_not_wait_for_its_end(
+    rabbitmq_server: RabbitServer,
+) -> None:
+    async with relayed(rabbitmq_server) as (engine, relay):
+        heard = engine.function("work")
+        await engine.enqueue("default", "work", 1)
+        before = relay.count("basic.publish")
+        relay.hang()
+        publishing = asyncio.create_task(engine.enqueue("default", "work", 2))
+        await until(lambda: relay.count("basic.publish") == before + 1)
+        relay.say(ALARM)
+        with pytest.raises(BusError, match=r"low on memory; what was sent may be stored later"):
+            await publishing
+        relay.go_on()
+        relay.say(frame(UNBLOCKED))
+        await until(lambda: heard == [1, 2])
+
+
 async def test_during_an_alarm_nothing_is_sent(rabbitmq_server: RabbitServer) -> None:
     async with relayed(rabbitmq_server, r={"max_retries": 2}) as (engine, relay):
         calls: list[Call] = []
@@ -129,8 +150,7 @@ async def test_during_an_alarm_nothing_is_sent(rabbitmq_server: RabbitServer) ->
         for n in range(2):
             await engine.enqueue("r", "work", n)
         await until(lambda: len(calls) == 2)
-        why = b"low on memory"
-        relay.say(frame(BLOCKED, struct.pack("B", len(why)) + why))
+        relay.say(ALARM)
         await until(lambda: "takes no messages now: low on memory" in engine.status)
         before = relay.count("basic.publish")
         for refused in (

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from iii_engine.modules.queue.job import QueueName
-from iii_engine.modules.queue.rabbitmq.names import LONGEST, ROOM, BadName, escaped, names_of
+from iii_engine.modules.queue.rabbitmq.names import (
+    LONGEST,
+    LONGEST_EXCHANGE,
+    BadName,
+    escaped,
+    names_of,
+)
 
 
 def test_a_named_queue_has_a_direct_exchange() -> None:
@@ -40,11 +46,16 @@ def test_a_topic_is_no_named_queue() -> None:
 
 
 def test_the_longest_name_counts_in_bytes() -> None:
-    room = LONGEST - ROOM - len("iii.__fn_queue::::dlq.queue")
+    room = LONGEST_EXCHANGE - len("iii.__fn_queue::::dlq")
     assert names_of(QueueName("q" * room), "iii").dead.endswith("q::dlq.queue")
-    for name in ("q" * (room + 1), "é" * (room // 2 + 1)):
+    for name in ("q" * (room + 1), "é" * (room // 6 + 1)):
         with pytest.raises(BadName, match="is too long for a queue in RabbitMQ"):
             names_of(QueueName(name), "iii")
+    topic = "t" * (LONGEST_EXCHANGE - len("iii..exchange"))
+    assert names_of(QueueName(topic, True), "iii").fanout.startswith("iii.ttt")
+    for name in (QueueName(topic + "t", True), QueueName(topic, True, "f" * LONGEST)):
+        with pytest.raises(BadName, match="is too long for a queue in RabbitMQ"):
+            names_of(name, "iii")
 
 
 def test_what_the_library_refuses_is_escaped() -> None:
