@@ -48,6 +48,8 @@ class Shared(RunningEngine):
         """`server` may be the address of another engine, which has the queues."""
         adapter: dict[str, Any] = {"name": "builtin", "config": {}}
         self.kind = "builtin"
+        #: The engine that has the queues.
+        self.home = self
         if isinstance(server, str):
             self.kind = "bridge"
             adapter = {"name": "bridge", "config": {"bridge_url": server}}
@@ -131,6 +133,7 @@ async def shared(
     if server == BRIDGE:
         async with shared(None, **queues) as (home,), shared(home.url, count) as engines:
             for engine in engines:
+                engine.home = home
                 await until(lambda engine=engine: engine.status == "running")  # type: ignore[misc]
             yield engines
         return
@@ -165,7 +168,8 @@ def lose(engine: Shared) -> None:
 
 
 def running(engine: Shared) -> int:
-    running: int = engine.app.modules["iii-queue"].queues.running()  # type: ignore[attr-defined]
+    queues = engine.home.app.modules["iii-queue"].queues  # type: ignore[attr-defined]
+    running: int = queues.running()
     return running
 
 

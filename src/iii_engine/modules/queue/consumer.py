@@ -14,6 +14,7 @@ from iii_engine.modules.queue.away import AWAY, looks_on, pause_ms
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.job import DeadJob, Job, Lease, QueueName
 from iii_engine.modules.queue.journal import Soon
+from iii_engine.modules.queue.rest import Rest
 from iii_engine.modules.queue.run import Run, begin
 from iii_engine.modules.queue.settings import Settings
 from iii_sdk.protocol import ErrorBody
@@ -60,11 +61,13 @@ class Consumer:
         self._open = False
         self._woken = False
         self._asked = False
+        self._rest = Rest(engine.timers, self.wake)
 
     # -- taking ----------------------------------------------------------------------------------
 
     def open(self) -> None:
         self._open = True
+        self._rest.end()
         self._attach()
 
     def _attach(self) -> None:
@@ -76,6 +79,7 @@ class Consumer:
         """Take no more."""
         self._open = False
         self.absent.close()
+        self._rest.end()
         self._broker.detach(self.queue)
 
     def change(self, settings: Settings, target: Target | None = None) -> None:
@@ -100,7 +104,8 @@ class Consumer:
     def _pump(self) -> None:
         self._woken = False
         room = self.settings.concurrency - len(self.running)
-        if self._open and not self.paused and not self._asked and room > 0:
+        may = self._open and not self.paused and not self._asked and not self._rest.lasts
+        if may and room > 0:
             self._asked = True
             try:
                 self._broker.take(self.queue, room, self._taken)
@@ -162,6 +167,8 @@ class Consumer:
         if error.code == AWAY and (pause := pause_ms(job, now_ms)) is not None:
             job.handed_back += 1
             self._broker.retry(lease, job, pause)
+            if (self.target.function_id or "") in self.engine.registry:
+                self._rest.begin()  # it is the function itself that says so, and of all jobs
             return
         job.attempts_made += 1
         text = f"{error.code}: {error.message}"

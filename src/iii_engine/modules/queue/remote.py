@@ -22,6 +22,7 @@ from iii_engine.core.sessions import Status
 from iii_engine.core.timers import Timer
 from iii_engine.core.triggers import Trigger
 from iii_engine.modules.bridge.remote import RemoteModule
+from iii_engine.modules.queue.away import away
 from iii_engine.modules.queue.lending import Lending
 from iii_engine.modules.queue.ownership import Ownership
 from iii_engine.modules.queue.subscription import read_config, subscriber_type
@@ -37,6 +38,11 @@ FUNCTIONS: Final = {
     "iii::queue::redrive": "iii::queue::redrive",
     "iii::queue::redrive_message": "iii::queue::redrive_message",
     "iii::queue::discard_message": "iii::queue::discard_message",
+    "iii::queue::cancel": "iii::queue::cancel",
+    "iii::queue::status": "iii::queue::status",
+    "iii::queue::heartbeat": "iii::queue::heartbeat",
+    "iii::queue::pause": "iii::queue::pause",
+    "iii::queue::resume": "iii::queue::resume",
     "engine::queue::list_topics": "engine::queue::list_topics",
     "engine::queue::topic_stats": "engine::queue::topic_stats",
     "engine::queue::dlq_topics": "engine::queue::dlq_topics",
@@ -167,14 +173,15 @@ class RemoteQueues(RemoteModule):
     # -- jobs ------------------------------------------------------------------------------------
 
     def _deliver(self, subscriber: _Subscriber, message: InvokeFunction, epoch: int) -> None:
-        """Run a job. While the function's worker is away it waits, unanswered."""
-        if self._closed:
-            return
-        run = partial(self._run, subscriber, message, epoch)
-        if subscriber.triggers or subscriber.function_id in self._engine.registry:
-            run()
+        """Run a job. While the function's worker is away it waits at the other engine.
+
+        Not here: its lease over there would end, or the link, and it would be given out again.
+        """
+        function_id = subscriber.function_id
+        if not self._closed and (subscriber.triggers or function_id in self._engine.registry):
+            self._run(subscriber, message, epoch)
         else:
-            self._engine.registry.await_provider(subscriber.function_id, run)
+            self.link.connection.refuse(message, epoch, away(function_id))
 
     def _run(self, subscriber: _Subscriber, message: InvokeFunction, epoch: int) -> None:
         connection = self.link.connection

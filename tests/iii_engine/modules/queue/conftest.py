@@ -21,20 +21,12 @@ def server(request: pytest.FixtureRequest) -> Server:
     return server
 
 
-@pytest.fixture(params=["builtin", "nats", "redis", "rabbitmq"])
-def place(request: pytest.FixtureRequest) -> Server | None:
-    """The server that keeps the jobs, running; None for the engine itself."""
-    return place_of(request)
-
-
 @pytest.fixture(params=["builtin", "nats", "redis", "rabbitmq", BRIDGE])
-def anywhere(request: pytest.FixtureRequest) -> Server | str | None:
-    """The same, or another engine, which keeps the jobs but has no functions for single ones."""
-    return BRIDGE if request.param == BRIDGE else place_of(request)
-
-
-def place_of(request: pytest.FixtureRequest) -> Server | None:
-    server: Server | None = None
-    if request.param != "builtin":
-        server = request.getfixturevalue(f"{request.param}_server")
+def place(request: pytest.FixtureRequest) -> Server | str | None:
+    """The server that keeps the jobs, running; None for the engine itself, or another engine."""
+    if request.param == BRIDGE:
+        return BRIDGE
+    if request.param == "builtin":
+        return None
+    server: Server = request.getfixturevalue(f"{request.param}_server")
     return server

@@ -114,7 +114,7 @@ async def dead_topics(engine: Shared) -> dict[str, int]:
 
 
 async def test_what_waited_for_a_removed_subscription_is_listed_and_runs_again(
-    place: Server | None,
+    place: Server | str | None,
 ) -> None:
     async with shared(place) as (engine,):
         heard = engine.function("f")
@@ -135,7 +135,7 @@ async def test_what_waited_for_a_removed_subscription_is_listed_and_runs_again(
 
 @pytest.mark.parametrize("kind", ["standard", "fifo"])
 async def test_a_job_that_runs_when_its_subscription_is_removed_ends_well_or_is_dead(
-    place: Server | None, kind: str
+    place: Server | str | None, kind: str
 ) -> None:
     async with shared(place) as (engine,):
         calls: list[Call] = []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import pytest
 from tests.support.queue_engine import Shared, has_dead, holds, knows, running, shared
-from tests.support.servers import RabbitServer, RedisServer, Server
+from tests.support.servers import NatsServer, RabbitServer, Server
 from tests.support.waiting import until
 
 from iii_engine.core.router import Call
@@ -17,14 +17,17 @@ from iii_engine.modules.queue.rabbitmq.options import REFUSALS as RABBITMQ
 from iii_engine.modules.queue.redis.options import REFUSALS as REDIS
 from iii_sdk.errors import BusError
 
+#: As the fixture `place` has it.
+Place: TypeAlias = Server | str | None
 
-def names_jobs(place: Server | None) -> bool:
+
+def names_jobs(place: Place) -> bool:
     """Whether jobs can be told apart before they run."""
     return not isinstance(place, RabbitServer)
 
 
-async def test_a_job_runs_and_is_gone(anywhere: Server | str | None) -> None:
-    async with shared(anywhere) as (engine,):
+async def test_a_job_runs_and_is_gone(place: Place) -> None:
+    async with shared(place) as (engine,):
         heard = engine.function("work")
         receipt = await engine.enqueue("default", "work", {"n": 1})
         assert receipt
@@ -33,10 +36,10 @@ async def test_a_job_runs_and_is_gone(anywhere: Server | str | None) -> None:
 
 
 async def test_a_job_that_fails_is_tried_again_and_dies_at_last(
-    anywhere: Server | str | None,
+    place: Place,
 ) -> None:
     queues = {"q": {"max_retries": 2, "backoff_ms": 50}}
-    async with shared(anywhere, **queues) as (engine,):
+    async with shared(place, **queues) as (engine,):
         heard = engine.function("work", "one", "two", "three")
         receipt = await engine.enqueue("q", "work", 7)
         await until(lambda: holds(engine, "q", (0, 1)))
@@ -51,9 +54,9 @@ async def test_a_job_that_fails_is_tried_again_and_dies_at_last(
 
 
 async def test_dead_jobs_are_listed_newest_first_and_can_be_forgotten(
-    anywhere: Server | str | None,
+    place: Place,
 ) -> None:
-    async with shared(anywhere, q={"max_retries": 1}) as (engine,):
+    async with shared(place, q={"max_retries": 1}) as (engine,):
         engine.function("work", *"abc")
         jobs: list[str] = []
         for n in range(3):
@@ -70,8 +73,8 @@ async def test_dead_jobs_are_listed_newest_first_and_can_be_forgotten(
         assert [dead["payload"] for dead in await engine.dead("q")] == [2, 0]
 
 
-async def test_a_delayed_job_waits(anywhere: Server | str | None) -> None:
-    async with shared(anywhere) as (engine,):
+async def test_a_delayed_job_waits(place: Place) -> None:
+    async with shared(place) as (engine,):
         heard = engine.function("work")
         begin = asyncio.get_running_loop().time()
         await engine.enqueue("default", "work", "late", delay_ms=400)
@@ -79,7 +82,7 @@ async def test_a_delayed_job_waits(anywhere: Server | str | None) -> None:
         assert asyncio.get_running_loop().time() - begin >= 0.39
 
 
-async def test_the_same_job_is_stored_once(place: Server | None) -> None:
+async def test_the_same_job_is_stored_once(place: Place) -> None:
     if not names_jobs(place):
         async with shared(place) as (engine,):
             with pytest.raises(BusError, match="not possible with the adapter"):
@@ -93,8 +96,8 @@ async def test_the_same_job_is_stored_once(place: Server | None) -> None:
         assert heard == [1]
 
 
-async def test_a_topic_in_order_is_one_line(anywhere: Server | str | None) -> None:
-    async with shared(anywhere) as (engine,):
+async def test_a_topic_in_order_is_one_line(place: Place) -> None:
+    async with shared(place) as (engine,):
         heard = engine.function("work", "once")
         config = {"type": "fifo", "backoffDelayMs": 50}
         assert engine.bind("t", "work", config) is None
@@ -105,7 +108,7 @@ async def test_a_topic_in_order_is_one_line(anywhere: Server | str | None) -> No
         assert heard == [0, 0, 1, 2, 3, 4, 5]
 
 
-async def test_a_job_can_be_cancelled_while_it_waits(place: Server | None) -> None:
+async def test_a_job_can_be_cancelled_while_it_waits(place: Place) -> None:
     async with shared(place) as (engine,):
         heard = engine.function("work")
         job = await engine.enqueue("default", "work", 1, delay_ms=60_000)
@@ -121,7 +124,7 @@ async def test_a_job_can_be_cancelled_while_it_waits(place: Server | None) -> No
         assert heard == []
 
 
-async def test_a_job_can_be_cancelled_while_it_runs(place: Server | None) -> None:
+async def test_a_job_can_be_cancelled_while_it_runs(place: Place) -> None:
     async with shared(place) as (engine,):
         engine.core.add_function("work", lambda call: None, module="test")
         job = await engine.enqueue("default", "work", 1)
@@ -133,7 +136,7 @@ async def test_a_job_can_be_cancelled_while_it_runs(place: Server | None) -> Non
 
 
 async def test_a_group_goes_on_when_its_first_is_cancelled_while_it_waits(
-    place: Server | None,
+    place: Place,
 ) -> None:
     if not names_jobs(place):
         return  # see above: refused
@@ -167,7 +170,7 @@ async def cancelled(engine: Shared, queue: str, job: str) -> bool:
     ],
 )
 async def test_the_key_of_a_job_that_was_given_up_is_free(
-    place: Server | None, state: str, option: str
+    place: Place, state: str, option: str
 ) -> None:
     if not names_jobs(place):
         return  # there are no keys
@@ -195,6 +198,7 @@ async def test_the_key_of_a_job_that_was_given_up_is_free(
 #: What each adapter has no means for; the embedded queues can do everything.
 REFUSED: Final[dict[str, tuple[str, ...]]] = {
     "builtin": (),
+    "bridge": (),
     "nats": NATS.options,
     "redis": REDIS.options,
     "rabbitmq": RABBITMQ.options,
@@ -205,7 +209,7 @@ REFUSED: Final[dict[str, tuple[str, ...]]] = {
     "option", [{"priority": 1}, {"debounce_ms": 10}, {"idempotency_key": "k"}, {"message_id": "m"}]
 )
 async def test_an_option_of_a_job_counts_or_is_refused(
-    place: Server | None, option: dict[str, Any]
+    place: Place, option: dict[str, Any]
 ) -> None:
     async with shared(place) as (engine,):
         heard = engine.function("work")
@@ -221,7 +225,7 @@ async def test_an_option_of_a_job_counts_or_is_refused(
         await until(lambda: heard == [1])
 
 
-async def test_a_paused_queue_starts_nothing_until_it_goes_on(place: Server | None) -> None:
+async def test_a_paused_queue_starts_nothing_until_it_goes_on(place: Place) -> None:
     async with shared(place) as (engine,):
         heard = engine.function("work")
         query = {"queue": "default"}
@@ -238,9 +242,9 @@ async def test_a_paused_queue_starts_nothing_until_it_goes_on(place: Server | No
 
 
 async def test_pauses_grow_and_a_long_one_does_not_hold_up_a_short_one(
-    anywhere: Server | str | None,
+    place: Place,
 ) -> None:
-    async with shared(anywhere, q={"max_retries": 4, "backoff_ms": 60}) as (engine,):
+    async with shared(place, q={"max_retries": 4, "backoff_ms": 60}) as (engine,):
         clock, times = asyncio.get_running_loop().time, [0.0]
         await engine.enqueue("q", "work", "long", delay_ms=60_000)
 
@@ -257,8 +261,8 @@ async def test_pauses_grow_and_a_long_one_does_not_hold_up_a_short_one(
         assert await engine.stats("q") == (1, 1)
 
 
-async def test_one_of_the_dead_jobs_runs_again(anywhere: Server | str | None) -> None:
-    async with shared(anywhere, q={"max_retries": 1}) as (engine,):
+async def test_one_of_the_dead_jobs_runs_again(place: Place) -> None:
+    async with shared(place, q={"max_retries": 1}) as (engine,):
         heard = engine.function("work", "no", "no")
         jobs = [await engine.enqueue("q", "work", n) for n in range(2)]
         await until(lambda: has_dead(engine, "q", 2))
@@ -271,9 +275,7 @@ async def test_one_of_the_dead_jobs_runs_again(anywhere: Server | str | None) ->
 
 
 @pytest.mark.parametrize("option", ["idempotency_key", "message_id"])
-async def test_a_producers_key_stands_for_jobs_of_one_function(
-    place: Server | None, option: str
-) -> None:
+async def test_a_producers_key_stands_for_jobs_of_one_function(place: Place, option: str) -> None:
     if not names_jobs(place):
         return  # there are no keys
     async with shared(place) as (engine,):
@@ -291,7 +293,9 @@ async def test_a_producers_key_stands_for_jobs_of_one_function(
         await until(lambda: holds(engine, "default", (1, 0)))
 
 
-async def test_the_id_of_a_dead_job_is_not_given_to_another_function(place: Server | None) -> None:
+async def test_the_id_of_a_dead_job_is_not_given_to_another_function(
+    place: Place,
+) -> None:
     if not names_jobs(place):
         return
     async with shared(place, q={"max_retries": 1}) as (engine,):
@@ -304,8 +308,10 @@ async def test_the_id_of_a_dead_job_is_not_given_to_another_function(place: Serv
         assert [(dead["id"], dead["payload"]) for dead in await engine.dead("q")] == [("m", 1)]
 
 
-async def test_a_job_takes_the_place_of_one_of_its_function_only(place: Server | None) -> None:
-    if place is not None and not isinstance(place, RedisServer):
+async def test_a_job_takes_the_place_of_one_of_its_function_only(
+    place: Place,
+) -> None:
+    if isinstance(place, NatsServer | RabbitServer):
         return  # refused
     async with shared(place) as (engine,):
         heard, others = engine.function("work"), engine.function("other")

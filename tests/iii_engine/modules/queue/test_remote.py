@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 import pytest
 from tests.support.engine import RunningEngine
@@ -10,8 +11,10 @@ from tests.support.raw_worker import CallFailed, RawWorker
 from tests.support.waiting import until
 
 from iii_engine.modules.queue import QueueModule
+from iii_engine.modules.queue.away import away
 from iii_engine.modules.queue.options import QueueOptions
 from iii_sdk.errors import BusError
+from iii_sdk.protocol import ErrorBody
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +74,15 @@ async def test_messages_cross_in_both_directions(home: RunningEngine, near: Runn
                 await worker.answer(job)
 
 
+async def dead(worker: RawWorker, topic: str) -> object:
+    return await worker.call("engine::queue::dlq_messages", {"topic": topic})
+
+
+async def is_empty(worker: RawWorker, topic: str) -> bool:
+    stats = await worker.call("engine::queue::topic_stats", {"topic": topic})
+    return bool(stats["depth"] == 0)
+
+
 async def bound(worker: RawWorker, topic: str, count: int) -> None:
     """Wait until so many functions consume the topic."""
 
@@ -89,11 +101,7 @@ async def test_a_job_that_fails_is_tried_again_and_buried_over_there(
         await publish(here, "t", 1)
         for _ in range(2):
             await here.fail(await here.invoked("f"), "boom", "it broke")
-
-        async def dead() -> object:
-            return await here.call("engine::queue::dlq_messages", {"topic": "t"})
-
-        (job,) = await until(dead)  # type: ignore[misc,attr-defined]
+        (job,) = await until(lambda: dead(here, "t"))  # type: ignore[misc,attr-defined]
         assert "it broke" in job["error"]
         assert await here.call("iii::queue::redrive", {"queue": "t"}) == {
             "queue": "t",
@@ -150,11 +158,7 @@ async def test_a_named_queue_calls_functions_of_the_engine_that_uses_it(
         await here.call("work", {"n": 3}, action=ENQUEUE)
         for _ in range(2):  # it fails as other jobs do
             await here.fail(await here.invoked("work"), "boom", "it broke")
-
-        async def dead() -> object:
-            return await here.call("engine::queue::dlq_messages", {"topic": "jobs"})
-
-        (job,) = await until(dead)  # type: ignore[misc,attr-defined]
+        (job,) = await until(lambda: dead(here, "jobs"))  # type: ignore[misc,attr-defined]
         assert "it broke" in job["error"]
     async with RawWorker(home.url) as there:
         with pytest.raises(CallFailed, match="function_not_found"):
@@ -240,6 +244,47 @@ async def test_messages_wait_for_a_worker_that_is_away(near: RunningEngine) -> N
             seen.add(job["data"])
             await here.answer(job)
         assert seen == {1, 2, 3}
+
+
+IMPATIENT: Final = {"visibilityTimeout": 0.05, "maxRetries": 1, "backoffDelayMs": 1}
+
+
+@pytest.mark.promise(
+    "Queues",
+    "Messages for a worker of another engine wait while it is away, whatever lease and retries its"
+    " subscription has; each is handled once when it is back.",
+)
+async def test_messages_that_wait_for_a_worker_over_there_use_no_attempts(
+    home: RunningEngine, near: RunningEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_back: list[str] = []
+
+    def noted(function_id: str) -> ErrorBody:
+        given_back.append(function_id)
+        return away(function_id)
+
+    monkeypatch.setattr("iii_engine.modules.queue.remote.away", noted)
+    async with RawWorker(near.url) as here:
+        await subscribe(here, "t", "f", queue_config=IMPATIENT)
+    await until(lambda: "f" not in near.core.registry)
+    async with RawWorker(home.url) as there:
+        for n in range(3):
+            await publish(there, "t", n)
+        await until(lambda: len(given_back) > 3)  # each of them, and one again
+        assert await dead(there, "t") == []
+        await near.stop()
+        await near.start()
+        async with RawWorker(near.url) as here:
+            await subscribe(here, "t", "f", queue_config=IMPATIENT | {"visibilityTimeout": 30})
+            seen = []
+            for _ in range(3):
+                job = await here.invoked("f")
+                seen.append(job["data"])
+                await here.answer(job)
+            assert sorted(seen) == [0, 1, 2]
+            await until(lambda: is_empty(there, "t"))
+            assert await dead(there, "t") == []
+            assert all(frame["type"] != "invokefunction" for frame in here.frames)
 
 
 async def test_messages_wait_for_an_engine_that_restarts(

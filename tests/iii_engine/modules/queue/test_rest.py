@@ -1,0 +1,39 @@
+"""Topics whose function is another engine's, and away."""
+
+from __future__ import annotations
+
+from tests.support.queue_desk import QueueDesk
+
+from iii_engine.core.router import Call
+from iii_engine.modules.queue.away import AWAY
+
+
+async def test_jobs_of_a_topic_are_given_out_rarely_while_the_function_is_away(
+    desk: QueueDesk,
+) -> None:
+    calls: list[int] = []
+    there = False
+
+    def work(call: Call) -> None:
+        calls.append(int(bytes(call.data)))
+        if there:
+            call.reply()
+        else:
+            call.fail(AWAY, "not there")
+
+    desk.engine.add_function("f", work, module="test")
+    settings = {"concurrency": 3, "maxRetries": 1}
+    desk.trigger("t1", "t", "f", queue_config=settings)
+    for n in range(9):
+        desk.publish("t", n)
+    await desk.advance(0.2)
+    assert len(calls) == 3
+    await desk.advance(63)  # rests of 1/4, 1/2, 1, 2, 4, 8, 16, 16 and 16 seconds
+    assert len(calls) <= 3 * 9
+    assert desk.stats("t")["dlq_depth"] == 0
+    there = True
+    calls.clear()
+    desk.trigger("t2", "t", "f", queue_config=settings)  # its engine has subscribed anew
+    await desk.advance(2)
+    assert sorted(calls) == list(range(9))
+    assert desk.stats("t") == {"waiting": 0, "active": 0, "delayed": 0, "dlq_depth": 0}
