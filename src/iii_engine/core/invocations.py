@@ -55,7 +55,6 @@ class Invocations:
         if session.access is not None and self._took(session, session.access, call, message, frame):
             return
         if action is not None and type(action) is EnqueueAction:
-            call.data = without_caller(message.data, frame)
             self._enqueue(call, action)
             return
         function = self._function(message.function_id)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from msgspec import Raw
 
+from iii_engine.core.caller_stamp import without_caller
 from iii_engine.core.router import Call
 from iii_engine.core.tracing import OwnSpan, Tracing
 from iii_engine.modules.base import fail
@@ -60,12 +61,17 @@ class Enqueuing:
     def draft(
         self, cause: Call, function_id: str, data: Raw | bytes, action: EnqueueAction
     ) -> Draft:
-        """The job that a call of the function becomes. Raises `NotEnqueued`."""
+        """The job that a call of the function becomes. Raises `NotEnqueued`.
+
+        Whoever asked, the payload names no caller: the job's worker would believe it.
+        """
         config = self.queues.get(action.queue)
         if config is None:
             raise NotEnqueued(f"Queue '{action.queue}' not found")
         if action.priority and config.fifo:
             raise NotEnqueued(f"FIFO queue '{action.queue}' keeps its order: it has no priorities")
+        text = bytes(data)
+        data = without_caller(text, text)
         return Draft(
             data=Raw(data),
             options=action,

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Raw, Struct
 
+from iii_engine.core.caller_stamp import without_caller
 from iii_engine.core.engine import Engine
-from iii_engine.core.router import Call
+from iii_engine.core.router import Call, OnAnswer
 from iii_engine.modules.stream.records import Change
 from iii_engine.modules.stream.requests import DeleteRequest, ItemRequest
 from iii_sdk.protocol import NULL, ErrorBody, is_null
@@ -30,9 +31,7 @@ def custom(op: str, stream: str) -> str:
 
 def pass_on(engine: Engine, function_id: str, call: Call) -> None:
     """Let the worker answer."""
-    engine.call(
-        function_id, call.data, call.settle, traceparent=call.traceparent, baggage=call.baggage
-    )
+    _call(engine, function_id, call, call.settle)
 
 
 def change_by(
@@ -56,8 +55,15 @@ def change_by(
             call.reply(change.answer)
             changed(change)
 
+    _call(engine, function_id, call, answered)
+
+
+def _call(engine: Engine, function_id: str, call: Call, on_answer: OnAnswer) -> None:
+    """Hand the request on, without a caller that its maker may have put into it."""
+    text = bytes(call.data)
+    data = without_caller(text, text)
     engine.call(
-        function_id, call.data, answered, traceparent=call.traceparent, baggage=call.baggage
+        function_id, data, on_answer, traceparent=call.traceparent, baggage=call.baggage
     )
 
 
