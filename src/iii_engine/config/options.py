@@ -35,7 +35,7 @@ def read_options(entry: Entry, kind: type[Options]) -> Options:
 
     Raises `ConfigError`.
     """
-    config = _without_nulls(entry.config)
+    config = _without_nulls(entry.config, kind)
     try:
         return msgspec.convert(config, kind)
     except msgspec.ValidationError as error:
@@ -45,10 +45,24 @@ def read_options(entry: Entry, kind: type[Options]) -> Options:
         ) from None
 
 
-def _without_nulls(value: Value) -> Value:
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return value
+def _without_nulls(value: Value, annotation: object) -> Value:
+    """In a mapping of names to Structs a name with nothing behind it has the defaults."""
+    if not isinstance(value, dict):
+        return value
+    parts = typing.get_args(annotation)
+    if typing.get_origin(annotation) is dict and _structs(parts[1]):
+        return {
+            key: {} if item is None else _without_nulls(item, parts[1])
+            for key, item in value.items()
+        }
+    types = {
+        field.encode_name: field.type
+        for struct in _structs(annotation)
+        for field in msgspec.structs.fields(struct)
+    }
+    return {
+        key: _without_nulls(item, types.get(key)) for key, item in value.items() if item is not None
+    }
 
 
 def explain(message: str, kind: type[Struct], config: Value) -> str:

@@ -92,3 +92,10 @@ def test_values_never_appear_in_messages() -> None:
 def test_null_counts_as_absent() -> None:
     entry = Entry("x", "x", {"port": None, "cors": {"allowed_origins": None}})
     assert read_options(entry, Options) == Options(cors=Cors())
+
+
+def test_a_name_with_nothing_behind_it_has_the_defaults() -> None:
+    entry = Entry("iii-http#1", "iii-http", {"shops": {"corner": None}, "cors": None})
+    options = read_options(entry, Options)
+    assert options.shops == {"corner": Shop()}
+    assert options.cors is None
