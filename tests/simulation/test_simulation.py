@@ -49,7 +49,11 @@ def test_what_the_disk_acknowledged_is_kept_and_what_it_refused_never_shows() ->
         assert sum(o.acknowledged for o in outcomes) > 1000
 
 
-@pytest.mark.promise("Queues", "A job whose receipt came is handled, or is in the dead letters.")
+@pytest.mark.promise(
+    "Queues",
+    "A job whose receipt came is handled, or is in the dead letters, of which the newest "
+    "`dead_letter_max` are kept: what is dropped is counted, and told in the log.",
+)
 @pytest.mark.promise("Queues", "A FIFO group runs in order, across retries and restarts.")
 def test_queues_lose_nothing_that_was_acknowledged_and_keep_the_order_of_groups() -> None:
     outcomes = [QueueScenario(seed).run() for seed in seeds(0, 60)]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
+from typing import Final
 
 from iii_engine.core.queue_entry import Entry, Place, State
 from iii_engine.core.queue_limits import Limits, Meter
+
+#: Groups without jobs whose rate is remembered: of more, those are forgotten that are over next.
+MOST_FADING: Final = 10_000
 
 
 class Group:
@@ -16,7 +20,7 @@ class Group:
     Most come in their order, and stand in a `row`; only those that come `late` cost a heap.
     """
 
-    __slots__ = ("active", "late", "meter", "name", "row")
+    __slots__ = ("active", "fading", "late", "meter", "name", "row")
 
     def __init__(self, name: str, meter: Meter | None) -> None:
         self.name = name
@@ -24,6 +28,7 @@ class Group:
         self.row: deque[Entry] = deque()
         self.late: list[tuple[Place, Entry]] = []
         self.active = 0
+        self.fading = False  # only its rate is remembered
 
     def __lt__(self, other: Group) -> bool:
         """Any order: of those whose first jobs have the same place, one being gone."""
@@ -75,6 +80,7 @@ class Groups:
         self._groups: dict[str, Group] = {}
         self._ready: list[tuple[Place, Group]] = []
         self._resting: list[tuple[int, str]] = []  # groups, until their rate lets them
+        self._fading: list[tuple[int, str]] = []  # without jobs, until their rate is over
         self._latest_ms = 0
         self._held: list[tuple[int, str, Entry]] = []  # first of their group, not due yet
         self.held = 0  # of those in the heap; the others were dropped
@@ -154,6 +160,15 @@ class Groups:
             if group is not None:
                 self._offer(group)
                 self._drop_idle(group, now_ms)
+        while self._fading and self._fading[0][0] <= now_ms:
+            self._fade(now_ms)
+
+    def _fade(self, now_ms: int) -> None:
+        """Forget the group whose rate is over next, if it has no jobs by now."""
+        group = self._groups.get(heappop(self._fading)[1])
+        if group is not None:
+            group.fading = False
+            self._drop_idle(group, now_ms)
 
     def _set_back(self, by_ms: int) -> None:
         """The clock was: rates count the time that passes, not what it shows."""
@@ -161,6 +176,7 @@ class Groups:
             if group.meter is not None:
                 group.meter.set_back(by_ms)
         self._resting = [(due_ms - by_ms, name) for due_ms, name in self._resting]
+        self._fading = [(due_ms - by_ms, name) for due_ms, name in self._fading]
 
     def __len__(self) -> int:
         """Groups that have jobs, or whose rate counts."""
@@ -188,13 +204,22 @@ class Groups:
         for group in list(self._groups.values()):
             self._drop_idle(group)
 
-    def change(self, limits: Limits) -> None:
-        """Other limits from now on."""
+    def change(self, limits: Limits, running: Iterable[Entry]) -> None:
+        """Other limits from now on, also for those that run or are held."""
         waiting = list(self.waiting())
-        self.limits = limits
+        same_rate, self.limits = limits.rate == self.limits.rate, limits
         for group in self._groups.values():
-            group.meter = None if limits.rate is None else Meter(limits.rate)
+            group.active = 0
+            if not same_rate:
+                group.meter = None if limits.rate is None else Meter(limits.rate)
+        for entry in running:
+            entry.lane = self._lane(entry)
+            group = self._groups.get(entry.lane) or self._new_group(entry.lane)
+            group.active += 1
         self.keep(waiting)
+
+    def _lane(self, entry: Entry) -> str:
+        return "" if self.limits.single else entry.group
 
     def _new_group(self, name: str) -> Group:
         rate = self.limits.rate
@@ -216,5 +241,8 @@ class Groups:
             return
         if group.meter is None or (idle_ms := group.meter.idle_ms()) <= now_ms:
             del self._groups[group.name]
-        else:
-            heappush(self._resting, (idle_ms, group.name))
+        elif not group.fading:
+            group.fading = True
+            heappush(self._fading, (idle_ms, group.name))
+            if len(self._fading) > MOST_FADING:
+                self._fade(self._fading[0][0])

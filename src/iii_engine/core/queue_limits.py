@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+from typing import Final
+
 from msgspec import Struct
+
+#: Parts of a period that are told apart.
+MOMENTS: Final = 64
 
 
 class Rate(Struct, frozen=True):
-    """`limit` starts at once, then one more whenever a `limit`th of the period is over."""
+    """No stretch of time as long as the period has more than `limit` starts."""
 
     limit: int
     period_ms: int = 1000
@@ -24,26 +30,44 @@ class Limits(Struct, frozen=True):
 
 
 class Meter:
-    """The state of one rate: the time at which everything that has started is paid for."""
+    """The starts that still count, oldest first, as `[first, last, number]`.
 
-    __slots__ = ("_gap_us", "_period_us", "_until_us")
+    Those of one moment, a small part of the period, are one: they count until the last of them does
+    not, so that a group takes the same memory however many may start.
+    """
+
+    __slots__ = ("_limit", "_moment_ms", "_moments", "_number", "_period_ms")
 
     def __init__(self, rate: Rate) -> None:
-        self._period_us = rate.period_ms * 1000
-        self._gap_us = self._period_us // rate.limit
-        self._until_us = 0
+        self._limit = rate.limit
+        self._period_ms = rate.period_ms
+        self._moment_ms = -(-rate.period_ms // MOMENTS)
+        self._moments: deque[list[int]] = deque()
+        self._number = 0
 
     def free_ms(self) -> int:
         """From when on one more may start."""
-        return -((self._period_us - self._gap_us - self._until_us) // 1000)
+        if self._number < self._limit:
+            return 0
+        return self._moments[0][1] + self._period_ms
 
     def idle_ms(self) -> int:
         """From when on nothing needs to be remembered."""
-        return -(-self._until_us // 1000)
+        return self._moments[-1][1] + self._period_ms if self._moments else 0
 
     def set_back(self, by_ms: int) -> None:
         """The clock was, by so much."""
-        self._until_us -= by_ms * 1000
+        for moment in self._moments:
+            moment[0] -= by_ms
+            moment[1] -= by_ms
 
     def start(self, now_ms: int) -> None:
-        self._until_us = max(self._until_us, now_ms * 1000) + self._gap_us
+        moments = self._moments
+        while moments and moments[0][1] + self._period_ms <= now_ms:
+            self._number -= moments.popleft()[2]
+        if moments and now_ms - moments[-1][0] < self._moment_ms:
+            moments[-1][1] = max(moments[-1][1], now_ms)
+            moments[-1][2] += 1
+        else:
+            moments.append([now_ms, now_ms, 1])
+        self._number += 1

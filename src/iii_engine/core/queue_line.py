@@ -44,6 +44,11 @@ class Line:
         self.jobs.stored, self.delayed.stored = jobs, delayed
         self.unload()
 
+    def change(self, limits: Limits) -> None:
+        """Other limits from now on."""
+        known = self._known.values()
+        self.groups.change(limits, [e for e in known if e.held or e.state is State.ACTIVE])
+
     def unload(self) -> None:
         """Nobody takes for now: forget what waits, until somebody does."""
         waiting = [*self.groups.waiting(), *self._due]

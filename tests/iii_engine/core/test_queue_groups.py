@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from iii_engine.core.queue_entry import Entry, State
-from iii_engine.core.queue_groups import Groups
+from iii_engine.core.queue_groups import MOST_FADING, Groups
 from iii_engine.core.queue_limits import Limits, Rate
 
 
@@ -183,7 +183,7 @@ def test_a_group_that_rests_may_be_forgotten_meanwhile() -> None:
     entries(groups, "a1", "a2")
     (first,) = [each for each in groups.waiting() if each.key == "001"]
     assert taken(groups, 0) == ["a1"]
-    groups.change(Limits())
+    groups.change(Limits(), [first])
     assert taken(groups, 0) == ["a2"]
     groups.release(first)
     groups.release(first)
@@ -195,14 +195,40 @@ def test_limits_change_for_those_that_wait() -> None:
     groups = Groups(Limits(concurrency=1))
     made = entries(groups, "a1", "a2", "a3", "b4")
     assert taken(groups) == ["a1", "b4"]
-    groups.change(Limits(concurrency=1, single=True))
-    assert taken(groups) == ["a2"]  # one of all, and those before are counted where they were
+    groups.change(Limits(concurrency=1, single=True), [made[0], made[3]])
+    assert taken(groups) == []  # one of all, and two run
     groups.release(made[0])
+    assert taken(groups) == []
+    groups.release(made[3])
+    assert taken(groups) == ["a2"]
+    groups.change(Limits(concurrency=1), [made[1]])
+    entries(groups, "b5")
+    assert taken(groups) == ["b5"]  # a2 runs
     groups.release(made[1])
     assert taken(groups) == ["a3"]
-    groups.change(Limits(rate=Rate(1, 1000)))
-    entries(groups, "c5", "c6")
-    assert taken(groups) == ["c5"]
+
+
+def test_a_rate_is_remembered_when_other_limits_change() -> None:
+    rate = Rate(1, 1000)
+    groups = Groups(Limits(rate=rate))
+    made = entries(groups, "a1", "a2")
+    assert taken(groups, 0) == ["a1"]
+    groups.change(Limits(concurrency=2, rate=rate), [made[0]])
+    assert taken(groups, 0) == []
+    groups.change(Limits(rate=Rate(2, 1000)), [made[0]])
+    assert taken(groups, 0) == ["a2"]
+
+
+def test_rates_of_so_many_groups_are_remembered() -> None:
+    groups = Groups(Limits(rate=Rate(1, 1000)))
+    for number in range(MOST_FADING + 10):
+        entry = Entry(str(number), group=str(number))
+        groups.add(entry)
+        assert groups.pop(0) is entry
+        groups.release(entry)
+    assert len(groups) == MOST_FADING
+    groups.wake(1000)
+    assert len(groups) == 0
 
 
 def test_only_some_are_kept() -> None:

@@ -82,6 +82,11 @@ class Consumer:
         self._rest.end()
         self._broker.detach(self.queue)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something of it runs, or is about to."""
+        return bool(self.running) or self._asked
+
     def change(self, settings: Settings, target: Target | None = None) -> None:
         """Other settings from the next job on."""
         self.settings = settings

@@ -193,9 +193,9 @@ class EmbeddedBroker(Broker):
                 entry.due_ms = self._now_ms + UNREAD_MS
                 kept.hold(entry)
                 continue
-            if record is None:  # it was replaced at the very moment it became due
-                kept.line.end(entry)
-                kept.line.forget(entry.key)
+            if record is None:  # it is being replaced; if that fails, it is there again
+                entry.due_ms = self._now_ms + UNREAD_MS
+                kept.hold(entry)
                 continue
             try:
                 job = decode_job(record)

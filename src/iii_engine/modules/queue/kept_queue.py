@@ -100,7 +100,7 @@ class KeptQueue:
 
     def change(self, settings: Settings) -> None:
         if settings.limits != self.settings.limits:
-            self.line.groups.change(settings.limits)
+            self.line.change(settings.limits)
         self.settings = settings
 
     def detach(self) -> None:
@@ -209,8 +209,9 @@ class KeptQueue:
         self._swept[space] = found[-1][0] if len(found) == SWEEP else ""
 
     def record_of(self, entry: Entry) -> bytes | None:
-        if entry.record is not None:
+        if entry.record is not None and not entry.delayed:
             return entry.record
+        # One that is debounced may be about to be replaced: only the store knows.
         space = self.shelf.space_of(entry.key)
         return self._store.read(lambda t: t.get(space, entry.key))
 

@@ -8,8 +8,23 @@ from functools import partial
 
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.job import QueueName, Stats
+from iii_engine.storage.base import LocalStore
 
 log = logging.getLogger("iii.queue")
+
+
+def left_in_store(store: LocalStore) -> str | None:
+    """What the engine's own store has of jobs, when the queues are elsewhere; None if nothing."""
+    number = store.read(
+        lambda t: sum(
+            t.count(space) for space in t.spaces("queue/") if space.endswith(("/jobs", "/delayed"))
+        )
+    )
+    if not number:
+        return None
+    text = f"{number} jobs wait in this engine's own store, where only the adapter builtin has them"
+    log.warning("%s", text)
+    return text
 
 
 class Leftovers:

@@ -16,6 +16,7 @@ from iii_engine.modules.queue.brokers import (
 )
 from iii_engine.modules.queue.embedded import EmbeddedBroker
 from iii_engine.modules.queue.gauges import Gauges
+from iii_engine.modules.queue.leftovers import left_in_store
 from iii_engine.modules.queue.offers import offers
 from iii_engine.modules.queue.options import (
     BadQueue,
@@ -40,6 +41,8 @@ class QueueModule(Module[QueueOptions]):
     Options = QueueOptions
     #: The queues of another engine, when they are there.
     remote: RemoteQueues | None = None
+    #: Jobs of an earlier adapter that nobody takes.
+    _left: str | None = None
 
     @classmethod
     def check(cls, options: QueueOptions) -> None:
@@ -54,9 +57,12 @@ class QueueModule(Module[QueueOptions]):
         self.check(self.options)
         url = bridge_url(self.options.adapter)
         if url is not None:
+            self._left = left_in_store(self.host.store)
             self._start_remote(url)
             return
         config = broker_config(self.options.adapter)
+        if not isinstance(config, BuiltinConfig):
+            self._left = left_in_store(self.host.store)
         if isinstance(config, BuiltinConfig):
             self._refuse_a_second()
         soon = self.host.loop.call_soon
@@ -103,8 +109,10 @@ class QueueModule(Module[QueueOptions]):
 
     def status(self) -> str:
         if self.remote is not None:
-            return self.remote.status
-        return self.broker.problem or self.queues.leftovers.problem or super().status()
+            return self._left or self.remote.status
+        return (
+            self.broker.problem or self._left or self.queues.leftovers.problem or super().status()
+        )
 
     async def reconfigure(self, options: QueueOptions) -> bool:
         """In place, but for another adapter: jobs that run end under their old settings."""

@@ -56,7 +56,7 @@ class QueueConfig(Struct, forbid_unknown_fields=True, kw_only=True):
     max_delay_ms: NotNegative = 3_600_000
     #: Accepted, without effect: nothing is polled.
     poll_interval_ms: NotNegative = 100
-    #: Dead jobs that are kept; one more drops the oldest.
+    #: Dead jobs that are kept; one more drops the oldest, which is counted (`dlq_dropped`) and told.
     dead_letter_max: NotNegative = 10_000
     #: A job without an answer or heartbeat for so long failed; 0: never.
     visibility_timeout_ms: NotNegative = 0
@@ -64,7 +64,8 @@ class QueueConfig(Struct, forbid_unknown_fields=True, kw_only=True):
     priority_aging_ms: NotNegative = 60_000
     #: Jobs of one group that run at the same time; 0: no limit.
     key_concurrency: NotNegative = 0
-    #: Jobs of one group that start in each period; 0: no limit.
+    #: Jobs of one group that may start in any stretch as long as the period; 0: no limit. What has
+    #: started is forgotten with the engine.
     key_rate_limit: NotNegative = 0
     #: The period, in milliseconds.
     key_rate_period_ms: Positive = 1000

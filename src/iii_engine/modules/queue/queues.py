@@ -28,30 +28,48 @@ class Queues:
         self.broker = broker
         self.pauses = pauses
         self.enqueuing = Enqueuing(broker, engine.tracing, {})
-        self.subscribers = Subscribers(engine, broker, TopicDefaults(), self._consumer)
+        self.subscribers = Subscribers(engine, broker, TopicDefaults(), self._consumer, self._leave)
         self.leftovers = Leftovers(broker)
         self._named: dict[str, Consumer] = {}
+        #: Those that take no more, but have jobs that run: a heartbeat must find them.
+        self._leaving: list[Consumer] = []
 
     def configure(self, queues: dict[str, QueueConfig]) -> None:
         """Consume these named queues from now on, and no others."""
         self.enqueuing.queues = queues
         self.leftovers.change(queues, self._named)
         for name in [name for name in self._named if name not in queues]:
-            self._named.pop(name).close()
+            consumer = self._named.pop(name)
+            consumer.close()
+            self._leave(consumer)
         for name, config in queues.items():
-            consumer = self._named.get(name)
-            if consumer is None:
+            found = self._named.get(name)
+            if found is None:
                 self._named[name] = self._consumer(QueueName(name), config.settings)
                 self._named[name].open()
             else:
-                consumer.absent.patience_seconds = self.subscribers.defaults.binding_ttl_seconds
-                consumer.change(config.settings)
+                found.absent.patience_seconds = self.subscribers.defaults.binding_ttl_seconds
+                found.change(config.settings)
 
     def _consumer(self, queue: QueueName, settings: Settings) -> Consumer:
-        consumer = Consumer(self._engine, self.broker, queue, settings, self.soon)
+        consumer = self._returning(queue)
+        if consumer is None:
+            consumer = Consumer(self._engine, self.broker, queue, settings, self.soon)
+        consumer.change(settings)
         consumer.paused = queue.name in self.pauses
         consumer.absent.patience_seconds = self.subscribers.defaults.binding_ttl_seconds
         return consumer
+
+    def _leave(self, consumer: Consumer) -> None:
+        self._leaving = [each for each in self._leaving if each.busy]
+        self._leaving.append(consumer)
+
+    def _returning(self, queue: QueueName) -> Consumer | None:
+        """The one that had the queue until a moment ago: what runs of it counts."""
+        found = next((each for each in self._leaving if each.queue == queue), None)
+        if found is not None:
+            self._leaving.remove(found)
+        return found
 
     def consumers(self, name: str | None = None) -> Iterator[Consumer]:
         """All, or those behind a name."""
@@ -61,6 +79,9 @@ class Queues:
         for subscriber in self.subscribers:
             if name is None or (name not in self._named and subscriber.queue.name == name):
                 yield subscriber.consumer
+        for consumer in self._leaving:
+            if consumer.busy and name in (None, consumer.queue.name):
+                yield consumer
 
     def behind(self, name: str) -> list[QueueName]:
         """What a name stands for: the named queue, or else all functions of the topic."""

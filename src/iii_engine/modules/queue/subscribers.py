@@ -44,10 +44,13 @@ class Subscribers:
         broker: Broker,
         defaults: TopicDefaults,
         make: Callable[[QueueName, Settings], Consumer],
+        leave: Callable[[Consumer], None],
     ) -> None:
+        """`leave` gets the consumers that end, whose jobs may run on."""
         self._engine = engine
         self._broker = broker
         self._make = make
+        self._leave = leave
         self.defaults = defaults
         self._all: dict[QueueName, Subscriber] = {}
         self._looking: Timer | None = None
@@ -137,7 +140,8 @@ class Subscribers:
     def _end_after(self, subscriber: Subscriber, seconds: float, reason: str) -> None:
         def end() -> None:
             if not subscriber.triggers:
-                self._all.pop(subscriber.queue, None)
+                if self._all.pop(subscriber.queue, None) is not None:
+                    self._leave(subscriber.consumer)
                 self._broker.unbind(subscriber.queue.name, subscriber.queue.function_id, reason)
 
         subscriber.timer = self._engine.timers.after(seconds, end)

@@ -62,9 +62,7 @@ def _call(engine: Engine, function_id: str, call: Call, on_answer: OnAnswer) -> 
     """Hand the request on, without a caller that its maker may have put into it."""
     text = bytes(call.data)
     data = without_caller(text, text)
-    engine.call(
-        function_id, data, on_answer, traceparent=call.traceparent, baggage=call.baggage
-    )
+    engine.call(function_id, data, on_answer, traceparent=call.traceparent, baggage=call.baggage)
 
 
 def read_change(request: ItemRequest, result: Raw) -> Change:

@@ -18,6 +18,7 @@ from iii_engine.modules.queue.job import Lease, QueueName, decode_dead, decode_j
 from iii_engine.modules.queue.publication import Publication
 from iii_engine.modules.queue.run import Run
 from iii_engine.storage.base import StoreError, Transaction
+from iii_engine.storage.buffer import Buffer
 from iii_engine.storage.memory import MemoryStore
 from iii_sdk.errors import BusError
 
@@ -161,7 +162,7 @@ async def test_a_job_whose_cancellation_is_not_stored_runs(monkeypatch: pytest.M
         receipt = desk.enqueue("default", "f", delay_ms=1000)
 
         def refuse(work: Callable[[Transaction], Any], done: Callable[..., None]) -> None:
-            desk.store.read(work)
+            work(Buffer(desk.store._maps))
             done(None, StoreError("full"))
 
         monkeypatch.setattr(desk.store, "write", refuse)
