@@ -56,7 +56,7 @@ class QueueConfig(Struct, forbid_unknown_fields=True, kw_only=True):
     max_delay_ms: NotNegative = 3_600_000
     #: Accepted, without effect: nothing is polled.
     poll_interval_ms: NotNegative = 100
-    #: Dead jobs that are kept; one more drops the oldest, which is counted (`dlq_dropped`) and told.
+    #: Dead jobs that are kept; one more drops the oldest, which is counted (`dlq_dropped`).
     dead_letter_max: NotNegative = 10_000
     #: A job without an answer or heartbeat for so long failed; 0: never.
     visibility_timeout_ms: NotNegative = 0

@@ -52,8 +52,8 @@ async def test_a_restart_of_the_only_worker_costs_a_job_one_attempt() -> None:
 
 @pytest.mark.promise(
     "Queues",
-    "The jobs of a function whose only worker restarts wait for it, for a day, in a named queue too; "
-    "none dies meanwhile, and jobs of other functions go on.",
+    "The jobs of a function whose only worker restarts wait for it, for a day, in a named queue "
+    "too; none dies meanwhile, and jobs of other functions go on.",
 )
 async def test_no_job_dies_while_its_worker_is_away_and_other_functions_go_on() -> None:
     async with queue_desk(configs(q={"max_retries": 1, "concurrency": 2})) as desk:
