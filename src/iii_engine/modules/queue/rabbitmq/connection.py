@@ -46,18 +46,19 @@ class RabbitConnection:
         def again() -> None:
             patience = RECONNECT_SECONDS[1] + CONNECT_SECONDS
             self._settled_at = asyncio.get_running_loop().time() + patience
+            self._publisher.link.try_now()
             restored()
 
         await self._link.open(again)
-        await self._publisher.open()
+        await self._publisher.link.open(self._link.try_now)
 
     async def close(self) -> None:
-        await self._publisher.close()
+        await self._publisher.link.close()
         await self._link.close()
 
     @property
     def is_open(self) -> bool:
-        return self._link.is_open and self._publisher.is_open
+        return self._link.is_open and self._publisher.link.is_open
 
     @property
     def problem(self) -> str | None:

@@ -126,7 +126,7 @@ class Intake:
                 usual = isinstance(error, ServerLost) or TAKEN in str(error)
                 level = logging.DEBUG if usual else logging.WARNING
                 log.log(level, "queue %s: %s", self._queue.name.text, error)
-                self.trouble = str(error)
+                self.trouble = None if TAKEN in str(error) else str(error)
             except Exception as error:
                 log.exception("queue %s: its jobs cannot be taken", self._queue.name.text)
                 self.trouble = repr(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from iii_engine.modules.queue.rabbitmq.failures import told
@@ -24,7 +25,7 @@ ANSWER_SECONDS: Final = 5.0
 #: Seconds in which a server has to answer a connection.
 CONNECT_SECONDS: Final = 5.0
 #: Seconds between the first attempts to come back to a server that was lost, and the most.
-RECONNECT_SECONDS: Final = (0.1, 5.0)
+RECONNECT_SECONDS: Final = (0.1, 2.0)
 #: Seconds between heartbeats, where the address does not say (`?heartbeat=`).
 HEARTBEAT: Final = 10
 #: The library's own handler of `connection.blocked`: it tells nobody else the reason.
@@ -40,6 +41,7 @@ class Link:
         self._connection: AbstractConnection | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
+        self._now = asyncio.Event()
         self._reason = ""
 
     async def open(self, restored: Callable[[], None]) -> None:
@@ -137,13 +139,23 @@ class Link:
         if connection is self._connection:
             self._lost.set()
 
+    def try_now(self) -> None:
+        """The server is known to be back: do not wait for the next attempt to connect."""
+        self._now.set()
+
+    async def _rest(self, seconds: float) -> None:
+        self._now.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._now.wait()
+
     async def _supervise(self, restored: Callable[[], None]) -> None:
         while True:
             await self._lost.wait()
             log.warning("%s: the connection is lost", self.where)
             pause = RECONNECT_SECONDS[0]
             while self._lost.is_set():
-                await asyncio.sleep(pause)
+                await self._rest(pause)
                 pause = min(2 * pause, RECONNECT_SECONDS[1])
                 try:
                     await self._connect()

@@ -26,24 +26,14 @@ class Publisher:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._link = Link(url)
+        self.link = Link(url)
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
-
-    async def open(self) -> None:
-        await self._link.open(lambda: None)
-
-    async def close(self) -> None:
-        await self._link.close()
-
-    @property
-    def is_open(self) -> bool:
-        return self._link.is_open
 
     @property
     def problem(self) -> str | None:
         """Why nothing can be published, though the server is there."""
-        return self._link.blocked
+        return self.link.blocked
 
     async def publish(self, message: Message, exchange: str, key: str, *, hurry: bool) -> bool:
         """True when the message is durable, False when no queue gets it.
@@ -54,7 +44,7 @@ class Publisher:
         published may be stored all the same.
         """
         if not hurry:
-            await self._link.taking()
+            await self.link.taking()
             return await self._publish(message, exchange, key)
         if (problem := self.problem) is not None:
             raise ServerLost(problem)
@@ -90,11 +80,11 @@ class Publisher:
             finally:
                 gone.cancel()
                 await end_tasks([sent])
-        raise ServerLost(f"{self._link.where} cannot be reached: its channel was closed")
+        raise ServerLost(f"{self.link.where} cannot be reached: its channel was closed")
 
     async def _open_channel(self) -> AbstractChannel:
         """One for all, opened anew when the server has closed it for a wrong request."""
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
-                self._channel = await self._link.new_channel()
+                self._channel = await self.link.new_channel()
             return self._channel
