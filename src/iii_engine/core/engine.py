@@ -27,6 +27,7 @@ from iii_engine.core.malformed import answer_malformed, endless
 from iii_engine.core.meters import Meters
 from iii_engine.core.nesting import SHALLOW_BYTES, read_within
 from iii_engine.core.numerals import MAX_DIGITS, has_endless_integer
+from iii_engine.core.others import Others
 from iii_engine.core.refusals import Refusals
 from iii_engine.core.registrations import Registering, Registrations
 from iii_engine.core.registry import Formats, LocalHandler, Registry
@@ -77,6 +78,7 @@ class Engine:
         self.registry.on_provider = self._provided
         self.tracing = Tracing(clock, ids, self.spans)
         self.router = Router(clock, ids, self.spans)
+        self.others = Others(self.router, clock.monotonic_ns)
         self.invocations = Invocations(self)
         self.reliance = Reliance(self.registry, self._take_away)
         self.triggers = Triggers(clock.monotonic_ns, self.reliance)

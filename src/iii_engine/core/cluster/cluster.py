@@ -27,7 +27,7 @@ from iii_engine.core.cluster.peer import (
     Peer,
 )
 from iii_engine.core.engine import Engine
-from iii_engine.core.sessions import Status
+from iii_engine.core.sessions import Session, Status
 from iii_engine.core.sizes import MIB
 from iii_engine.core.standing import TRUSTED, Standing
 from iii_engine.core.timers import Timer
@@ -97,6 +97,7 @@ class Cluster:
         """Begin; nobody is reached before `connect`."""
         self._engine.registry.on_offer = self._noted
         self._engine.explain = self._explain
+        self._engine.others.sessions = self._sessions
         self.exports.note_all()
         self._beat_later()
 
@@ -125,11 +126,15 @@ class Cluster:
         if self._timer is not None:
             self._timer.cancel()
         self._engine.registry.on_offer = _ignore
+        self._engine.others.sessions = tuple
         self._lost.clear()
         goodbye = [Parcel(None, GOODBYE + self.id.encode())] if self.connected else []
         self.connected = False
         self._end(list(self.peers.values()))
         return goodbye
+
+    def _sessions(self) -> list[Session]:
+        return [peer.session for peer in self.peers.values()]
 
     @property
     def busy(self) -> bool:
@@ -223,7 +228,8 @@ class Cluster:
             case InvocationResult():
                 engine.router.answer(session, decoded)
             case InvokeFunction():
-                function = self.exports.serves(decoded.function_id)
+                asked = decoded.function_id
+                function = engine.others.get(asked) or self.exports.serves(asked)
                 if function is None:
                     session.send(RETURNED + message)
                 else:

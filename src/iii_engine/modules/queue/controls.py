@@ -99,6 +99,12 @@ class Controls:
         """Of one that neither runs nor is dead."""
         return "delayed" if job.process_at > self._queues.now_ms else "waiting"
 
+    def runs(self, request: requests.MessageRequest) -> bool:
+        """Whether the job runs here; for a heartbeat, whether its sender has the lease."""
+        run = self._run(*message_of(request))
+        token = request.token if isinstance(request, requests.HeartbeatRequest) else None
+        return run is not None and token in (None, run.lease.token)
+
     def heartbeat(self, call: Call, request: requests.HeartbeatRequest) -> None:
         """Renew a lease; with a `token`, only for the holder who has that one."""
         name, message_id = message_of(request)

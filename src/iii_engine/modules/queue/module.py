@@ -14,6 +14,8 @@ from iii_engine.modules.queue.brokers import (
     make_broker,
     same_place,
 )
+from iii_engine.modules.queue.controls import Controls
+from iii_engine.modules.queue.elsewhere import Elsewhere
 from iii_engine.modules.queue.embedded import EmbeddedBroker
 from iii_engine.modules.queue.gauges import Gauges
 from iii_engine.modules.queue.leftovers import left_in_store
@@ -80,7 +82,10 @@ class QueueModule(Module[QueueOptions]):
         self.engine.enqueue = self.queues.enqueuing
         if isinstance(self.broker, EmbeddedBroker):
             self.host.enqueue_step = partial(EnqueueStep, self.broker, self.queues.enqueuing)
-        for offer in offers(self.queues):
+        controls = Controls(self.queues)
+        self._elsewhere = Elsewhere(self.engine.others, controls)
+        self._elsewhere.open()
+        for offer in offers(self.queues, controls, self._elsewhere):
             self.offer(
                 offer.function_id,
                 offer.handler,
@@ -147,6 +152,7 @@ class QueueModule(Module[QueueOptions]):
             self.queues.close()
             self.queues.abandon()
             self.gauges.close()
+            self._elsewhere.close()
             if self.engine.enqueue is self.queues.enqueuing:
                 self.engine.enqueue = None
                 self.host.enqueue_step = None

@@ -10,6 +10,7 @@ from msgspec import Struct
 from iii_engine.core.router import Call
 from iii_engine.modules.queue import answers, requests
 from iii_engine.modules.queue.controls import Controls
+from iii_engine.modules.queue.elsewhere import Elsewhere
 from iii_engine.modules.queue.embedded import EmbeddedBroker
 from iii_engine.modules.queue.handlers import Handlers, handling
 from iii_engine.modules.queue.queues import Queues
@@ -29,9 +30,9 @@ class Offer(NamedTuple):
     response: Any
 
 
-def offers(queues: Queues) -> Iterator[Offer]:
+def offers(queues: Queues, controls: Controls, elsewhere: Elsewhere) -> Iterator[Offer]:
     """All functions."""
-    handlers, controls = Handlers(queues), Controls(queues)
+    handlers = Handlers(queues)
     publish = handling(requests.PublishRequest, handlers.publish)
     if isinstance(queues.broker, EmbeddedBroker):
         publish = Publishing(queues.broker, handlers)
@@ -43,33 +44,37 @@ def offers(queues: Queues) -> Iterator[Offer]:
             requests.PublishRequest,
             answers.Published | None,
         )
-    yield from _jobs(controls)
+    yield from _jobs(elsewhere)
+    yield from _pauses(controls)
     yield from _dead_letters(handlers)
     yield from _numbers(handlers)
 
 
-def _jobs(controls: Controls) -> Iterator[Offer]:
+def _jobs(elsewhere: Elsewhere) -> Iterator[Offer]:
     yield Offer(
         "iii::queue::cancel",
-        handling(requests.MessageRequest, controls.cancel),
+        elsewhere.cancel,
         "Remove a job; of one that runs, the answer does not count any more",
         requests.MessageRequest,
         answers.Cancelled,
     )
     yield Offer(
         "iii::queue::status",
-        handling(requests.MessageRequest, controls.status),
+        elsewhere.status,
         "How far a job is",
         requests.MessageRequest,
         answers.Status,
     )
     yield Offer(
         "iii::queue::heartbeat",
-        handling(requests.HeartbeatRequest, controls.heartbeat),
+        elsewhere.heartbeat,
         "Say that a job is still worked on: its lease is renewed",
         requests.HeartbeatRequest,
         answers.Renewed,
     )
+
+
+def _pauses(controls: Controls) -> Iterator[Offer]:
     yield Offer(
         "iii::queue::pause",
         handling(requests.QueueRequest, controls.pause),
