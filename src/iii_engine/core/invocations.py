@@ -10,7 +10,13 @@ from iii_engine.core.call_frames import result_frame
 from iii_engine.core.caller_stamp import stamp_caller, without_caller
 from iii_engine.core.middleware import intercept, middleware_of
 from iii_engine.core.router import Call
-from iii_engine.core.sessions import MAX_OUTSTANDING, OUTSTANDING_LIMIT, Session
+from iii_engine.core.sessions import (
+    HEAVY_BYTES,
+    MAX_OUTSTANDING,
+    OUTSTANDING_LIMIT,
+    WEIGHT_LIMIT,
+    Session,
+)
 from iii_engine.core.tracing import trace_fields
 from iii_sdk.protocol import NULL, EnqueueAction, ErrorBody, InvokeFunction
 from iii_sdk.traceparent import is_traceparent
@@ -54,6 +60,9 @@ class Invocations:
             return
         if session.access is not None and self._took(session, session.access, call, message, frame):
             return
+        if session.weight >= WEIGHT_LIMIT and len(frame) >= HEAVY_BYTES:
+            self._refuse(call, _too_heavy(session))
+            return
         if action is not None and type(action) is EnqueueAction:
             self._enqueue(call, action)
             return
@@ -72,6 +81,8 @@ class Invocations:
             now = self._engine.clock.monotonic_ns()
             call.deadline_ns = now + session.timeout_ms * 1_000_000
         self._router.dispatch(call, function, call.caller_invocation)
+        if len(call.data) >= HEAVY_BYTES:
+            _weigh(call, session)
         if session.outstanding >= MAX_OUTSTANDING:
             session.asked()
 
@@ -117,6 +128,8 @@ class Invocations:
             self._router.accept(call)
             self._router.counters.deferred += 1
             enqueue(call, action)
+            if len(call.data) >= HEAVY_BYTES and call.caller is not None:
+                _weigh(call, call.caller)
 
     def _refuse(self, call: Call, error: ErrorBody) -> None:
         """Answer a call at once that never got a provider."""
@@ -138,6 +151,17 @@ class Invocations:
                 result_frame(wanted, call.function_id, NULL, error, call.caller_trace, call.baggage)
             )
         self._router.refused(call, error)
+
+
+def _weigh(call: Call, session: Session) -> None:
+    """Count a payload that is still held: nobody has answered, and no frame to a worker has it."""
+    call.weight = len(call.data)
+    session.burden(call.weight)
+
+
+def _too_heavy(session: Session) -> ErrorBody:
+    text = f"{session.weight} bytes of this worker's calls are not answered yet"
+    return ErrorBody("worker_overloaded", text)
 
 
 def _too_many(session: Session) -> ErrorBody:

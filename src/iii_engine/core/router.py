@@ -58,6 +58,7 @@ class Call:
         "router",
         "started_ns",
         "traceparent",
+        "weight",
     )
 
     def __init__(self, router: Router, function_id: str, data: Raw | bytes) -> None:
@@ -86,7 +87,7 @@ class Call:
         self.started_ns = self.ended_ns = self.deadline_ns = 0
         self.error_code: str | None = None
         self.recorded = True  # whether its trace is
-        self.attempts = 0  # how many callees have not got it
+        self.attempts = self.weight = 0  # callees that have not got it; its part of its caller's
 
     @property
     def answered(self) -> bool:
@@ -311,6 +312,8 @@ class Router:
             if function is not None:
                 function.tally.errors += 1
         caller, wanted = call.caller, call.caller_invocation
+        if call.weight and caller is not None:
+            caller.lighten(call.weight)
         if caller is None:
             if call.on_answer is not None:
                 _tell(call, call.on_answer, result, error)

@@ -39,6 +39,12 @@ OUTBOX_LIMIT = 2 * OUTBOX_BYTES
 MAX_OUTSTANDING = 10_000
 OUTSTANDING_LIMIT = 100_000
 
+#: The payloads that the engine itself holds for unanswered calls (of its modules, and for queues)
+#: stop it in the same way, in bytes. Smaller ones are not counted: their number is bounded.
+HEAVY_BYTES = 64 * 1024
+MAX_WEIGHT = 64 * MIB
+WEIGHT_LIMIT = 256 * MIB
+
 
 class Status(Enum):
     CONNECTED = "connected"
@@ -93,6 +99,7 @@ class Session:
         "vitals",
         "wake",
         "warned",
+        "weight",
     )
 
     def __init__(
@@ -129,6 +136,7 @@ class Session:
         self.timeout_ms = 0  # of calls from and to it that bring no deadline; 0 for none
         self.active = 0  # calls it is working on
         self.outstanding = 0  # calls it waits for
+        self.weight = 0  # bytes of the large payloads that are held for its calls
         self.outbox: list[bytes] = []
         self.outbox_bytes = 0
         self.unsent_bytes: Callable[[], int] = _nothing_unsent  # of what the transport took
@@ -180,8 +188,19 @@ class Session:
 
     def asked(self) -> None:
         """It has made a call: enough of them unanswered, and the engine stops reading."""
-        if self.outstanding >= MAX_OUTSTANDING and self.active == 0:
+        if self.active == 0 and (self.outstanding >= MAX_OUTSTANDING or self.weight > MAX_WEIGHT):
             self.pause()
+
+    def burden(self, weight: int) -> None:
+        """It has made a call whose large payload is held."""
+        self.weight += weight
+        self.asked()
+
+    def lighten(self, weight: int) -> None:
+        """A large payload of its calls is let go."""
+        self.weight -= weight
+        if self.paused:
+            self.consider()
 
     def pause(self) -> None:
         """Read nothing more from it for now."""
@@ -192,8 +211,11 @@ class Session:
 
     def consider(self) -> None:
         """Read from it again, if what it was paused for is over."""
-        many = MAX_OUTSTANDING // 2 if self.active == 0 else OUTSTANDING_LIMIT
-        if self.outstanding <= many and not self.overloaded and not self.held:
+        if self.active == 0:
+            relieved = self.outstanding <= MAX_OUTSTANDING // 2 and self.weight <= MAX_WEIGHT // 2
+        else:
+            relieved = self.outstanding <= OUTSTANDING_LIMIT
+        if relieved and not self.overloaded and not self.held:
             self.paused = False
             if self.on_resume is not None:
                 self.on_resume()

@@ -9,7 +9,14 @@ import pytest
 from tests.support.bus import Bus, Peer
 
 from iii_engine.core.deadlines import BUCKET_NS, Deadlines
-from iii_engine.core.sessions import MAX_OUTSTANDING, OUTBOX_LIMIT, OUTBOX_MESSAGES
+from iii_engine.core.sessions import (
+    HEAVY_BYTES,
+    MAX_OUTSTANDING,
+    MAX_WEIGHT,
+    OUTBOX_LIMIT,
+    OUTBOX_MESSAGES,
+    WEIGHT_LIMIT,
+)
 from iii_engine.core.tracing import SpanRing
 
 
@@ -257,3 +264,72 @@ def test_results_that_nobody_waits_for_are_reported_once(
     for _ in range(3):
         worker.tell("invocationresult", invocation_id="unknown")
     assert caplog.text.count("nobody waits for") == 1
+
+
+def holding(bus: Bus) -> list[Any]:
+    """A module's function and a queue that answer when the test does."""
+    calls: list[Any] = []
+    bus.engine.add_function("slow::f", calls.append, module="m")
+    bus.engine.enqueue = lambda call, action: calls.append(call)
+    return calls
+
+
+@pytest.mark.parametrize("fields", [{}, {"action": {"type": "enqueue", "queue": "q"}}])
+def test_large_payloads_that_wait_for_a_module_stop_the_reading(fields: dict[str, Any]) -> None:
+    bus = Bus()
+    calls, caller = holding(bus), bus.peer()
+    size = MAX_WEIGHT // 20 - 10
+    for _ in range(21):
+        assert not caller.session.paused
+        caller.ask("slow::f", "x" * size, **fields)
+    assert caller.session.paused
+    for call in calls[:10]:
+        call.reply()
+    assert caller.session.paused  # it waits for half of them
+    calls[10].reply()
+    assert not caller.session.paused
+    for call in calls[11:]:
+        call.reply()
+    assert caller.session.weight == 0
+    assert len(caller.receive()) == 21
+
+
+def test_large_void_calls_that_wait_for_a_module_stop_the_reading() -> None:
+    bus = Bus()
+    calls, caller = holding(bus), bus.peer()
+    for _ in range(5):
+        caller.tell("invokefunction", function_id="slow::f", data="x" * (MAX_WEIGHT // 4))
+    assert caller.session.paused
+    for call in calls:
+        call.fail("broken", "it did not work")
+    assert not caller.session.paused
+    assert caller.session.weight == 0
+
+
+def test_large_payloads_that_were_handed_on_are_not_counted() -> None:
+    bus = Bus()
+    calls, caller, worker = holding(bus), bus.peer(), bus.peer("worker::f")
+    for _ in range(5):
+        caller.ask("worker::f", "x" * (MAX_WEIGHT // 4))
+        worker.receive()
+    caller.ask("slow::f", "x" * (HEAVY_BYTES // 2))
+    assert caller.session.weight == 0
+    assert len(calls) == 1
+
+
+def test_a_busy_worker_is_read_for_its_answers_and_refused_what_is_too_much() -> None:
+    bus = Bus()
+    calls, busy, caller = holding(bus), bus.peer("busy::f"), bus.peer()
+    for _ in range(5):
+        busy.ask("slow::f", "x" * (MAX_WEIGHT // 4))
+    assert busy.session.paused
+    caller.ask("busy::f")
+    assert not busy.session.paused
+    for _ in range(13):
+        busy.ask("slow::f", "x" * (MAX_WEIGHT // 4))
+    task, *answers = busy.inbox()
+    assert [answer["error"]["code"] for answer in answers] == ["worker_overloaded"] * 2
+    assert busy.session.weight <= WEIGHT_LIMIT + MAX_WEIGHT // 4
+    busy.answer(task, result=1)
+    assert caller.only()["result"] == 1
+    assert len(calls) == 16
