@@ -36,7 +36,7 @@ class RabbitConnection:
         """Raises `MissingExtra`."""
         need("aio_pika", "an adapter 'rabbitmq'")
         self.url = url
-        self._link = Link(url)
+        self._link = Link(url, lambda: None)
         self._publisher = Publisher(url)
         self._settled_at = 0.0
 

@@ -35,13 +35,15 @@ BLOCKED_HANDLER: Final = "_Connection__handle_connection_blocked"
 class Link:
     """Methods raise `ServerLost`, or `StoreError` for a refusal."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, alarmed: Callable[[], None]) -> None:
+        """`alarmed` is called when the server says that it takes no messages."""
         self.where = f"RabbitMQ at {masked(url)}"
         self._url = url
         self._connection: AbstractConnection | None = None
         self._supervisor: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
         self._now = asyncio.Event()
+        self._alarmed = alarmed
         self._reason = ""
 
     async def open(self, restored: Callable[[], None]) -> None:
@@ -112,6 +114,7 @@ class Link:
         async def blocked(frame: Frames.Blocked) -> None:
             self._reason = str(frame.reason)
             await handle(frame)
+            self._alarmed()
 
         setattr(underlay, BLOCKED_HANDLER, blocked)
 

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Final
 from iii_engine.modules.queue.rabbitmq.failures import told
 from iii_engine.modules.queue.rabbitmq.link import ANSWER_SECONDS, Link
 from iii_engine.storage.base import ServerLost
-from iii_engine.tasks import end_tasks
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel
     from aio_pika.message import Message
 
-#: Seconds between looks whether an alarm is why nothing is confirmed: the first message during one
-#: is what makes the server tell of it.
-LOOK_SECONDS: Final = 0.1
 #: Seconds in which a message whose channel was closed says why.
 REASON_SECONDS: Final = 0.1
 
@@ -26,9 +22,11 @@ class Publisher:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self.link = Link(url)
+        self.link = Link(url, self._alarmed)
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
+        #: Until when a message is waited for, and whether somebody is in a hurry.
+        self._under_way: dict[asyncio.Timeout, bool] = {}
 
     @property
     def problem(self) -> str | None:
@@ -45,46 +43,51 @@ class Publisher:
         """
         if not hurry:
             await self.link.taking()
-            return await self._publish(message, exchange, key)
-        if (problem := self.problem) is not None:
+        elif (problem := self.problem) is not None:
             raise ServerLost(problem)
-        sent = asyncio.ensure_future(self._publish(message, exchange, key))
-        try:
-            with told(self._url):
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    while not sent.done():
-                        await asyncio.wait({sent}, timeout=LOOK_SECONDS)
-                        if not sent.done() and (problem := self.problem) is not None:
-                            raise ServerLost(f"{problem}; what was sent may be stored later")
-                    return sent.result()
-        finally:
-            await end_tasks([sent])
+        with told(self._url):
+            try:
+                return await self._publish(message, exchange, key, hurry=hurry)
+            except TimeoutError:
+                if (problem := self.problem) is not None:
+                    raise ServerLost(f"{problem}; what was sent may be stored later") from None
+                raise
 
-    async def _publish(self, message: Message, exchange: str, key: str) -> bool:
+    async def _publish(self, message: Message, exchange: str, key: str, *, hurry: bool) -> bool:
         from pamqp.commands import Basic
 
-        channel = await self._open_channel()
-        with told(self._url):
-            target = (
-                await channel.get_exchange(exchange, ensure=False)
-                if exchange
-                else channel.default_exchange
-            )
-            sent = asyncio.ensure_future(target.publish(message, key, mandatory=True))
-            gone = asyncio.ensure_future(channel.closed())
+        async with asyncio.timeout(ANSWER_SECONDS if hurry else None) as limit:
+            self._under_way[limit] = hurry
             try:
-                await asyncio.wait({sent, gone}, return_when=asyncio.FIRST_COMPLETED)
-                await asyncio.wait({sent}, timeout=REASON_SECONDS)
-                if sent.done():
-                    return isinstance(sent.result(), Basic.Ack)
+                channel = await self._open_channel()
+                target = (
+                    await channel.get_exchange(exchange, ensure=False)
+                    if exchange
+                    else channel.default_exchange
+                )
+                answer = await target.publish(message, key, mandatory=True)
             finally:
-                gone.cancel()
-                await end_tasks([sent])
-        raise ServerLost(f"{self.link.where} cannot be reached: its channel was closed")
+                del self._under_way[limit]
+        return isinstance(answer, Basic.Ack)
 
     async def _open_channel(self) -> AbstractChannel:
         """One for all, opened anew when the server has closed it for a wrong request."""
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
                 self._channel = await self.link.new_channel()
+                self._channel.close_callbacks.add(self._on_close)
             return self._channel
+
+    def _on_close(self, channel: object, error: BaseException | None) -> None:
+        """The library ends what waits for a confirmation; this ends what it forgets."""
+        self._end_soon(list(self._under_way), REASON_SECONDS)
+
+    def _alarmed(self) -> None:
+        """The first message during an alarm is what makes the server tell of it."""
+        self._end_soon([limit for limit, hurry in self._under_way.items() if hurry], 0)
+
+    def _end_soon(self, limits: list[asyncio.Timeout], seconds: float) -> None:
+        end = asyncio.get_running_loop().time() + seconds
+        for limit in limits:
+            if not limit.expired():
+                limit.reschedule(end)
