@@ -24,6 +24,10 @@ EXPIRED: Final = "subscription expired"
 Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 
 
+def _nobody(lease: Lease) -> None:
+    """Who has no consumers need not be told."""
+
+
 class Broker(ABC):
     """Methods with `done` answer when the change is durable; none of them raises or blocks.
 
@@ -35,6 +39,8 @@ class Broker(ABC):
     kind: ClassVar[str]
     #: Whether several engines may work on its queues.
     shared: ClassVar[bool] = False
+    #: Told of a lease that another engine has by now: its run does not count any more.
+    lost: Callable[[Lease], None] = staticmethod(_nobody)
 
     @property
     def problem(self) -> str | None:

@@ -10,7 +10,7 @@ from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.consumer import Consumer
 from iii_engine.modules.queue.enqueuing import Enqueuing
-from iii_engine.modules.queue.job import QueueName
+from iii_engine.modules.queue.job import Lease, QueueName
 from iii_engine.modules.queue.journal import Soon
 from iii_engine.modules.queue.leftovers import Leftovers
 from iii_engine.modules.queue.options import QueueConfig, TopicDefaults
@@ -26,6 +26,7 @@ class Queues:
         self._engine = engine
         self.soon = soon
         self.broker = broker
+        broker.lost = self._lost
         self.pauses = pauses
         self.enqueuing = Enqueuing(broker, engine.tracing, {})
         self.subscribers = Subscribers(engine, broker, TopicDefaults(), self._consumer, self._leave)
@@ -70,6 +71,10 @@ class Queues:
         if found is not None:
             self._leaving.remove(found)
         return found
+
+    def _lost(self, lease: Lease) -> None:
+        for consumer in self.consumers(lease.queue.name):
+            consumer.lost(lease)
 
     def consumers(self, name: str | None = None) -> Iterator[Consumer]:
         """All, or those behind a name."""

@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 from iii_engine.core.once import Once
-from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told, warn_of_loss
+from iii_engine.net.redis_client import (
+    ANSWER_SECONDS,
+    check_keeping,
+    open_redis,
+    told,
+    warn_of_loss,
+)
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
 from iii_engine.storage.buffer import Write
@@ -25,6 +31,9 @@ Argument: TypeAlias = str | bytes | int
 
 #: How long Redis remembers the latest commit of an engine, in seconds.
 TOKEN_SECONDS: Final = 600
+
+#: Nothing is ever here; the server is asked whether there could be.
+ROOM: Final = "iii:commit:room"
 
 
 class RedisRemote:
@@ -42,7 +51,7 @@ class RedisRemote:
     async def open(self) -> None:
         self._redis = await open_redis(self._url, self._answer_seconds)
         try:
-            await warn_of_loss(self._redis, self._url, "records")
+            await warn_of_loss(self._redis, self._url, "records", ROOM)
         except BaseException:
             await self._redis.aclose()
             raise
@@ -52,8 +61,7 @@ class RedisRemote:
 
     async def greet(self) -> None:
         """See `Remote`."""
-        with told(self._url):
-            await self._redis.ping()
+        await check_keeping(self._redis, self._url, ROOM)
 
     # -- fetching --------------------------------------------------------------------------------
 

@@ -31,6 +31,9 @@ local function now_ms()
     return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- A Redis without room refuses a script whose first change needs some, and nothing after a change.
+local function though_full() call('HDEL', q .. ':tokens', '') end
+
 local function held(base, lane) return base .. ':held:' .. redis.sha1hex(lane) end
 
 -- Whoever takes looks again when nothing was left; else it knows that there is more.
@@ -171,7 +174,8 @@ class Script:
 
     known: ClassVar[list[Script]] = []
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, changes: bool = True) -> None:
+        self.changes = changes
         self.text = _COMMON + text
         self.sha = hashlib.sha1(self.text.encode()).hexdigest()
         self.known.append(self)
