@@ -73,7 +73,7 @@ class Queues:
         return found
 
     def _lost(self, lease: Lease) -> None:
-        for consumer in self.consumers(lease.queue.name):
+        for consumer in list(self.consumers()):
             consumer.lost(lease)
 
     def consumers(self, name: str | None = None) -> Iterator[Consumer]:
