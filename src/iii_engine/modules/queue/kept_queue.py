@@ -176,11 +176,14 @@ class KeptQueue:
             aside[:] = [each for each in aside if each.held]
 
     def bring_back(self, function_id: str) -> None:
-        for entry in self.aside.pop(function_id, ()):
-            if entry.held:
-                entry.due_ms = 0
-                self.line.groups.drop(entry)
-                self.line.groups.add(entry)
+        """They may run. All let go of their groups first: else each would be offered anew."""
+        groups = self.line.groups
+        back = [entry for entry in self.aside.pop(function_id, ()) if entry.held]
+        for entry in back:
+            groups.drop(entry)
+        for entry in back:
+            entry.due_ms = 0
+            groups.add(entry)
 
     def waits(self, key: str) -> bool:
         """Whether a stored job does not run."""
