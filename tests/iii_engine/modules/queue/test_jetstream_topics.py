@@ -162,7 +162,7 @@ async def test_what_is_stored_by_who_has_not_heard_of_the_end_is_dead_too(
             await until(ended)
         broker = engine.app.modules["iii-queue"].broker  # type: ignore[attr-defined]
         queue = broker.queue(QueueName("late", True, "f"))
-        await queue.put(Job(id="x", created_at=0, data=Raw(b"1")))
+        await queue.put(Job(id="x", created_at=0, data=Raw(b"1")), 0)
         await until(lambda: has_dead(engine, "late", 1))
         # Of what has no jobs nothing is kept.
         await until(lambda: rows_are(nats_server, "empty", []))
