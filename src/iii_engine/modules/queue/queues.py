@@ -28,6 +28,7 @@ class Queues:
         self.broker = broker
         broker.lost = self._lost
         self.pauses = pauses
+        pauses.changed = self._pause
         self.enqueuing = Enqueuing(broker, engine.tracing, {})
         self.subscribers = Subscribers(engine, broker, TopicDefaults(), self._consumer, self._leave)
         self.leftovers = Leftovers(broker)
@@ -75,6 +76,10 @@ class Queues:
     def _lost(self, lease: Lease) -> None:
         for consumer in list(self.consumers()):
             consumer.lost(lease)
+
+    def _pause(self, name: str, paused: bool) -> None:
+        for consumer in self.consumers(name):
+            consumer.pause(paused)
 
     def consumers(self, name: str | None = None) -> Iterator[Consumer]:
         """All, or those behind a name."""

@@ -77,7 +77,9 @@ class JetStreamBroker(ServerBroker):
             config.replicas,
             self._signs,
             lambda binding: self._insist(partial(self._topics.adopt, binding)),
+            self._answer,
         )
+        self.pauses = self._bindings.pauses
         self._queues: dict[QueueName, JetQueue] = {}
         self._leases = Leases(self._lease_s)
         self._topics = Topics(
@@ -204,6 +206,9 @@ class JetStreamBroker(ServerBroker):
         kept = self.queue(queue)
         kept.lanes.wake = None
         self._insist(kept.lanes.close)
+
+    def rest(self, queue: QueueName) -> None:
+        self.detach(queue)
 
     def _follow(self, queue: QueueName) -> None:
         """Another engine has deleted the consumers of the queue: look for those that it has made.

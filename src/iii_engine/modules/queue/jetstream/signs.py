@@ -60,8 +60,8 @@ class Signs:
         """Whether another engine has given one within the time of a lease."""
         root = self._subject("")
         info = await self._connection.ask(self._js.stream_info(self._stream, f"{root}>"))
-        engines = [subject.removeprefix(root) for subject in info.state.subjects or ()]
-        engines.remove(self.engine)
+        signed = [subject.removeprefix(root) for subject in info.state.subjects or ()]
+        engines = [engine for engine in signed if engine != self.engine]
         return len(await self._silent(engines, self._lease_s)) < len(engines)
 
     async def alive(self, engines: list[str], patience: float) -> list[str]:
