@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -17,74 +17,121 @@ Pieces: TypeAlias = Generator[None, None, T]
 Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 
 
-class Turns:
-    """Runs works one after another; one that has a single piece is run at once.
+class Asker(Protocol):
+    """A call that a work is for."""
 
-    What waits has not begun, and so holds nothing but the question: it is begun anew in its turn.
+    @property
+    def answered(self) -> bool:
+        """Nobody waits any more."""
+
+    @property
+    def caller_id(self) -> str | None: ...
+
+
+#: Works that are begun at the same time. Each holds what it has so far.
+AT_ONCE: Final = 4
+
+
+class Turns:
+    """Runs works: one piece of one of them in each turn of the loop, a few of them by turns.
+
+    One that has a single piece is run at once. What waits has not begun, and so holds nothing but
+    the question: it is begun anew when there is room, of each caller one before any has a second.
+    What nobody waits for any more is dropped, and `done` is not called.
     `soon` calls a function in the next turn of the loop.
     """
 
     def __init__(self, soon: Callable[[Callable[[], None]], object]) -> None:
         self._soon = soon
-        self._current: _Work[Any] | None = None
-        self._waiting: deque[_Work[Any]] = deque()
+        self._running: _Work[Any] | None = None
+        self._begun: deque[_Work[Any]] = deque()
+        self._waiting: dict[str | None, deque[_Work[Any]]] = {}
+        self._due = False
 
-    def run(self, begin: Callable[[], Pieces[T]], done: Done[T]) -> None:
+    def run(
+        self, begin: Callable[[], Pieces[T]], done: Done[T], asker: Asker | None = None
+    ) -> None:
         """Call `done` once with what the work returns or raises; maybe before this returns.
 
         `begin` may be called twice.
         """
-        work = _Work(begin, done)
-        if work.go_on():
-            return
-        if self._current is not None:
-            work.put_off()
-        self._add(work)
+        work = _Work(begin, done, asker)
+        if not work.go_on():
+            self._add(work)
 
-    def later(self, begin: Callable[[], Pieces[T]], done: Done[T]) -> None:
+    def later(
+        self, begin: Callable[[], Pieces[T]], done: Done[T], asker: Asker | None = None
+    ) -> None:
         """As `run`, for what is known to take long: it has to wait for its turn."""
-        self._add(_Work(begin, done))
+        self._add(_Work(begin, done, asker))
 
     def _add(self, work: _Work[Any]) -> None:
-        if self._current is not None:
-            self._waiting.append(work)
-            return
-        self._current = work
-        self._soon(self._go_on)
+        if len(self._begun) + (self._running is not None) < AT_ONCE:
+            self._begun.append(work)
+        else:
+            work.put_off()
+            self._waiting.setdefault(work.caller_id, deque()).append(work)
+        self._go_on_later()
+
+    def _go_on_later(self) -> None:
+        if not self._due and self._begun:
+            self._due = True
+            self._soon(self._go_on)
 
     def _go_on(self) -> None:
-        work, ended = self._current, True
-        if work is None:
+        self._due = False
+        if not self._begun:
             return
+        work = self._running = self._begun.popleft()
+        ended = True
         try:
             ended = work.go_on()
         finally:
-            if ended and self._current is work:
-                self._current = self._waiting.popleft() if self._waiting else None
-            if self._current is not None:
-                self._soon(self._go_on)
+            if not ended and self._running is work:
+                self._begun.append(work)
+            self._running = None
+            self._fill()
+            self._go_on_later()
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._begun) < AT_ONCE:
+            caller_id = next(iter(self._waiting))
+            works = self._waiting.pop(caller_id)
+            self._begun.append(works.popleft())
+            if works:
+                self._waiting[caller_id] = works  # behind all others
 
     def end(self, error: BaseException) -> None:
         """Fail everything under way."""
-        works = [self._current, *self._waiting]
-        self._current = None
+        works = [*self._begun, *(work for row in self._waiting.values() for work in row)]
+        if self._running is not None:
+            works.insert(0, self._running)
+        self._running = None
+        self._begun.clear()
         self._waiting.clear()
         for work in works:
-            if work is not None:
-                work.put_off()
-                work.done(None, error)
+            work.put_off()
+            work.done(None, error)
 
 
 class _Work(Generic[T]):
-    __slots__ = ("_begin", "_pieces", "done")
+    __slots__ = ("_asker", "_begin", "_pieces", "done")
 
-    def __init__(self, begin: Callable[[], Pieces[T]], done: Done[T]) -> None:
+    def __init__(self, begin: Callable[[], Pieces[T]], done: Done[T], asker: Asker | None) -> None:
         self._begin = begin
+        self._asker = asker
         self._pieces: Pieces[T] | None = None
         self.done = done
 
+    @property
+    def caller_id(self) -> str | None:
+        return None if self._asker is None else self._asker.caller_id
+
     def go_on(self) -> bool:
         """Do one piece; whether that was the end."""
+        if self._asker is not None and self._asker.answered:
+            self.put_off()
+            return True
         try:
             if self._pieces is None:
                 self._pieces = self._begin()

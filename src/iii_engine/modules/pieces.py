@@ -30,24 +30,15 @@ def in_pieces(
     """
 
     def handler(call: Call) -> None:
-        def begin() -> Pieces[bytes]:
-            return _nothing() if call.answered else work(call)
-
         def done(answer: bytes | None, error: BaseException | None) -> None:
             if answer is None:
                 fail(call, error, code)
             else:
                 call.reply(answer)
 
-        turns.run(begin, done)
+        turns.run(lambda: work(call), done, call)
 
     return handler
-
-
-def _nothing() -> Pieces[bytes]:
-    """What becomes of a call that has timed out before its turn."""
-    yield from ()
-    return b""
 
 
 def array(

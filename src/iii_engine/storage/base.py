@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from iii_engine.core.turns import Pieces
+from iii_engine.core.turns import Asker, Pieces
 
 T = TypeVar("T")
 
@@ -95,13 +95,14 @@ class Store(Protocol):
         self,
         work: Callable[[Transaction], Pieces[T]],
         done: Callable[[T | None, BaseException | None], None],
+        asker: Asker | None = None,
     ) -> None:
         """As `query`, for works that read very much: `core/turns.py` says what they are.
 
         What a work reads is as it was at one moment, however long it takes. One with a single
         piece is answered as `query` would; `done` of others is called later, and what they see
         may be newer than their question. A work may be begun twice, and names all that it reads
-        in its first piece.
+        in its first piece. When `asker` is answered meanwhile, `done` is not called.
         """
         ...
 

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import apsw
 
 from iii_engine.core.sizes import MIB
-from iii_engine.core.turns import Pieces
+from iii_engine.core.turns import Asker, Pieces
 from iii_engine.storage import files
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.buffer import Buffer, Write
@@ -134,7 +134,12 @@ class EmbeddedStore(LocalReads):
         except apsw.Error as error:
             raise StoreError(f"cannot read {self._file}: {error}") from error
 
-    def browse(self, work: Callable[[Transaction], Pieces[T]], done: Done[T]) -> None:
+    def browse(
+        self,
+        work: Callable[[Transaction], Pieces[T]],
+        done: Done[T],
+        asker: Asker | None = None,
+    ) -> None:
         """See `Store.browse`. What has several pieces gets a connection and a snapshot."""
 
         def first(transaction: Transaction) -> tuple[T] | None:
@@ -149,7 +154,7 @@ class EmbeddedStore(LocalReads):
 
         def read(found: tuple[T] | None, error: BaseException | None) -> None:
             if found is None and error is None:
-                self._turns.later(partial(self._browse, work), done)
+                self._turns.later(partial(self._browse, work), done, asker)
             else:
                 done(found and found[0], error)
 

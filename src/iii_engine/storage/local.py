@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Protocol, TypeVar
 
-from iii_engine.core.turns import Pieces, Turns
+from iii_engine.core.turns import Asker, Pieces, Turns
 from iii_engine.storage.base import Transaction
 from iii_engine.storage.copies import Copies
 
@@ -61,9 +61,12 @@ class LocalReads(ABC):
         self,
         work: Callable[[Transaction], Pieces[T]],
         done: Callable[[T | None, BaseException | None], None],
+        asker: Asker | None = None,
     ) -> None:
         """See `Store.browse`. What is read is copied first."""
-        self._turns.run(lambda: self.read(lambda transaction: work(Copies(transaction))), done)
+        self._turns.run(
+            lambda: self.read(lambda transaction: work(Copies(transaction))), done, asker
+        )
 
     @cached_property
     def _turns(self) -> Turns:

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
-from iii_engine.core.turns import Pieces
+from iii_engine.core.turns import Asker, Pieces
 from iii_engine.net.contact import Contact, pause
 from iii_engine.storage.base import ServerLost, StoreError, Transaction
 from iii_engine.storage.buffer import Write
@@ -123,9 +123,14 @@ class RemoteStore:
         """See `Store.query`."""
         self._submit(self._queries, work, done)
 
-    def browse(self, work: Callable[[Transaction], Pieces[T]], done: Done[T]) -> None:
+    def browse(
+        self,
+        work: Callable[[Transaction], Pieces[T]],
+        done: Done[T],
+        asker: Asker | None = None,
+    ) -> None:
         """See `Store.browse`. What was fetched is one moment; later queries wait meanwhile."""
-        self._submit(self._queries, partial(begin, work), done)
+        self._submit(self._queries, partial(begin, work, asker), done)
 
     def _submit(self, pump: Pump[Job], work: Callable[[Transaction], Any], done: Done[Any]) -> None:
         loop = asyncio.get_running_loop()
@@ -275,11 +280,14 @@ class RemoteStore:
 class Begun:
     """The result so far of a work that has more than one piece."""
 
-    def __init__(self, pieces: Pieces[Any]) -> None:
+    def __init__(self, pieces: Pieces[Any], asker: Asker | None) -> None:
         self.pieces = pieces
+        self.asker = asker
 
 
-def begin(work: Callable[[Transaction], Pieces[T]], transaction: Transaction) -> T | Begun:
+def begin(
+    work: Callable[[Transaction], Pieces[T]], asker: Asker | None, transaction: Transaction
+) -> T | Begun:
     """Do the first piece, which names all that is read."""
     pieces = work(transaction)
     try:
@@ -287,21 +295,31 @@ def begin(work: Callable[[Transaction], Pieces[T]], transaction: Transaction) ->
     except StopIteration as end:
         result: T = end.value
         return result
-    return Begun(pieces)
+    return Begun(pieces, asker)
 
 
 async def _finish(job: Job) -> None:
-    """Do the other pieces, and tell."""
+    """Do the other pieces, and tell, if somebody waits."""
+    begun: Begun = job.result
     try:
-        job.result = await _in_turns(job.result.pieces)
+        job.result = await _in_turns(begun.pieces, begun.asker)
+    except _Gone:
+        return
     except Exception as error:  # noqa: BLE001  (whoever asked gets it)
         job.fail(error)
     _tell([job])
 
 
-async def _in_turns(pieces: Pieces[T]) -> T:
-    """The result of a work, one piece in each turn of the loop."""
+class _Gone(Exception):
+    """Nobody waits any more."""
+
+
+async def _in_turns(pieces: Pieces[T], asker: Asker | None = None) -> T:
+    """The result of a work, one piece in each turn of the loop. Raises `_Gone`."""
     while True:
+        if asker is not None and asker.answered:
+            pieces.close()
+            raise _Gone
         try:
             next(pieces)
         except StopIteration as end:

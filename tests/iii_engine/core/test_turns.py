@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 from tests.support.pieces import Loop, counted
 
+from iii_engine.core import turns
 from iii_engine.core.turns import Pieces, Turns, at_once
+
+
+class Caller:
+    """A call of somebody."""
+
+    def __init__(self, caller_id: str) -> None:
+        self.caller_id = caller_id
+        self.answered = False
 
 
 class Desk:
@@ -27,11 +36,11 @@ class Desk:
         finally:
             self.seen.append(f"{name} ends")
 
-    def run(self, name: str, pieces: int) -> None:
+    def run(self, name: str, pieces: int, asker: Caller | None = None) -> None:
         def done(result: str | None, error: BaseException | None) -> None:
             self.results[name] = result or error
 
-        self.turns.run(lambda: self.work(name, pieces), done)
+        self.turns.run(lambda: self.work(name, pieces), done, asker)
 
     def happened(self) -> list[str]:
         seen, self.seen = self.seen, []
@@ -61,16 +70,55 @@ def test_each_turn_does_one_piece(desk: Desk) -> None:
     assert not desk.loop.turn()
 
 
-def test_one_work_goes_on_and_the_others_hold_nothing(desk: Desk) -> None:
-    desk.run("a", 2)
-    desk.run("b", 2)
-    desk.run("c", 1)
-    assert desk.happened() == ["a1", "b1", "b ends", "c1", "c ends"]
-    turns = []
+def test_a_few_works_go_on_by_turns_and_the_others_hold_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "AT_ONCE", 2)
+    for name in ("a", "b", "c"):
+        desk.run(name, 3)
+    desk.run("d", 1)
+    assert desk.happened() == ["a1", "b1", "c1", "c ends", "d1", "d ends"]
+    happened = []
     while desk.loop.turn():
-        turns.append(desk.happened())
-    assert turns == [["a2", "a ends"], ["b1"], ["b2", "b ends"]]
-    assert list(desk.results) == ["c", "a", "b"]
+        happened.append(desk.happened())
+    assert happened == [
+        ["a2"],
+        ["b2"],
+        ["a3", "a ends"],
+        ["b3", "b ends"],
+        ["c1"],
+        ["c2"],
+        ["c3", "c ends"],
+    ]
+    assert list(desk.results) == ["d", "a", "b", "c"]
+
+
+def test_each_caller_has_one_work_before_any_has_another(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "AT_ONCE", 1)
+    greedy, modest = Caller("greedy"), Caller("modest")
+    for number in range(4):
+        desk.run(f"g{number}", 2, greedy)
+    desk.run("m", 2, modest)
+    desk.run("e", 2)
+    while desk.loop.turn():
+        pass
+    assert list(desk.results) == ["g0", "g1", "m", "e", "g2", "g3"]
+
+
+def test_what_nobody_waits_for_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "AT_ONCE", 1)
+    gone = Caller("gone")
+    for name in ("a", "b"):
+        desk.run(name, 9, gone)
+    desk.run("c", 2)
+    desk.happened()
+    gone.answered = True
+    while desk.loop.turn():
+        pass
+    assert desk.happened() == ["a ends", "c1", "c2", "c ends"]
+    assert desk.results == {"c": "c"}
 
 
 def test_what_goes_wrong_is_told_and_the_next_goes_on(desk: Desk) -> None:
@@ -117,7 +165,7 @@ def test_the_end_fails_everything(desk: Desk) -> None:
     desk.turns.end(error)
     assert desk.results == {"a": error, "b": error}
     desk.loop.turn()
-    assert desk.happened() == ["a1", "b1", "b ends", "a ends"]
+    assert desk.happened() == ["a1", "b1", "a ends", "b ends"]
 
 
 def test_all_pieces_at_once(desk: Desk) -> None:

@@ -102,6 +102,9 @@ class FunctionsAvailable(Source):
         self._turns = turns
         self._timer: asyncio.TimerHandle | None = None
         self._told: frozenset[str] = frozenset()
+        #: Who is to be told; one of them is told at a time, of what there is by then.
+        self._due: dict[Trigger, None] = {}
+        self._telling = False
 
     def start(self) -> None:
         self._told = self._ids()
@@ -109,6 +112,7 @@ class FunctionsAvailable(Source):
 
     def stop(self) -> None:
         self._engine.registry.on_change = _nothing
+        self._due.clear()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -125,7 +129,15 @@ class FunctionsAvailable(Source):
         if ids == self._told:
             return
         self._told = ids
-        for trigger in self.triggers.values():
+        self._due.update(dict.fromkeys(self.triggers.values()))
+        if not self._telling:
+            self._tell_next()
+
+    def _tell_next(self) -> None:
+        self._telling = bool(self._due)
+        if self._telling:
+            trigger = next(iter(self._due))
+            del self._due[trigger]
             self._turns.later(partial(self._payload, trigger), partial(self._made, trigger))
 
     def _payload(self, trigger: Trigger) -> Pieces[bytes]:
@@ -136,6 +148,7 @@ class FunctionsAvailable(Source):
             log.error("%s is not told of the functions", trigger.function_id, exc_info=error)
         else:
             self.fire(trigger, payload)
+        self._tell_next()
 
 
 class WorkersAvailable(Source):

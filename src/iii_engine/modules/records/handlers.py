@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from msgspec import Raw
 
 from iii_engine.core.router import Call
-from iii_engine.core.turns import Pieces
+from iii_engine.core.turns import Done, Pieces
 from iii_engine.modules.base import fail, read, read_input
 from iii_engine.modules.steps import Outcome, Step
 from iii_engine.storage.base import Store, Transaction
@@ -90,20 +90,26 @@ def reading(
     store: Store, code: str, kind: type[Q], work: Callable[[Transaction, Q], bytes]
 ) -> Callable[[Call], None]:
     """A handler that answers from what is committed; at once where the store is in this process."""
-    return _asking(store.query, code, kind, work)
+
+    def ask(call: Call, look: Callable[[Transaction], bytes], done: Done[bytes]) -> None:
+        store.query(look, done)
+
+    return _asking(ask, code, kind, work)
 
 
 def browsing(
     store: Store, code: str, kind: type[Q], work: Callable[[Transaction, Q], Pieces[bytes]]
 ) -> Callable[[Call], None]:
     """As `reading`, for answers that may be long: `Store.browse`."""
-    return _asking(store.browse, code, kind, work)
+
+    def ask(call: Call, look: Callable[[Transaction], Pieces[bytes]], done: Done[bytes]) -> None:
+        store.browse(look, done, call)
+
+    return _asking(ask, code, kind, work)
 
 
 def _asking(
-    ask: Callable[
-        [Callable[[Transaction], T], Callable[[bytes | None, BaseException | None], None]], None
-    ],
+    ask: Callable[[Call, Callable[[Transaction], T], Done[bytes]], None],
     code: str,
     kind: type[Q],
     work: Callable[[Transaction, Q], T],
@@ -124,6 +130,6 @@ def _asking(
             else:
                 call.reply(answer)
 
-        ask(look, done)
+        ask(call, look, done)
 
     return handler

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
 import pytest
+from msgspec import Raw
+from tests.support.bus import Bus
 from tests.support.engine import RunningEngine
+from tests.support.pieces import Loop
 from tests.support.raw_worker import RawWorker
+
+from iii_engine.core.triggers import Trigger
+from iii_engine.core.turns import Turns
+from iii_engine.modules.engine_functions.events import FunctionsAvailable
+from iii_sdk.protocol import NULL
 
 
 async def test_modules_case_26_functions_available(
@@ -88,3 +100,30 @@ async def test_a_condition_may_hold_an_event_back(
         await worker.settle()
         heard = [f for f in worker.frames if f["type"] == "invokefunction"]
         assert [f["function_id"] for f in heard] == ["listener"] * answer
+
+
+class Clockless:
+    """A loop on which everything is due at once."""
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> None:
+        call()
+
+
+def test_however_often_functions_change_one_trigger_is_told_at_a_time() -> None:
+    bus, loop = Bus(), Loop()
+    source = FunctionsAvailable(
+        bus.engine, cast(asyncio.AbstractEventLoop, Clockless()), Turns(loop.soon)
+    )
+    listeners = [bus.peer(f"listener{n}") for n in range(3)]
+    for number, _ in enumerate(listeners):
+        trigger = Trigger(str(number), source.type.id, f"listener{number}", Raw(b"{}"), NULL, None)
+        source.type.bind(trigger)
+    source.start()
+    for number in range(10):
+        bus.peer(f"f{number}")
+    turns = 0
+    while loop.turn():
+        turns += 1
+    told = [frame["data"] for listener in listeners for frame in listener.inbox()]
+    assert turns == len(told) == 4  # the one under way is told again of what came meanwhile
+    assert {len(event["functions"]) for event in told} == {13}
