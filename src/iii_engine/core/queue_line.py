@@ -54,9 +54,8 @@ class Line:
         waiting = [*self.groups.waiting(), *self._due]
         for entry in waiting:
             if entry.state is State.WAITING:
-                del self._known[entry.key]
+                self._forget_waiting(entry)
                 self._part(entry).loaded -= 1
-                self._let_go(entry)
         self.groups.keep([])
         self._due.clear()
         self._withdrawn = 0
@@ -79,7 +78,7 @@ class Line:
                 self._trim(entry.delayed)
 
     def take(self, limit: int, now_ms: int) -> list[Entry]:
-        """Up to so many jobs to run now; each ends with `end` or `hold`."""
+        """Up to so many jobs to run now; each ends with `end`, `hold` or `skip`."""
         groups, jobs, few = self.groups, self.jobs, self._room.window // 4
         groups.wake(now_ms)
         taken: list[Entry] = []
@@ -129,6 +128,18 @@ class Line:
         part.active -= 1
         part.loaded += 1
         self.groups.hold(entry)
+
+    def skip(self, entry: Entry) -> None:
+        """A taken job runs later, and takes no memory until `rewind` goes back to it."""
+        self._forget_waiting(entry)
+        self._part(entry).active -= 1
+        self.groups.release(entry)
+
+    def rewind(self, key: str, *, delayed: bool) -> None:
+        """Fetch a skipped job again, before all that waits behind it."""
+        part = self.delayed if delayed else self.jobs
+        if part.covers(key):
+            self._cut(key[:-1], delayed=delayed)
 
     def withdraw(self, key: str, *, delayed: bool) -> None:
         """A job that waits is cancelled, dead, or about to be stored at another place."""
@@ -229,26 +240,32 @@ class Line:
 
     def _trim(self, delayed: bool) -> None:
         """Too many came in front of others: forget those that are last."""
+        loaded = self._due if delayed else self.groups.waiting()
+        waiting = [each for each in loaded if each.delayed is delayed]
+        keys = sorted(each.key for each in waiting if each.state is State.WAITING)
+        if len(keys) > self._room.ahead:
+            self._cut(keys[self._room.ahead - 1], delayed=delayed)
+
+    def _cut(self, horizon: str, *, delayed: bool) -> None:
+        """Forget those of an order that wait behind a key: they are fetched again."""
         part = self.delayed if delayed else self.jobs
-        waiting = (
-            self._due
-            if delayed
-            else [entry for entry in self.groups.waiting() if not entry.delayed]
-        )
-        waiting = sorted(
-            (entry for entry in waiting if entry.state is State.WAITING), key=lambda e: e.key
-        )
-        ahead = self._room.ahead
-        kept, dropped = waiting[:ahead], waiting[ahead:]
-        if not dropped:
-            return
-        for entry in dropped:
-            del self._known[entry.key]
-            self._let_go(entry)
-        part.loaded -= len(dropped)
-        part.last = part.horizon = kept[-1].key
+
+        def stays(entry: Entry) -> bool:
+            if entry.delayed is not delayed or entry.key <= horizon:
+                return True
+            self._forget_waiting(entry)
+            part.loaded -= 1
+            return False
+
+        kept = [entry for entry in list(self.groups.waiting()) if stays(entry)]
+        self.groups.keep(sorted(kept, key=lambda entry: entry.place))
         if delayed:
-            self._due[:], self._withdrawn = kept, 0
-        else:
-            promoted = [entry for entry in self.groups.waiting() if entry.delayed]
-            self.groups.keep(promoted + kept)
+            self._due[:] = [e for e in self._due if e.state is State.WAITING and stays(e)]
+            heapq.heapify(self._due)
+            self._withdrawn = 0
+        part.last = part.horizon = horizon
+
+    def _forget_waiting(self, entry: Entry) -> None:
+        """The store has it."""
+        del self._known[entry.key]
+        self._let_go(entry)

@@ -26,16 +26,8 @@ class Contact:
     def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
         self._ask = ask
         self._task: asyncio.Task[None] | None = None
-        self._lost: str | None = None
-        self._refused: str | None = None
-
-    @property
-    def problem(self) -> str | None:
-        """Why the server could not be used when it was asked last; None when it could.
-
-        One that answers may still refuse what is asked now and then: it is full, for instance.
-        """
-        return self._lost or self._refused
+        #: Why the server could not be used when it was asked last; None when it could.
+        self.problem: str | None = None
 
     def open(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._keep_asking())
@@ -55,13 +47,13 @@ class Contact:
             try:
                 answer = await ask()
             except ServerLost as error:
-                self._lost = str(error)
+                self.problem = str(error)
                 if loop.time() >= deadline:
                     raise
                 number += 1
                 await pause(number, at_most=0.5)
             else:
-                self._lost = None
+                self.problem = None
                 return answer
 
     async def _keep_asking(self) -> None:
@@ -69,14 +61,12 @@ class Contact:
             await asyncio.sleep(ASK_SECONDS)
             try:
                 await self._ask()
-                self._lost = self._refused = None
-            except ServerLost as error:
-                self._lost = str(error)
+                self.problem = None
             except StoreError as error:
-                self._lost, self._refused = None, str(error)
+                self.problem = str(error)
             except Exception as error:
                 log.exception("a server could not be asked how it is")
-                self._refused = str(error)
+                self.problem = str(error)
 
 
 async def pause(number: int, at_most: float) -> None:

@@ -256,6 +256,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.running: list[Entry] = []
         self.gone: list[Entry] = []
         self.waiting: set[tuple[bool, str]] = set()
+        self.skipped: set[tuple[bool, str]] = set()
         self.now = 0
 
     @rule(number=st.integers(0, 999), delayed=st.booleans())
@@ -274,7 +275,13 @@ class AnyOrder(RuleBasedStateMachine):
             for delayed, key in self.waiting
             if not delayed or int(key) <= self.now
         )
-        taken = self.line.take(limit, self.now)
+        taken: list[Entry] = []
+        while len(taken) < limit and (found := self.line.take(limit - len(taken), self.now)):
+            for each in found:
+                if (each.delayed, each.key) in self.skipped:
+                    self.line.skip(each)  # it came up again, and still cannot run
+                else:
+                    taken.append(each)
         assert [(not each.delayed, each.key) for each in taken] == may[:limit]
         self.waiting -= {(each.delayed, each.key) for each in taken}
         self.running += taken
@@ -287,6 +294,23 @@ class AnyOrder(RuleBasedStateMachine):
         self.line.end(each)
         self.gone.append(each)
 
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def skip(self, data: st.DataObject) -> None:
+        each = data.draw(st.sampled_from(self.running))
+        self.running.remove(each)
+        self.line.skip(each)
+        self.skipped.add((each.delayed, each.key))
+
+    @precondition(lambda self: self.skipped)
+    @rule()
+    def rewind(self) -> None:
+        self.waiting |= self.skipped
+        for delayed in (False, True):
+            if found := [key for each, key in self.skipped if each is delayed]:
+                self.line.rewind(min(found), delayed=delayed)
+        self.skipped.clear()
+
     @precondition(lambda self: self.gone)
     @rule()
     def delete(self) -> None:
@@ -294,14 +318,15 @@ class AnyOrder(RuleBasedStateMachine):
         self.shelf.remove(each)
         self.line.forget(each.key)
 
-    @precondition(lambda self: self.waiting)
+    @precondition(lambda self: self.waiting | self.skipped)
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        delayed, key = data.draw(st.sampled_from(sorted(self.waiting)))
+        delayed, key = data.draw(st.sampled_from(sorted(self.waiting | self.skipped)))
         self.line.withdraw(key, delayed=delayed)
         self.line.forget(key)
         self.shelf.remove(entry(key, delayed))
-        self.waiting.remove((delayed, key))
+        self.waiting.discard((delayed, key))
+        self.skipped.discard((delayed, key))
 
     @rule()
     def unload(self) -> None:
@@ -314,7 +339,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @invariant()
     def counts_agree(self) -> None:
-        assert self.line.depth == len(self.waiting) + len(self.running)
+        assert self.line.depth == len(self.waiting) + len(self.skipped) + len(self.running)
         assert self.line.active == len(self.running)
         due = [int(key) for delayed, key in self.waiting if delayed]
         found = self.line.next_due_ms()

@@ -36,16 +36,16 @@ from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
 from iii_engine.modules.queue.tokens import Tokens
 from iii_engine.modules.queue.topic_table import Bound, TopicTable
-from iii_engine.storage.base import LocalStore, StoreError, Transaction
-
-#: Milliseconds until a job that the store could not read is tried again.
-UNREAD_MS: Final = 1000
+from iii_engine.storage.base import LocalStore, Transaction
 
 #: Bytes of small records that all queues together keep in memory.
 ROOM: Final = 64 << 20
 
 #: Jobs that wait in memory without need, of all queues together: some hundred bytes each.
 PLACES: Final = 100_000
+
+#: So many jobs of absent functions are passed over at once, or one batch: a few milliseconds.
+PASSED: Final = 200
 
 #: What the spaces of named queues begin with.
 NAMED: Final = "queue/named/"
@@ -185,29 +185,33 @@ class EmbeddedBroker(Broker):
     def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
         kept = self.queue(queue)
         leases: list[Lease] = []
+        passed = 0
+        while passed < PASSED and (more := self._lease(kept, limit - len(leases), leases)):
+            passed += more
+        if passed:
+            kept.wake()  # there may be others behind them
+        done(leases)
+
+    def _lease(self, kept: KeptQueue, limit: int, leases: list[Lease]) -> int:
+        """How many of them wait for a function as others do already."""
+        passed = 0
         for entry in kept.take(limit):
-            try:
-                record = kept.record_of(entry)
-            except StoreError as error:
-                log.error("queue %s: a job cannot be read: %s", queue.text, error)
-                entry.due_ms = self._now_ms + UNREAD_MS
-                kept.hold(entry)
-                continue
-            if record is None:  # it is being replaced; if that fails, it is there again
-                entry.due_ms = self._now_ms + UNREAD_MS
-                kept.hold(entry)
+            if (record := kept.record_of(entry)) is None:
                 continue
             try:
                 job = decode_job(record)
             except msgspec.DecodeError as error:
-                log.error("queue %s: what is no job is dead: %s", queue.text, error)
+                log.error("queue %s: what is no job is dead: %s", kept.name.text, error)
                 kept.line.end(entry)
                 dead = DeadJob(unreadable(entry.key, record), f"unreadable: {error}", self._now_ms)
                 self._letters.bury(kept, entry.key, dead)
             else:
-                token = self._tokens.make()
-                leases.append(Held(queue, job, token, kept=kept, entry=entry))
-        done(leases)
+                if kept.aside and job.function_id in kept.aside:
+                    kept.set_aside(entry, job.function_id)
+                    passed += 1
+                else:
+                    leases.append(Held(kept.name, job, self._tokens.make(), kept=kept, entry=entry))
+        return passed
 
     def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
         job = held(lease)
@@ -287,9 +291,7 @@ class EmbeddedBroker(Broker):
         held(lease).kept.set_aside(held(lease).entry, function_id)
 
     def bring_back(self, queue: QueueName, function_id: str) -> None:
-        kept = self.queue(queue)
-        kept.bring_back(function_id)
-        kept.wake()
+        self.queue(queue).bring_back(function_id)
 
     # -- single jobs -----------------------------------------------------------------------------
 

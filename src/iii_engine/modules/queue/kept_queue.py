@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -14,14 +15,20 @@ from iii_engine.core.queue_keys import due_of, time_of
 from iii_engine.core.queue_line import Line
 from iii_engine.core.queue_room import Room
 from iii_engine.core.timers import Timer, Timers
+from iii_engine.modules.queue.aside import Aside
 from iii_engine.modules.queue.job import Job, QueueName, Stats, decode_job, read_job
 from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.modules.queue.shelf import Shelf, is_delayed
-from iii_engine.storage.base import LocalStore, Transaction
+from iii_engine.storage.base import LocalStore, StoreError, Transaction
+
+log = logging.getLogger("iii.queue")
 
 #: Larger records are read again when their job runs.
 SMALL: Final = 4096
+
+#: Milliseconds until a job that the store could not read is tried again.
+UNREAD_MS: Final = 1000
 
 #: Jobs that are looked at for the time of the newest one.
 LAST: Final = 100
@@ -71,8 +78,8 @@ class KeptQueue:
         #: Jobs that are being stored for their next attempt, by the place they leave: the id, and
         #: who wants them cancelled.
         self.moving: dict[str, tuple[str, list[Callable[[], None]]]] = {}
-        #: Jobs that wait for a function to come back, by its id; `held` while they do.
-        self.aside: dict[str, list[Entry]] = {}
+        #: Jobs that wait for a function to come back, by its id.
+        self.aside: dict[str, Aside] = {}
         #: Places of jobs that have ended, and are about to be deleted; whether they were cancelled.
         self.ending: dict[str, bool] = {}
         self._count()
@@ -100,14 +107,14 @@ class KeptQueue:
 
     def change(self, settings: Settings) -> None:
         if settings.limits != self.settings.limits:
+            self._bring_all_back()  # they wait in another way, if need be
             self.line.change(settings.limits)
         self.settings = settings
 
     def detach(self) -> None:
         """Nobody takes for now: no job needs to be in memory."""
         self._wake = None
-        for function_id in list(self.aside):
-            self.bring_back(function_id)
+        self._bring_all_back()
         self.line.unload()
         if self._timer is not None:
             self._timer.cancel()
@@ -168,22 +175,33 @@ class KeptQueue:
 
     def set_aside(self, entry: Entry, function_id: str) -> None:
         """A job that was taken waits for its function; in an ordered queue its group waits too."""
-        entry.due_ms = NEVER
-        self.line.hold(entry)
-        aside = self.aside.setdefault(function_id, [])
-        aside.append(entry)
-        if len(aside) > 2 * self._room.ahead:  # most of them were cancelled
-            aside[:] = [each for each in aside if each.held]
+        aside = self.aside.get(function_id)
+        if aside is None:
+            aside = self.aside[function_id] = Aside()
+        if self.settings.limits.ordered:
+            entry.due_ms = NEVER
+            self.line.hold(entry)
+            aside.hold(entry, 2 * self._room.ahead)
+        else:
+            self.line.skip(entry)
+            aside.skip(entry)
 
     def bring_back(self, function_id: str) -> None:
-        """They may run. All let go of their groups first: else each would be offered anew."""
-        groups = self.line.groups
-        back = [entry for entry in self.aside.pop(function_id, ()) if entry.held]
-        for entry in back:
-            groups.drop(entry)
-        for entry in back:
-            entry.due_ms = 0
-            groups.add(entry)
+        aside = self.aside.pop(function_id, None)
+        if aside is None:
+            return
+        for entry in aside.held:
+            if entry.held:
+                entry.due_ms = 0
+                self.line.groups.drop(entry)
+                self.line.groups.add(entry)
+        for delayed, key in aside.skipped.items():
+            self.line.rewind(key, delayed=delayed)
+        self.wake()
+
+    def _bring_all_back(self) -> None:
+        for function_id in list(self.aside):
+            self.bring_back(function_id)
 
     def waits(self, key: str) -> bool:
         """Whether a stored job does not run."""
@@ -212,11 +230,20 @@ class KeptQueue:
         self._swept[space] = found[-1][0] if len(found) == SWEEP else ""
 
     def record_of(self, entry: Entry) -> bytes | None:
+        """The record of a job that was taken; None when it has none now, and is tried again."""
         if entry.record is not None and not entry.delayed:
             return entry.record
         # One that is debounced may be about to be replaced: only the store knows.
         space = self.shelf.space_of(entry.key)
-        return self._store.read(lambda t: t.get(space, entry.key))
+        try:
+            record = self._store.read(lambda t: t.get(space, entry.key))
+        except StoreError as error:
+            log.error("queue %s: a job cannot be read: %s", self.name.text, error)
+            record = None
+        if record is None:
+            entry.due_ms = self.now_ms + UNREAD_MS
+            self.hold(entry)
+        return record
 
     @property
     def now_ms(self) -> int:
@@ -225,9 +252,10 @@ class KeptQueue:
     @property
     def stats(self) -> Stats:
         jobs, delayed = self.line.jobs, self.line.delayed
-        aside = [entry for each in self.aside.values() for entry in each if entry.held]
+        aside = [entry for each in self.aside.values() for entry in each.held if entry.held]
         held = self.line.groups.held - len(aside)
-        due = sum(entry.delayed for entry in aside)
+        due = sum(entry.delayed for entry in aside) + sum(a.due for a in self.aside.values())
+        due = min(due, max(0, delayed.stored - delayed.active))
         return Stats(
             waiting=max(0, jobs.stored - jobs.active - held + due),
             active=jobs.active + delayed.active,

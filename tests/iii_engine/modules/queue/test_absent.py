@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import logging
 
+import msgspec
 import pytest
 from tests.support.queue_desk import QueueDesk, queue_desk
 
 from iii_engine.core.clock import VirtualClock
+from iii_engine.core.queue_room import AHEAD
 from iii_engine.core.sessions import Session
+from iii_engine.modules.queue.embedded import EmbeddedBroker
+from iii_engine.modules.queue.job import QueueName
+from iii_engine.modules.queue.options import QueueOptions
 from iii_engine.storage.memory import MemoryStore
 
 
@@ -26,6 +31,19 @@ def began(session: Session) -> list[object]:
     """What the worker was called with since it was asked last."""
     frames = (json.loads(bytes(frame)) for frame in session.take() if isinstance(frame, bytes))
     return [frame["data"] for frame in frames if frame["type"] == "invokefunction"]
+
+
+async def work_off(desk: QueueDesk) -> None:
+    """So many jobs begin as there are ticks, or ten times as many where ten may run."""
+    for _ in range(120):
+        await desk.settle()
+
+
+def in_memory(desk: QueueDesk) -> int:
+    """How many jobs of the queue `q` the broker has in memory."""
+    found = desk.module.broker
+    assert isinstance(found, EmbeddedBroker)
+    return found.queue(QueueName("q")).line.in_memory
 
 
 def configs(**queues: object) -> dict[str, object]:
@@ -63,12 +81,12 @@ async def test_no_job_dies_while_its_worker_is_away_and_other_functions_go_on() 
             desk.enqueue("q", "away", number)
         desk.handler("there")
         desk.enqueue("q", "there", "after them")
+        await work_off(desk)
         await desk.advance(60)
         assert desk.payloads("there") == ["after them"]
         assert desk.stats("q") == {"waiting": 50, "active": 0, "delayed": 0, "dlq_depth": 0}
         desk.handler("away")
-        for _ in range(10):
-            await desk.settle()
+        await work_off(desk)
         assert desk.payloads("away") == list(range(50))
         assert not any(desk.stats("q").values())
 
@@ -180,6 +198,94 @@ async def test_more_than_fit_into_memory_wait(caplog: pytest.LogCaptureFixture) 
             await desk.settle()
         assert desk.payloads("away") == list(range(12_000))
     assert len(caplog.records) == 1
+
+
+@pytest.fixture
+def little_room(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Memory has room for so few jobs of a queue when none of them may run."""
+    monkeypatch.setattr("iii_engine.core.queue_room.WINDOW", 20)
+    return 20 * AHEAD
+
+
+@pytest.mark.promise(
+    "Queues",
+    "However many jobs wait for a function whose worker is away, the jobs of others run, and they "
+    "take no memory.",
+)
+@pytest.mark.parametrize("delay_ms", [0, 500])
+async def test_jobs_of_others_run_behind_more_than_fit_into_memory(
+    little_room: int, delay_ms: int
+) -> None:
+    number = 5 * little_room
+    async with queue_desk(configs(q={"concurrency": 10})) as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        for each in range(number):
+            desk.enqueue("q", "away", each, delay_ms=delay_ms)
+        desk.handler("there")
+        for each in range(30):
+            desk.enqueue("q", "there", each, delay_ms=delay_ms)
+        await desk.advance(1)
+        await work_off(desk)
+        assert desk.payloads("there") == list(range(30))
+        assert desk.stats("q") == {"waiting": number, "active": 0, "delayed": 0, "dlq_depth": 0}
+        assert in_memory(desk) <= little_room
+        desk.handler("away")
+        desk.enqueue("q", "away", number)
+        await work_off(desk)
+        assert desk.payloads("away") == list(range(number + 1))
+        assert not any(desk.stats("q").values())
+
+
+async def test_what_came_while_a_worker_was_away_runs_before_what_came_after(
+    little_room: int,
+) -> None:
+    """Also when the later ones are in memory, and the earlier ones are not."""
+    number = 2 * little_room
+    async with queue_desk(configs(q={"concurrency": 1})) as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        for each in range(number):
+            desk.enqueue("q", "away", each)
+        await work_off(desk)
+        busy = worker(desk, "busy")
+        for _ in range(2):
+            desk.enqueue("q", "busy")
+        await desk.settle()
+        for each in range(number, 2 * number):
+            desk.enqueue("q", "away", each)
+        desk.handler("away")
+        assert began(busy) == [None]
+        desk.engine.disconnect(busy)  # its jobs wait in their turn
+        await work_off(desk)
+        assert desk.payloads("away") == list(range(2 * number))
+        assert desk.stats("q")["waiting"] == 2
+        desk.handler("busy")
+        await work_off(desk)
+        assert desk.payloads("busy") == [None, None]
+        assert not any(desk.stats("q").values())
+
+
+async def test_what_waits_beyond_memory_can_be_cancelled_and_keeps_its_order_when_limits_change(
+    little_room: int,
+) -> None:
+    number = 2 * little_room
+    async with queue_desk(configs(q={"concurrency": 10})) as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        ids = [desk.enqueue("q", "away", {"g": "a", "n": each}) for each in range(number)]
+        desk.handler("there")
+        desk.enqueue("q", "there", {"g": "a", "n": number})
+        await work_off(desk)
+        asked = {"queue": "q", "message_id": ids[-1]}
+        assert desk.ask("iii::queue::cancel", asked)["was"] == "waiting"
+        assert desk.stats("q")["waiting"] == number - 1
+        fifo = {"type": "fifo", "message_group_field": "g", "concurrency": 10}
+        await desk.module.reconfigure(msgspec.convert(configs(q=fifo), QueueOptions))
+        desk.enqueue("q", "there", {"g": "a", "n": number + 1})
+        await work_off(desk)
+        assert [data["n"] for data in desk.payloads("there")] == [number]
+        desk.handler("away")
+        await work_off(desk)
+        assert [data["n"] for data in desk.payloads("away")] == list(range(number - 1))
+        assert [data["n"] for data in desk.payloads("there")] == [number, number + 1]
 
 
 async def test_dropped_dead_letters_are_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
-from iii_engine.modules.queue.jetstream.pauses import Answer, JetPauses
 from iii_engine.modules.queue.jetstream.signs import Signs
 from iii_engine.net.nats_client import NatsConnection, text_of, token, told
 from iii_engine.storage.base import StoreError
@@ -53,11 +52,8 @@ class Bindings:
         replicas: int,
         signs: Signs,
         early: Callable[[Binding], object],
-        answer: Answer,
     ) -> None:
         self.held: set[Binding] = set()
-        #: What is paused is in the same bucket.
-        self.pauses = JetPauses(self._mark, answer)
         self._connection = connection
         self._bucket_name = bucket
         self._replicas = replicas
@@ -172,11 +168,6 @@ class Bindings:
 
         await self._connection.ask(forget())
 
-    async def _mark(self, key: str, there: bool) -> None:
-        """Write a key that is no binding's, or remove it."""
-        writing = self._bucket.put(key, b"true") if there else self._bucket.delete(key)
-        await self._connection.ask(writing)
-
     async def _read(self, binding: Binding) -> tuple[Holders, int]:
         return await self._connection.ask(self._get(binding))
 
@@ -229,7 +220,6 @@ class Bindings:
         session, before = self._connection.sessions, await self._last()
         watcher = await self._bucket.watchall(inactive_threshold=FORGET_SECONDS)
         listed: set[Binding] = set()
-        marked: set[str] = set()
         seen = due = 0
         try:
             while session == self._connection.sessions:
@@ -244,12 +234,11 @@ class Bindings:
                 if entry is None:  # that was all
                     seen = max(seen, before)
                     await self._listed(listed)
-                    self.pauses.listed(marked)
                     self._session = session
                     self._known.set()
                 else:
                     seen = max(seen, entry.revision or 0)
-                    await self._changed(entry, listed, marked)
+                    await self._changed(entry, listed)
         finally:
             await watcher.stop()  # type: ignore[no-untyped-call]
 
@@ -259,13 +248,11 @@ class Bindings:
         js = self._connection.client.jetstream()
         return (await self._connection.ask(js.stream_info(stream))).state.last_seq
 
-    async def _changed(self, entry: KeyValue.Entry, listed: set[Binding], marked: set[str]) -> None:
-        there, binding = entry.operation is None, _binding(entry.key)
+    async def _changed(self, entry: KeyValue.Entry, listed: set[Binding]) -> None:
+        binding = _binding(entry.key)
         if binding is None:
-            (marked.add if there else marked.discard)(entry.key)
-            self.pauses.told(entry.key, there)
             return
-        if not there:
+        if entry.operation is not None:
             listed.discard(binding)
             await self._gone(binding)
             return

@@ -31,9 +31,6 @@ local function now_ms()
     return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- A Redis without room refuses a script whose first change needs some, and nothing after a change.
-local function though_full() call('HDEL', q .. ':tokens', '') end
-
 local function held(base, lane) return base .. ':held:' .. redis.sha1hex(lane) end
 
 -- Whoever takes looks again when nothing was left; else it knows that there is more.
@@ -141,11 +138,10 @@ local function known(base, id)
     return false
 end
 
--- Take the place of the job of the same group that still waits under the same debounce key;
--- answers its id.
-local function replace(base, name, record, group, due)
+-- Take the place of the job that still waits under the same debounce key; answers its id.
+local function replace(base, name, record, due)
     local id = call('GET', base .. ':debounce:' .. redis.sha1hex(name))
-    if not id or (call('HGET', base .. ':groups', id) or '') ~= group then return false end
+    if not id then return false end
     if call('ZSCORE', base .. ':delayed', id) and call('HEXISTS', base .. ':states', id) == 0 then
         call('ZADD', base .. ':delayed', due, id)
     elseif call('HEXISTS', base .. ':due', id) == 1 then
@@ -161,7 +157,7 @@ local function store(base, id, record, group, delay_ms, ordered, debounce_ms, na
     local wait = math.max(delay_ms, debounce_ms)
     local due = wait > 0 and now_ms() + wait or 0
     if debounce_ms > 0 then
-        id = replace(base, name, record, group, due) or id
+        id = replace(base, name, record, due) or id
         call('SET', base .. ':debounce:' .. redis.sha1hex(name), id, 'PX', wait)
     end
     if not known(base, id) then put(base, id, record, group, due, ordered) end
@@ -175,8 +171,7 @@ class Script:
 
     known: ClassVar[list[Script]] = []
 
-    def __init__(self, text: str, *, changes: bool = True) -> None:
-        self.changes = changes
+    def __init__(self, text: str) -> None:
         self.text = _COMMON + text
         self.sha = hashlib.sha1(self.text.encode()).hexdigest()
         self.known.append(self)
