@@ -27,6 +27,36 @@ def comments_in(folder: Path) -> Comments:
     return found
 
 
+def with_bases(comments: Comments, *folders: Path) -> Comments:
+    """The same, where classes in these folders also have what their bases say of their fields.
+
+    Of classes with the same name those of the last folder count.
+    """
+    bases: dict[str, list[str]] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.py")):
+            bases |= _bases_of(path)
+
+    def meanings(name: str, below: tuple[str, ...] = ()) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for base in bases.get(name, ()):
+            if base not in below and base != name:  # another class of the same name
+                found |= meanings(base, (*below, name))
+        return found | comments.get(name, {})
+
+    return comments | {name: meanings(name) for name in bases}
+
+
+@cache
+def _bases_of(path: Path) -> dict[str, list[str]]:
+    """The classes of a file that have bases with a plain name."""
+    found = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    return found
+
+
 @cache
 def fields_of(path: Path) -> list[tuple[str, str, str]]:
     """Class, field and its meaning, for all annotated fields of a file; each is read once."""
@@ -38,9 +68,16 @@ def _read(text: str) -> Iterator[tuple[str, str, str]]:
     lines = text.splitlines()
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.ClassDef):
+            camel = any(
+                keyword.arg == "rename"
+                and isinstance(keyword.value, ast.Constant)
+                and keyword.value.value == "camel"
+                for keyword in node.keywords
+            )
             for field in node.body:
                 if isinstance(field, ast.AnnAssign):
-                    yield node.name, _wire_name(field), _meaning(field, beside, lines)
+                    name = _wire_name(field)
+                    yield node.name, _camel(name) if camel else name, _meaning(field, beside, lines)
 
 
 def _comments(text: str) -> Iterator[tuple[int, str]]:
@@ -60,6 +97,12 @@ def _meaning(field: ast.AnnAssign, beside: dict[int, str], lines: list[str]) -> 
         return " ".join(above)
     behind = beside.get(field.end_lineno or field.lineno, "")
     return "" if "noqa" in behind or "type:" in behind else behind.removeprefix("#").strip()
+
+
+def _camel(name: str) -> str:
+    """As the codec renames fields."""
+    first, *rest = name.split("_")
+    return first + "".join(part.title() for part in rest)
 
 
 def _wire_name(field: ast.AnnAssign) -> str:

@@ -13,7 +13,7 @@ import logging
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -25,10 +25,11 @@ from iii_engine.core.triggers import TriggerType
 from iii_engine.modules.base import Module
 from iii_engine.modules.catalogue import BUILTINS
 from iii_sdk.bindings import Binding
+from iii_sdk.errors import BusError
 from iii_sdk.worker import Function as WorkerFunction
 from iii_sdk.worker import Worker
 from tools.error_codes import ErrorCode, error_codes, what_it_uses
-from tools.field_comments import Comments, comments_in
+from tools.field_comments import Comments, comments_in, with_bases
 from tools.promises import promises_page
 from tools.schema_text import fields_table
 
@@ -36,8 +37,21 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 REFERENCE = DOCS / "reference"
 PROMISES = DOCS / "promises.md"
 ENGINE = Path(inspect.getfile(App)).parent
+#: What workers and engine say to each other.
+PROTOCOL = Path(inspect.getfile(BusError)).parent
 #: What all modules have: its errors are on a page of their own.
 SHARED = (ENGINE / "core", ENGINE / "modules" / "base.py")
+CLIENT_ERRORS: Final = """\
+What a client says itself, without an answer of the engine. Engines are clients of each other over a
+bridge: there these codes are the `details.code` of a `bridge_error`."""
+CLIENT_CODES: Final = {
+    "TIMEOUT": "no answer came in time; the function may still run",
+    "connection_lost": "the connection ended during the call; whether it was done is not known",
+    "connection_overloaded": "the engine does not keep up with what it is sent",
+    "not_connected": "there was no connection in time; nothing was sent",
+    "SHUTDOWN": "the client was shut down during the call",
+    "bridge_loop": "over bridges only: engines that bridge each other sent the call in a circle",
+}
 #: Options to start a module with: a free port, and what has no default.
 NEEDED: dict[str, dict[str, object]] = {
     "iii-worker-manager": {"port": 0},
@@ -101,7 +115,8 @@ def module_page(app: App, module: Module[Any]) -> tuple[str, str, str]:
     summary = summary[:1].upper() + summary[1:]
     options = msgspec.json.schema(type(module.options), schema_hook=anything)
     folder = Path(inspect.getfile(type(module))).parent
-    meanings = comments_in(ENGINE) | comments_in(folder)
+    known = comments_in(PROTOCOL) | comments_in(ENGINE) | comments_in(folder)
+    meanings = with_bases(known, ENGINE, folder)
     lines = [NOTICE, "", f"# {module.name}", "", summary, ""]
     lines += fields_table(options, "Options", meanings) or ["It has no options.", ""]
     lines += adapters_section(type(module.options), meanings)
@@ -130,17 +145,8 @@ def adapters_section(options: type, meanings: Comments) -> list[str]:
     lines = ["## Adapters", ""] if configs else []
     for name, config in configs.items():
         lines += [f"### `{name}`", "", inspect.getdoc(config) or "", ""]
-        known = meanings | {config.__name__: inherited(config, meanings)}
-        lines += fields_table(msgspec.json.schema(config), "Config", known)
+        lines += fields_table(msgspec.json.schema(config), "Config", meanings)
     return lines
-
-
-def inherited(kind: type, meanings: Comments) -> dict[str, str]:
-    """What the fields of a class mean, those of its bases too."""
-    found: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        found |= meanings.get(base.__name__, {})
-    return found
 
 
 def anything(kind: type) -> dict[str, Any]:
@@ -164,6 +170,8 @@ def errors_page() -> str:
     lines = [NOTICE, "", "# Errors of the bus", ""]
     lines += ["What any call may end with; modules add codes of their own. `…` is filled in.", ""]
     lines += errors_section(error_codes(*SHARED))
+    lines += ["## Errors of a client", "", CLIENT_ERRORS, "", "| code | when |", "|---|---|"]
+    lines += [f"| `{code}` | {when} |" for code, when in CLIENT_CODES.items()]
     return "\n".join(lines).rstrip() + "\n"
 
 

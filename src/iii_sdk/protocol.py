@@ -52,23 +52,25 @@ Milliseconds: TypeAlias = Annotated[int, Meta(ge=0, le=365 * 24 * 3_600_000)]
 class JobOptions(Struct, omit_defaults=True, kw_only=True):
     """What a producer may ask for a job, an extension; times are in milliseconds.
 
-    A job waits `delay_ms` before it runs. One with a higher `priority` overtakes those that have
-    waited for less than the difference times the queue's `priority_aging_ms`. `key` is the group
-    whose order, concurrency and rate the job keeps to. A second job with the same
-    `idempotency_key` within `dedupe_window_ms` is the first one; `message_id` is such a key, and
-    becomes the job's id, unless another job has that: the receipt tells. With `debounce_ms` the job
-    waits that long, and one that follows meanwhile with the same `debounce_key` takes its place and
-    starts the wait anew. On a named queue these keys are those of the function that is called:
-    jobs of different functions never are the same one.
+    On a named queue these keys are those of the function that is called: jobs of different
+    functions never are the same one.
     """
 
+    #: How long it waits before it runs.
     delay_ms: Milliseconds = 0
+    #: It overtakes those that have waited less than the difference times `priority_aging_ms`.
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
+    #: The group whose order, concurrency and rate it keeps to.
     key: Id | None = None
+    #: As `idempotency_key`, and the job's id, unless another job has that: the receipt tells.
     message_id: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | None = None
+    #: A second job with the same one is the first one, within `dedupe_window_ms`.
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | None = None
+    #: See `idempotency_key`.
     dedupe_window_ms: Milliseconds = 300_000
+    #: It waits so long; one with the same `debounce_key` takes its place, and begins the wait anew.
     debounce_ms: Milliseconds = 0
+    #: Which jobs take each other's place.
     debounce_key: Id | None = None
 
 

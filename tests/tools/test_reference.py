@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tools.error_codes import ErrorCode, error_codes, what_it_uses
-from tools.field_comments import comments_in
+from tools.field_comments import comments_in, with_bases
 from tools.promises import ROOT, promises, promises_page
-from tools.write_reference import PROMISES, REFERENCE, inherited, reference_pages
+from tools.write_reference import PROMISES, REFERENCE, reference_pages
 
 
 def test_the_committed_reference_is_what_the_code_says() -> None:
@@ -138,12 +138,20 @@ class Shop:
     }
 
 
-def test_fields_mean_what_their_bases_say() -> None:
-    class Base:
-        pass
+def test_fields_mean_what_their_bases_say(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(
+        """
+class Base:
+    a: int  # from the base
+    b: int  # hidden
 
-    class Derived(Base):
-        pass
-
-    meanings = {"Base": {"a": "from the base", "b": "hidden"}, "Derived": {"b": "its own"}}
-    assert inherited(Derived, meanings) == {"a": "from the base", "b": "its own"}
+class Derived(Base, rename="camel"):
+    b: int  # its own
+    closes_at: int  # renamed
+"""
+    )
+    assert with_bases(comments_in(tmp_path), tmp_path)["Derived"] == {
+        "a": "from the base",
+        "b": "its own",
+        "closesAt": "renamed",
+    }

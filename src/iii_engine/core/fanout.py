@@ -33,7 +33,9 @@ MAX_RUNNING: Final = 1000
 class Condition(Struct):
     """The part of any trigger's config that may hold its deliveries back (modules 2.2)."""
 
+    #: A function that is asked before each delivery; where it answers false there is none.
     condition_function_id: str | None = None
+    #: The same under its older name.
     condition_path: str | None = field(default=None, name="_condition_path")
 
     @property

@@ -34,7 +34,8 @@ class KvConfig(Struct, forbid_unknown_fields=True):
     `save_interval_ms` is accepted and has no effect. `file_path` is a directory.
     """
 
-    #: `in_memory` or `file_based`.
+    #: `in_memory` (gone with the engine, and nothing but the machine's memory bounds it) or
+    #: `file_based`.
     store_method: str = "in_memory"
     #: A directory.
     file_path: str = "kv_store_data.db"

@@ -118,6 +118,8 @@ class LocalStore(Store, Protocol):
 
     #: Why nothing can be written, since a commit failed and until one succeeds.
     problem: str | None
+    #: What became of the damaged store whose place this one took when it was opened, if any.
+    replaced: str | None
 
     def read(self, work: Callable[[Transaction], T]) -> T:
         """As `query`, answered by returning."""

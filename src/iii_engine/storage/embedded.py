@@ -72,6 +72,7 @@ class EmbeddedStore(LocalReads):
         self._bytes = 0
         #: Why nothing can be written, until something is.
         self.problem: str | None = None
+        self.replaced: str | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -105,6 +106,7 @@ class EmbeddedStore(LocalReads):
         writer = files.open_writer(self._file, relaxed=self._relaxed)
         saved = salvage(aside, writer)
         log.error("%d items of %s could still be read and were taken over", saved, aside.name)
+        self.replaced = f"the store was corrupt; {saved} items of {aside.name} were taken over"
         return writer
 
     async def close(self) -> None:

@@ -116,6 +116,7 @@ class MemoryStore(LocalReads):
         self._maps = Maps()
         self._closed = False
         self.problem: str | None = None
+        self.replaced: str | None = None
 
     async def open(self) -> None:
         self._closed = False

@@ -133,7 +133,9 @@ async def test_modules_case_18_what_can_be_read_of_a_corrupt_file_is_kept(
     await store.close()
     (aside,) = file.parent.glob("store.db.corrupt-*[0-9]")
     assert aside.name in caplog.text
+    assert aside.name in (store.replaced or "")
     again = await opened(file)
+    assert again.replaced is None
     assert (await keys(again, "b"))[-1] == "new"
     await again.close()
 

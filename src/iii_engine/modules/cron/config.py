@@ -30,13 +30,23 @@ class CronConfig(Condition):
     `expression` has 5, 6 or 7 fields, or is a macro; `interval` such as `30s` stands in its place.
     """
 
+    #: When: 5, 6 or 7 fields (`minute hour day month weekday`, a second before, a year behind).
     expression: str | None = None
+    #: `expression` under another name.
     schedule: str | None = None
+    #: `expression` under another name.
     cron: str | None = None
+    #: At equal distances instead: a whole number and `s`, `m`, `h` or `d`.
     interval: str | None = None
+    #: The zone of the expression's times, by its IANA name.
     timezone: str = "UTC"
+    #: Handed to the handler with each tick.
     data: Raw = field(default_factory=lambda: NULL)
+    #: What becomes of a tick during a run: nothing, or it runs afterwards (100 wait at most).
     overlap: Overlap = "skip"
+    #: What becomes of ticks that nobody saw, because the machine slept or the engine was down:
+    #: nothing, or the latest of them runs once. For that the job's latest tick is kept where the
+    #: locks are: over restarts only if that is (`file_based`, Redis, NATS).
     missed: Missed = "skip"
 
     @property
@@ -85,10 +95,15 @@ class CronConfig(Condition):
 class CronEvent(msgspec.Struct):
     """What a handler gets; times in UTC. `data` comes when the trigger has it."""
 
+    #: The same for every event.
     trigger: Literal["cron"]
+    #: The id of the trigger.
     job_id: str
+    #: When it was due.
     scheduled_time: str
+    #: When it ran.
     actual_time: str
+    #: What the trigger's config says.
     data: Raw = field(default_factory=Raw)
 
 
@@ -102,6 +117,15 @@ def read_config(trigger: Trigger) -> CronConfig:
         raise BadJob(f"config of a cron trigger: {error}") from None
     config.make_schedule(0)  # its expression must be right, too
     return config
+
+
+def check_future(config: CronConfig, now_ns: int) -> None:
+    """Raises `BadJob` for what can never run: its last instant is past.
+
+    With `run_once` that one may be what the job has missed.
+    """
+    if config.missed == "skip" and config.make_schedule(now_ns).next_after(now_ns) is None:
+        raise BadJob(f"Invalid cron expression '{config.text}': it is never due again")
 
 
 def zone(name: str) -> tzinfo:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from iii_engine.core.triggers import Trigger, TriggerType
 from iii_engine.modules.base import Host, Module, schema
 from iii_engine.modules.cron.bound import BoundJob
-from iii_engine.modules.cron.config import BadJob, CronConfig, CronEvent, read_config
+from iii_engine.modules.cron.config import BadJob, CronConfig, CronEvent, check_future, read_config
 from iii_engine.modules.cron.lock_choice import make_locks, read_choice
 from iii_engine.modules.cron.locks import Locks
 from iii_engine.modules.cron.options import CronOptions
@@ -78,6 +78,7 @@ class CronModule(Module[CronOptions]):
         if trigger.id in self._bound:
             raise BadJob(f"Cron job '{trigger.id}' is already registered")
         config = read_config(trigger)
+        check_future(config, self.engine.clock.now_ns())
         key = config.job_key(trigger.function_id)
         job = self._bound[trigger.id] = self.jobs.get(key) or self._make(key)
         job.add(trigger, config)

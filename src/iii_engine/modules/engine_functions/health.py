@@ -91,4 +91,6 @@ def _storage(host: Host, spaces: int | BaseException | None) -> Component:
         return Component("degraded", {"error": host.store.problem})
     if not isinstance(spaces, int):
         return Component("degraded", {"error": str(spaces)})
+    if host.store.replaced is not None:  # until the next start: somebody has to look
+        return Component("degraded", {"error": host.store.replaced, "spaces": spaces})
     return Component("healthy", {"spaces": spaces})

@@ -28,18 +28,31 @@ class SubscriptionConfig(Struct, rename="camel"):
     in their unit; `visibilityTimeout` is in seconds. Snake case is accepted as well.
     """
 
+    #: `fifo` for one at a time and in order; anything else for several at once.
     type: str | None = None
+    #: Attempts of a job before it is dead.
     max_retries: NotNegative | None = None
+    #: Jobs at a time.
     concurrency: Positive | None = None
+    #: Seconds that a handler may take for a job, until somebody else gets it; 0 for no bound.
     visibility_timeout: float | None = None
+    #: Seconds that each job waits before it runs.
     delay_seconds: Annotated[float, Meta(ge=0, le=365 * 24 * 3600)] | None = None
+    #: How the pause before another attempt grows.
     backoff_type: Backoff | None = None
+    #: The first such pause.
     backoff_delay_ms: NotNegative | None = None
+    #: The longest such pause.
     max_delay_ms: NotNegative | None = None
+    #: Dead letters that are kept; beyond that the oldest goes.
     dead_letter_max: NotNegative | None = None
+    #: How long a job waits until it counts as one with a priority higher by one.
     priority_aging_ms: NotNegative | None = None
+    #: Jobs of one key at a time; 0 for any number.
     key_concurrency: NotNegative = 0
+    #: Jobs of one key that start in each period; 0 for any number.
     key_rate_limit: NotNegative = 0
+    #: That period.
     key_rate_period_ms: Positive = 1000
 
     def settings(self, defaults: TopicDefaults) -> Settings:
@@ -79,7 +92,9 @@ class SubscriberConfig(Condition):
 class SubscriberSchema(Condition):
     """`SubscriberConfig` as it is shown."""
 
+    #: Whose jobs the function gets.
     topic: Id = ""
+    #: How it handles them.
     queue_config: SubscriptionConfig | None = None
 
 

@@ -24,17 +24,24 @@ Place: TypeAlias = tuple[str | None, str | None]
 class StateConfig(Condition):
     """Which records: exact names; an absent one stands for any."""
 
+    #: Of which scope.
     scope: str | None = None
+    #: Under which key.
     key: str | None = None
 
 
 class StateEvent(Struct):
     """What a handler gets. The old or the new value is null where there is no record."""
 
+    #: The same for every event.
     type: Literal["state"]
+    #: What happened.
     event_type: Literal["state:created", "state:updated", "state:deleted"]
+    #: The record's scope.
     scope: str
+    #: Its key.
     key: str
+    #: What it was; null when it was created.
     old_value: Any
     new_value: Any
 

@@ -62,7 +62,7 @@ class Visits:
         )
 
     def bind(self, trigger: Trigger) -> None:
-        self.wanted[trigger] = read_config(trigger.config, VisitConfig, "stream")
+        self.wanted[trigger] = read_config(trigger.config, VisitConfig, self.kind.id)
 
     def unbind(self, trigger: Trigger) -> None:
         self.wanted.pop(trigger, None)

@@ -87,6 +87,14 @@ def test_modules_cases_106_and_107_what_is_refused(desk: Desk, config: object, r
     assert desk.engine.next_deadline_ns() is None
 
 
+def test_what_is_never_due_again_is_refused(desk: Desk) -> None:
+    past = {"expression": "0 0 0 1 1 * 1999"}
+    refused = desk.bind("t", "job", past)
+    assert refused is not None
+    assert "never due again" in refused.message
+    assert desk.bind("missed", "job", {**past, "missed": "run_once"}) is None
+
+
 @pytest.mark.parametrize("name", ["expression", "schedule", "cron"])
 def test_modules_case_107_other_names_of_the_expression(desk: Desk, name: str) -> None:
     desk.handler("job")

@@ -50,6 +50,15 @@ async def test_a_broken_store_is_degraded_health(
     }
 
 
+async def test_a_store_that_replaced_a_corrupt_one_is_degraded_health(
+    engine: RunningEngine, worker: RawWorker
+) -> None:
+    engine.app.store.replaced = "the store was corrupt; 0 items of store.db.corrupt-1 are left"
+    health = await worker.call("engine::health::check", {})
+    assert health["status"] == "degraded"
+    assert "0 items" in health["components"]["storage"]["details"]["error"]
+
+
 async def test_modules_case_24_both_ends_share_the_channel(worker: RawWorker) -> None:
     """The keys differ on purpose: each opens its own end only."""
     pair = await worker.call("engine::channels::create", {})
