@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from tests.support.bus import Bus
 
-from iii_engine.core.clock import SeededIds
 from iii_engine.core.router import Call
 
 
 def ids_to_come(bus: Bus, count: int = 20) -> list[str]:
-    """The ids that the engine is about to give, as a worker might know them."""
-    ids = SeededIds(1)
-    while ids.__dict__["_count"] != bus.engine.ids.__dict__["_count"]:
-        ids.uuid()
-    return [ids.uuid() for _ in range(count)]
+    """The ids that the engine is about to give, as if a worker had guessed them."""
+    bus.engine.ids.uuid()
+    pool: list[str] = bus.engine.ids.__dict__["_uuids"]
+    assert len(pool) > count
+    return pool[: -count - 1 : -1]
 
 
 def test_a_caller_that_uses_the_engines_next_ids_gets_its_own_answers_and_no_others() -> None:

@@ -90,13 +90,9 @@ def test_wire_case_24_objects_learn_the_caller(data: bytes) -> None:
 @pytest.mark.parametrize("key", [r"\u005fcaller_worker_id", r"_c\u0061ller_worker_id"])
 def test_an_escaped_spelling_of_the_key_is_known(key: str) -> None:
     bus = Bus()
-    taken: list[Call] = []
-    bus.engine.enqueue = lambda call, action: taken.append(call)
     caller, worker = bus.peer(), bus.peer("a::b")
     start = b'{"type":"invokefunction","invocation_id":"i","function_id":"a::b",'
     data = b'"data":{"%b":"forged","x":"\\u00e9\\u0041"}' % key.encode()
-    caller.send(start + data + b',"action":{"type":"enqueue","queue":"q"}}')
-    assert json.loads(bytes(taken[0].data)) == {"x": "éA"}
     caller.send(start + data + b"}")
     (frame,) = worker.receive()
     assert b"forged" not in frame
