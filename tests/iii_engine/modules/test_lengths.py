@@ -43,3 +43,14 @@ async def test_keys_of_jobs_are_short_in_an_action_as_well(engine: RunningEngine
             with pytest.raises(CallFailed, match="length <= 1024") as refused:
                 await worker.call("f", {}, action=action)
             assert refused.value.code == "invalid_message"
+
+
+async def test_what_has_a_longer_name_can_be_read_and_removed(engine: RunningEngine) -> None:
+    """Other programs may have made it, or an engine before there was a bound."""
+    async with RawWorker(engine.url) as worker:
+        record = {"scope": LONGER, "key": LONGER}
+        item = {"stream_name": LONGER, "group_id": LONGER, "item_id": LONGER}
+        assert await worker.call("state::get", record) is None
+        assert await worker.call("state::delete", record) is None
+        assert await worker.call("state::list", {"scope": LONGER}) == []
+        assert await worker.call("stream::get", item) is None

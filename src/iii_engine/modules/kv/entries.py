@@ -19,32 +19,39 @@ PREFIX = "kv/"
 class EntryRequest(Struct):
     """An entry by its index and key."""
 
-    index: Key
-    key: Key
+    index: str
+    key: str
 
     @property
     def space(self) -> str:
         return PREFIX + self.index
 
 
-class SetRequest(EntryRequest):
+class NamedRequest(EntryRequest):
+    """An entry that may come to be."""
+
+    index: Key
+    key: Key
+
+
+class SetRequest(NamedRequest):
     value: Raw
 
 
-class UpdateRequest(EntryRequest):
+class UpdateRequest(NamedRequest):
     ops: list[Op]
 
 
 class IndexRequest(Struct):
     """All entries of an index."""
 
-    index: Key
+    index: str
 
 
 class PrefixRequest(Struct):
     """The indexes whose names begin with `prefix`."""
 
-    prefix: Key
+    prefix: str
 
 
 def get(transaction: Transaction, request: EntryRequest) -> bytes:

@@ -20,11 +20,18 @@ ABSENT = Raw()
 class RecordRequest(Struct):
     """A record by its name."""
 
+    scope: str
+    key: str
+
+
+class NamedRequest(RecordRequest):
+    """A record that may come to be."""
+
     scope: Key
     key: Key
 
 
-class SetRequest(RecordRequest):
+class SetRequest(NamedRequest):
     """`data` is another name of `value`. `if_absent` keeps a record that is there."""
 
     value: Raw = field(default_factory=Raw)
@@ -37,7 +44,7 @@ class DeleteRequest(RecordRequest):
     expect: Expectation | None = None
 
 
-class UpdateRequest(RecordRequest):
+class UpdateRequest(NamedRequest):
     """`operations` is another name of `ops`."""
 
     ops: list[Op] | None = None
@@ -69,7 +76,7 @@ class TransactRequest(Struct):
 class ScopeRequest(Struct):
     """A scope by its name."""
 
-    scope: Key
+    scope: str
 
 
 class ListRequest(ScopeRequest):

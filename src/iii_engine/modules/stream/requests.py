@@ -13,24 +13,35 @@ class StreamRequest(Struct):
     """A stream by its name."""
 
     #: Which stream.
-    stream_name: Key
+    stream_name: str
 
 
 class GroupRequest(StreamRequest):
     """A group of a stream."""
 
     #: Which group of it.
-    group_id: Key
+    group_id: str
 
 
 class ItemRequest(GroupRequest):
     """An item of a group."""
 
     #: Which item of the group.
+    item_id: str
+
+
+class NamedRequest(ItemRequest):
+    """An item that may come to be."""
+
+    #: Which stream.
+    stream_name: Key
+    #: Which group of it.
+    group_id: Key
+    #: Which item of the group.
     item_id: Key
 
 
-class SetRequest(ItemRequest):
+class SetRequest(NamedRequest):
     """The value of an item: any JSON."""
 
     #: The value.
@@ -41,7 +52,7 @@ class DeleteRequest(ItemRequest):
     """The item that is to go."""
 
 
-class UpdateRequest(ItemRequest):
+class UpdateRequest(NamedRequest):
     """`operations` is another name of `ops`."""
 
     #: What to do, in order.
