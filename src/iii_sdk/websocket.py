@@ -30,6 +30,9 @@ from iii_sdk.protocol import ChannelRef
 from iii_sdk.transport import Receiver, Transport
 
 log = logging.getLogger("iii.sdk")
+#: picows reports every connection at INFO; problems come at WARNING.
+picows_log = logging.getLogger("iii.sdk.picows")
+picows_log.setLevel(logging.WARNING)
 
 #: Largest message read or sent, in bytes.
 MAX_MESSAGE: Final = 64 * 1024 * 1024
@@ -236,7 +239,7 @@ class WebSocketEndpoint:
                 extra_headers=self.address.headers,
                 websocket_handshake_timeout=HANDSHAKE_SECONDS,
                 max_frame_size=MAX_MESSAGE,
-                logger_name="iii",
+                logger_name=picows_log,
                 # The headers hold a token: it is for this address, not for where that points to.
                 max_redirects=0,
             )

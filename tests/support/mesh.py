@@ -32,6 +32,7 @@ class Node(Bus):
         self.cluster.packet_bytes = mesh.packet_bytes
         self.dead = False
         self.frozen = False
+        self.carried = True  # its carrier answers
 
     @property
     def functions(self) -> dict[str, str]:
@@ -123,6 +124,8 @@ class Mesh:
             self.clock.advance(0.1)
             for node in self.nodes:
                 if not node.dead and not node.frozen:
+                    if node.carried and node.cluster.connected:
+                        node.cluster.heard()
                     node.engine.advance()
             self.run()
 

@@ -162,7 +162,9 @@ def lose(engine: Shared) -> None:
     broker = module.broker  # type: ignore[attr-defined]
     if engine.kind != "redis":
         asyncio.get_running_loop().create_task(broker._connection.close())
-    if engine.kind != "rabbitmq":
+    if engine.kind == "redis":
+        broker.leases.close()
+    elif engine.kind == "nats":
         broker._renewing.cancel()
     module.queues.close()  # type: ignore[attr-defined]
 

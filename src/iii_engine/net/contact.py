@@ -26,8 +26,16 @@ class Contact:
     def __init__(self, ask: Callable[[], Awaitable[object]]) -> None:
         self._ask = ask
         self._task: asyncio.Task[None] | None = None
-        #: Why the server could not be used when it was asked last; None when it could.
-        self.problem: str | None = None
+        self._lost: str | None = None
+        self._refused: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the server could not be used when it was asked last; None when it could.
+
+        One that answers may still refuse what is asked now and then: it is full, for instance.
+        """
+        return self._lost or self._refused
 
     def open(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._keep_asking())
@@ -47,13 +55,13 @@ class Contact:
             try:
                 answer = await ask()
             except ServerLost as error:
-                self.problem = str(error)
+                self._lost = str(error)
                 if loop.time() >= deadline:
                     raise
                 number += 1
                 await pause(number, at_most=0.5)
             else:
-                self.problem = None
+                self._lost = None
                 return answer
 
     async def _keep_asking(self) -> None:
@@ -61,12 +69,14 @@ class Contact:
             await asyncio.sleep(ASK_SECONDS)
             try:
                 await self._ask()
-                self.problem = None
+                self._lost = self._refused = None
+            except ServerLost as error:
+                self._lost = str(error)
             except StoreError as error:
-                self.problem = str(error)
+                self._lost, self._refused = None, str(error)
             except Exception as error:
                 log.exception("a server could not be asked how it is")
-                self.problem = str(error)
+                self._refused = str(error)
 
 
 async def pause(number: int, at_most: float) -> None:

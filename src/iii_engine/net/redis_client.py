@@ -56,8 +56,12 @@ async def open_redis(url: str, answer_seconds: float | None = ANSWER_SECONDS) ->
     return client
 
 
-async def warn_of_loss(client: Redis, url: str, what: str) -> None:
+async def warn_of_loss(client: Redis, url: str, what: str, key: str) -> None:
     """Log when the server does not keep what it acknowledges; some may not be asked."""
+    try:
+        await check_keeping(client, url, key)
+    except StoreError as error:
+        log.warning("%s", error)
     try:
         with told(url):
             kept = (await client.info("persistence")).get("aof_enabled")
@@ -70,6 +74,31 @@ async def warn_of_loss(client: Redis, url: str, what: str) -> None:
             "appendfsync always keep them)",
             masked(url),
             what,
+        )
+
+
+async def check_keeping(client: Redis, url: str, key: str) -> None:
+    """Ask whether the server takes changes, and keeps what it has when it is full.
+
+    `key` is one that the login may use; what may not be asked is taken for granted. Raises
+    `StoreError` that says what is wrong.
+    """
+    from redis.exceptions import NoPermissionError, ResponseError
+
+    with told(url):
+        try:
+            await client.zadd(key, {"": 0}, xx=True)  # needs room, and changes nothing
+        except NoPermissionError:
+            await client.ping()
+        try:
+            memory = await client.info("memory")
+        except ResponseError:
+            return
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if memory.get("maxmemory") and policy != "noeviction":
+        raise StoreError(
+            f"Redis at {masked(url)} drops what it has acknowledged when it is full "
+            f"(maxmemory-policy {policy}; noeviction keeps it)"
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 from nats.aio.client import DEFAULT_BUFFER_SIZE, Client, Srv
 from nats.aio.transport import TcpTransport
@@ -22,6 +23,13 @@ class TolerantClient(Client):
     def __init__(self) -> None:
         super().__init__()
         self._unreadable = Once(log)
+        #: Called when the server has answered a ping.
+        self.on_answer: Callable[[], None] | None = None
+
+    async def _process_pong(self) -> None:
+        await super()._process_pong()
+        if self.on_answer is not None:
+            self.on_answer()
 
     async def _connect_to_server(self, s: Srv) -> None:
         if s.uri.scheme in ("ws", "wss"):

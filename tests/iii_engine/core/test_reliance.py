@@ -235,6 +235,11 @@ def test_a_function_of_a_module_is_nobody_else_s(bus: Bus) -> None:
     assert ID in bus.engine.registry
 
 
+@pytest.mark.promise(
+    "Access control",
+    "While a trusted worker is away no guarded one takes its functions, nor calls and jobs that "
+    "wait for them, unless its auth function names them (as long as the engine runs).",
+)
 def test_what_a_trusted_worker_had_waits_for_it_while_it_is_away(bus: Bus) -> None:
     bus.peer(ID).close()
     assert not provides(bus, guest(bus))

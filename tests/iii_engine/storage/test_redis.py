@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 from tests.iii_engine.storage.writing import keys, look, put, submit
 from tests.support.servers import RedisServer
+from tests.support.waiting import until
 
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.redis.names import Names, PairNames
@@ -156,3 +157,59 @@ async def test_a_server_that_forgets_is_warned_of(
             await store.open()
         await store.close()
         assert ("no append-only file" in caplog.text) is warned
+
+
+async def test_a_full_server_is_read_and_emptied_and_health_knows(
+    redis_store: RemoteStore, redis: Redis
+) -> None:
+    await put(redis_store, "state/s", "a", "b", "c")
+    await redis.config_set("maxmemory", 1)
+    try:
+        await until(lambda: "maxmemory" in (redis_store.problem or ""))
+        assert await keys(redis_store, "state/s") == ["a", "b", "c"]
+        assert await look(redis_store, lambda t: (t.get("state/s", "a"), t.count("state/s")))
+        assert redis_store.problem is not None
+        with pytest.raises(StoreError, match="maxmemory"):
+            await put(redis_store, "state/s", "d")
+        await submit(redis_store, lambda t: t.get("state/s", "a") and t.delete("state/s", "a"))
+        assert await keys(redis_store, "state/s") == ["b", "c"]
+        await submit(redis_store, lambda t: t.delete_space("state/s"))
+        assert await keys(redis_store, "state/s") == []
+    finally:
+        await redis.config_set("maxmemory", 0)
+    await until(lambda: redis_store.problem is None)
+
+
+async def test_a_server_that_drops_records_to_make_room_is_a_problem(
+    redis_server: RedisServer, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    await redis.config_set("maxmemory-policy", "allkeys-lru")
+    await redis.config_set("maxmemory", "1gb")
+    store = RemoteStore(RedisRemote(redis_server.url, Names("", "")))
+    with caplog.at_level(logging.WARNING, "iii.redis"):
+        await store.open()
+    try:
+        assert "maxmemory-policy allkeys-lru; noeviction keeps it" in caplog.text
+        await until(lambda: "maxmemory-policy" in (store.problem or ""))
+        await redis.config_set("maxmemory-policy", "noeviction")
+        await until(lambda: store.problem is None)
+    finally:
+        await store.close()
+        await redis.config_set("maxmemory", 0)
+        await redis.config_set("maxmemory-policy", "noeviction")
+
+
+async def test_who_may_not_ask_for_the_memory_is_silent(
+    redis_server: RedisServer, redis: Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    await redis.execute_command(
+        "ACL", "SETUSER", "plain", "on", ">pw", "~*", "+@all", "-info", "-zadd"
+    )
+    url = redis_server.url.replace("redis://", "redis://plain:pw@")
+    store = RemoteStore(RedisRemote(url, Names("", "")))
+    with caplog.at_level(logging.WARNING, "iii.redis"):
+        await store.open()
+    await store._remote.greet()
+    await store.close()
+    await redis.execute_command("ACL", "DELUSER", "plain")
+    assert caplog.text == ""

@@ -1,9 +1,10 @@
 """The other engines: who is there, what they provide, and the calls to and from them.
 
-The shell calls `connected`, hands in what the carrier brings (`announced`, `received`,
-`undeliverable`), and takes the parcels to send with `take` when `wake` was called. Time comes from
-the engine's timers. Everybody says regularly that he is alive; who is silent for too long, or says
-goodbye, is ended: calls that he cannot have got go to somebody else, the others are stopped.
+The shell calls `connect`, hands in what the carrier brings (`announced`, `received`,
+`undeliverable`, and `heard` for any sign of life), and takes the parcels to send with `take` when
+`wake` was called. Time comes from the engine's timers. Everybody says regularly that he is alive;
+who is silent for too long, or says goodbye, is ended: calls that he cannot have got go to somebody
+else, the others are stopped. While the carrier is silent, nobody is gone: all are out of reach.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Cluster:
         self._ready: dict[Peer, None] = {}
         self._asked = False  # `wake` was called
         self._links = 0
+        self._heard_ns = 0  # when the carrier heard something last
         self._timer: Timer | None = None
         self._lost: dict[str, str] = {}  # function ids, and the engines that had them
 
@@ -104,6 +106,7 @@ class Cluster:
     def connect(self) -> None:
         """The carrier can be used."""
         self.connected = True
+        self.heard()
         self._send(Parcel(None, HELLO + self.id.encode()))
         self._engine.timers.after(self.silence_s, self._forget_lost)
 
@@ -115,6 +118,10 @@ class Cluster:
         self._parcels.clear()
         self._lost = {f: peer.name for peer in self.peers.values() for f in peer.offers}
         self._end(list(self.peers.values()))
+
+    def heard(self) -> None:
+        """The carrier lives: something has come, if only an answer of its server."""
+        self._heard_ns = self._engine.clock.monotonic_ns()
 
     def withdraw(self) -> None:
         """Get no more calls; those under way go on."""
@@ -308,8 +315,13 @@ class Cluster:
         silence = int(self.silence_s * 1e9)
         if late > int(self.heartbeat_s * 1e9):  # asleep itself, it has heard nobody meanwhile
             silence += late
+        unheard = now - self._heard_ns
+        if self.connected and unheard > silence:
+            log.warning("what joins the engines does not answer: all others are out of reach")
+            self.disconnect()
         for peer in list(self.peers.values()):
-            if now - peer.heard_ns > silence:
+            # When the carrier is silent, too, that may be why.
+            if now - peer.heard_ns > silence and unheard <= silence // 2:
                 log.warning("engine %s is silent and counts as gone", peer.name)
                 self._end([peer])
             elif peer.link.unconfirmed or peer.link.behind:

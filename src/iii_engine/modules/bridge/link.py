@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from urllib.parse import urlsplit
 
 from msgspec import Raw
 
@@ -295,3 +296,9 @@ def check_url(url: str, option: str) -> None:
     except ValueError:
         text = f"{option}: '{masked(url)}' is not a ws:// or wss:// URL"
         raise BusError(text, code="invalid_config") from None
+    if "@" in urlsplit(url).netloc:
+        text = (
+            f"{option}: '{masked(url)}' has a user or a password, which engines do not ask for; "
+            "what its auth function is to see goes into the query"
+        )
+        raise BusError(text, code="invalid_config")

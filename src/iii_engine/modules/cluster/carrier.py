@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+import math
+from typing import TYPE_CHECKING, Any, Final
 
 from iii_engine.core.cluster.cluster import Cluster, Parcel
 from iii_engine.net.server_url import masked, reason
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
 
+    from iii_engine.net.tolerant_nats import TolerantClient
+
 log = logging.getLogger("iii.cluster")
 
 #: Seconds between two attempts to reach NATS.
 RETRY_SECONDS: Final = 0.25
-#: Seconds between pings; two without an answer, and NATS counts as lost.
-PING_SECONDS: Final = 5
+#: Seconds without an answer to a ping after which another connection is made.
+STALE_SECONDS: Final = 10
+#: Pings in the time in which the server must have answered one.
+PINGS: Final = 8
 #: Seconds in which a server must take a connection.
 CONNECT_SECONDS: Final = 5
 #: Seconds that a goodbye may take.
@@ -43,7 +48,7 @@ class Carrier:
         self._url = ",".join(servers)
         self._where = masked(self._url)
         self._prefix = f"iii.{name}"
-        self._client: Client | None = None
+        self._client: TolerantClient | None = None
         self._to_send = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._reached = asyncio.Event()
@@ -88,7 +93,7 @@ class Carrier:
             log.debug("goodbye was not sent: %s", error)
         await client.close()
 
-    async def _connect(self, client: Client) -> None:
+    async def _connect(self, client: TolerantClient) -> None:
         """Tries for ever, and so does the client when the connection is lost later."""
         while True:
             try:
@@ -98,7 +103,7 @@ class Carrier:
                 await self._failed(error)
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _connect_once(self, client: Client) -> None:
+    async def _connect_once(self, client: TolerantClient) -> None:
         await client.connect(
             self._servers,
             name=f"iii engine {self.cluster.metadata.name}",
@@ -108,7 +113,7 @@ class Carrier:
             max_reconnect_attempts=-1,
             reconnect_time_wait=RETRY_SECONDS,  # type: ignore[arg-type]
             connect_timeout=CONNECT_SECONDS,
-            ping_interval=PING_SECONDS,
+            **self._pace(),
             no_echo=True,
             pending_size=0,  # what cannot leave now must not leave later
         )
@@ -118,11 +123,36 @@ class Carrier:
             (f"{self._prefix}.to.{self.cluster.id}.>", self._received),
         ):
             await client.subscribe(subject, cb=handler, pending_msgs_limit=0, pending_bytes_limit=0)
+        client.on_answer = self._answered
         await self._found()
+
+    def keep_pace(self) -> None:
+        """The times of the cluster have changed."""
+        if self._client is not None:
+            self._client.options.update(self._pace())
+
+    def _pace(self) -> dict[str, Any]:
+        """How often the server is asked whether it lives, and when that has been too often."""
+        seconds = self.cluster.silence_s / PINGS
+        return {
+            "ping_interval": seconds,
+            "max_outstanding_pings": max(PINGS, math.ceil(STALE_SECONDS / seconds)),
+        }
 
     # -- inward ----------------------------------------------------------------------------------
 
+    def _answered(self) -> None:
+        """The server is there. It may have been silent while the connection stood."""
+        if self.cluster.connected:
+            self.cluster.heard()
+        else:
+            self._begin()
+
     async def _found(self) -> None:
+        if not self.cluster.connected:
+            self._begin()
+
+    def _begin(self) -> None:
         assert self._client is not None
         log.info("connected to NATS at %s", self._where)
         self._problem = ""
@@ -143,9 +173,14 @@ class Carrier:
             log.warning("NATS at %s: %s", self._where, problem)
 
     async def _announced(self, message: Msg) -> None:
-        self.cluster.announced(message.data)
+        if self.cluster.connected:  # else it is of a time that is over
+            self.cluster.heard()
+            self.cluster.announced(message.data)
 
     async def _received(self, message: Msg) -> None:
+        if not self.cluster.connected:
+            return
+        self.cluster.heard()
         # iii.<cluster>.to.<this engine>.<other engine>[.<packet>]
         other, _, packet = message.subject.split(".", 4)[4].partition(".")
         if not packet:

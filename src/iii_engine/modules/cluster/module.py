@@ -99,6 +99,7 @@ class ClusterModule(Module[ClusterOptions]):
             return False
         self.cluster.heartbeat_s = options.heartbeat_ms / 1000
         self.cluster.silence_s = options.silence_ms / 1000
+        self._carrier.keep_pace()
         self.options = options
         return True
 

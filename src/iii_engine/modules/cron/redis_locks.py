@@ -6,7 +6,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from iii_engine.modules.cron.server_locks import ServerLocks
-from iii_engine.net.redis_client import open_redis, told, warn_of_loss
+from iii_engine.net.redis_client import check_keeping, open_redis, told, warn_of_loss
+
+#: Nothing is ever here; the server is asked whether there could be.
+ROOM: Final = "cron_lock:room"
 
 #: An instant that no engine wrote is none.
 _LATEST: Final = """
@@ -69,7 +72,7 @@ class RedisLocks(ServerLocks):
     async def open(self) -> None:
         self._redis = await open_redis(self._url)
         try:
-            await warn_of_loss(self._redis, self._url, "locks of cron jobs")
+            await warn_of_loss(self._redis, self._url, "locks of cron jobs", ROOM)
         except BaseException:
             await self._redis.aclose()
             raise
@@ -80,8 +83,7 @@ class RedisLocks(ServerLocks):
         await self._redis.aclose()
 
     async def _greet(self) -> None:
-        with told(self._url):
-            await self._redis.ping()
+        await check_keeping(self._redis, self._url, ROOM)
 
     async def _take(self, key: str, token: str, job: str, remember_ms: int | None) -> bool:
         instant = "" if remember_ms is None else str(remember_ms)

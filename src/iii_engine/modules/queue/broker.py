@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import ClassVar, Final, TypeAlias, TypeVar
 
 from iii_engine.modules.queue.job import DeadJob, Draft, Job, Lease, QueueName, Receipt, Stats
+from iii_engine.modules.queue.pauses import Pauses
 from iii_engine.modules.queue.settings import Settings
 
 T = TypeVar("T")
@@ -24,6 +25,10 @@ EXPIRED: Final = "subscription expired"
 Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 
 
+def _nobody(lease: Lease) -> None:
+    """Who has no consumers need not be told."""
+
+
 class Broker(ABC):
     """Methods with `done` answer when the change is durable; none of them raises or blocks.
 
@@ -35,6 +40,11 @@ class Broker(ABC):
     kind: ClassVar[str]
     #: Whether several engines may work on its queues.
     shared: ClassVar[bool] = False
+    #: Told of a lease that another engine has by now: its run does not count any more.
+    lost: Callable[[Lease], None] = staticmethod(_nobody)
+
+    #: What is paused, where all engines of a server share that; None: each has its own.
+    pauses: Pauses | None = None
 
     @property
     def problem(self) -> str | None:

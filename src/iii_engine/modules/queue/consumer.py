@@ -210,6 +210,13 @@ class Consumer:
         self._broker.complete(run.lease, cancelled=True)
         return True
 
+    def lost(self, lease: Lease) -> None:
+        """Another engine has the job now: its answer here does not count."""
+        if (run := self.running.get(lease)) is not None:
+            log.warning("queue %s: job %s is another engine's now", self.queue.text, lease.job.id)
+            run.abandon("lease_lost")
+            self._ended(lease)
+
     def abandon(self) -> None:
         """Let nothing come of what runs: its leases are the broker's to give back."""
         for run in self.running.values():

@@ -137,8 +137,6 @@ class Controls:
             if error is not None:
                 fail(call, error, "pause_failed")
                 return
-            for consumer in self._queues.consumers(name):
-                consumer.pause(paused)
             call.reply(msgspec.json.encode(answers.Paused(name, paused)))
 
         self._queues.pauses.put(name, paused, done)

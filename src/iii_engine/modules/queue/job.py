@@ -152,6 +152,7 @@ _decode_dead: Final = msgspec.json.Decoder(DeadJob).decode
 def decode_job(record: bytes) -> Job:
     """A stored job. Raises `msgspec.DecodeError` for what is none."""
     try:
+        _check_text(record)
         return _decode_job(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _tolerant_job(_tolerant_object(record))
@@ -160,11 +161,18 @@ def decode_job(record: bytes) -> Job:
 def decode_dead(record: bytes) -> DeadJob:
     """A dead letter. Raises `msgspec.DecodeError` for what is none."""
     try:
+        _check_text(record)
         return _decode_dead(record)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         fields = _tolerant_object(record)
         job, failed_at = _tolerant_job(fields.get("job")), fields.get("failed_at")
         return DeadJob(job, str(fields.get("error")), msgspec.convert(failed_at, int))
+
+
+def _check_text(record: bytes) -> None:
+    """The reader passes over payloads, and a damaged one would end its worker's connection."""
+    if not record.isascii():
+        record.decode()
 
 
 def foreign_job(record: bytes) -> Job:

@@ -187,14 +187,17 @@ class KeptQueue:
             aside.skip(entry)
 
     def bring_back(self, function_id: str) -> None:
+        """They may run. All let go of their groups first: else each would be offered anew."""
         aside = self.aside.pop(function_id, None)
         if aside is None:
             return
-        for entry in aside.held:
-            if entry.held:
-                entry.due_ms = 0
-                self.line.groups.drop(entry)
-                self.line.groups.add(entry)
+        groups = self.line.groups
+        back = [entry for entry in aside.held if entry.held]
+        for entry in back:
+            groups.drop(entry)
+        for entry in back:
+            entry.due_ms = 0
+            groups.add(entry)
         for delayed, key in aside.skipped.items():
             self.line.rewind(key, delayed=delayed)
         self.wake()

@@ -26,7 +26,7 @@ from iii_engine.modules.queue.options import (
     QueueOptions,
     bridge_url,
 )
-from iii_engine.modules.queue.pauses import Pauses
+from iii_engine.modules.queue.pauses import OwnPauses
 from iii_engine.modules.queue.queues import Queues
 from iii_engine.modules.queue.steps import EnqueueStep
 
@@ -74,7 +74,8 @@ class QueueModule(Module[QueueOptions]):
         except BaseException:
             await self.broker.close()
             raise
-        self.queues = Queues(self.engine, self.broker, Pauses(self.host.store), soon)
+        pauses = self.broker.pauses or OwnPauses(self.host.store)
+        self.queues = Queues(self.engine, self.broker, pauses, soon)
         self.gauges = Gauges(self.queues, self.engine.meters)
         self.queues.subscribers.change(config)
         self.queues.subscribers.open()

@@ -10,7 +10,7 @@ from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import Broker
 from iii_engine.modules.queue.consumer import Consumer
 from iii_engine.modules.queue.enqueuing import Enqueuing
-from iii_engine.modules.queue.job import QueueName
+from iii_engine.modules.queue.job import Lease, QueueName
 from iii_engine.modules.queue.journal import Soon
 from iii_engine.modules.queue.leftovers import Leftovers
 from iii_engine.modules.queue.options import QueueConfig, TopicDefaults
@@ -26,7 +26,9 @@ class Queues:
         self._engine = engine
         self.soon = soon
         self.broker = broker
+        broker.lost = self._lost
         self.pauses = pauses
+        pauses.changed = self._pause
         self.enqueuing = Enqueuing(broker, engine.tracing, {})
         self.subscribers = Subscribers(engine, broker, TopicDefaults(), self._consumer, self._leave)
         self.leftovers = Leftovers(broker)
@@ -70,6 +72,14 @@ class Queues:
         if found is not None:
             self._leaving.remove(found)
         return found
+
+    def _lost(self, lease: Lease) -> None:
+        for consumer in list(self.consumers()):
+            consumer.lost(lease)
+
+    def _pause(self, name: str, paused: bool) -> None:
+        for consumer in self.consumers(name):
+            consumer.pause(paused)
 
     def consumers(self, name: str | None = None) -> Iterator[Consumer]:
         """All, or those behind a name."""

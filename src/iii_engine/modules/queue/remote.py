@@ -2,6 +2,7 @@
 
 Jobs are kept, tried again and buried over there; functions of this engine that subscribe to topics
 are called from there. A named queue calls functions of either engine: those that are here are lent.
+A function id that subscribes at both engines is two functions, and each gets every message.
 """
 
 from __future__ import annotations

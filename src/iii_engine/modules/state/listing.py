@@ -6,6 +6,7 @@ from msgspec.json import encode
 
 from iii_engine.core.turns import Pieces
 from iii_engine.modules.pieces import array
+from iii_engine.modules.records.damaged import legible, read_value
 from iii_engine.modules.state.answers import pair
 from iii_engine.modules.state.records import PREFIX, space_of
 from iii_engine.modules.state.requests import (
@@ -19,17 +20,22 @@ from iii_engine.storage.base import Transaction
 
 def get(transaction: Transaction, request: RecordRequest) -> bytes:
     """The record, or null."""
-    return transaction.get(space_of(request.scope), request.key) or b"null"
+    return read_value(transaction, space_of(request.scope), request.key) or b"null"
 
 
 def values(transaction: Transaction, request: ListRequest) -> Pieces[bytes]:
     """The values of a scope in insertion order, with their keys when asked for."""
+    space = space_of(request.scope)
     items = transaction.items(
-        space_of(request.scope), prefix=request.prefix, limit=request.limit, offset=request.offset
+        space, prefix=request.prefix, limit=request.limit, offset=request.offset
     )
     if request.include_keys:
-        return array(pair(key, value) for key, value in items)
-    return array(value for _, value in items)
+        return array(
+            pair(key, value)
+            for key, value in items
+            if value.isascii() or legible(space, key, value)
+        )
+    return array(value for key, value in items if value.isascii() or legible(space, key, value))
 
 
 def keys(transaction: Transaction, request: ScopeRequest) -> Pieces[bytes]:

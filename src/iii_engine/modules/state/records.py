@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from iii_engine.core.update_types import same_json
 from iii_engine.modules.records.answers import flag, written
+from iii_engine.modules.records.damaged import read_replaced, read_value
 from iii_engine.modules.records.update import Update, decoded, update
 from iii_engine.modules.state.requests import (
     DeleteRequest,
@@ -58,7 +59,7 @@ def set_record(transaction: Transaction, request: SetRequest) -> Change:
             "Failed to deserialize input for state::set: Object missing required field `value`",
             code="deserialization_error",
         )
-    old = transaction.get(space, key)
+    old = read_replaced(transaction, space, key)
     if request.expect is None and not request.if_absent:
         transaction.put(space, key, value)
         return Change(scope, key, old, value, True, True, written(old, value))
@@ -75,7 +76,7 @@ def set_record(transaction: Transaction, request: SetRequest) -> Change:
 def delete_record(transaction: Transaction, request: DeleteRequest) -> Change:
     """Remove. With `expect` the answer has the form of the other changes."""
     scope, key, space = request.scope, request.key, space_of(request.scope)
-    old = transaction.get(space, key)
+    old = read_replaced(transaction, space, key)
     applied = meets(old, request.expect)
     happened = applied and old is not None
     if happened:
@@ -97,7 +98,7 @@ def update_record(transaction: Transaction, request: UpdateRequest) -> Change:
             "Failed to deserialize input for state::update: Object missing required field `ops`",
             code="deserialization_error",
         )
-    old = transaction.get(space, key)
+    old = read_value(transaction, space, key)
     applied = meets(old, request.expect)
     done = update(transaction, space, key, old, ops) if applied else Update(old, False, [])
     answer = written(old, done.new, *_applied(request.expect, applied), *done.members)

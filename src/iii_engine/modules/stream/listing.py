@@ -8,6 +8,7 @@ from iii_engine.core.stream_messages import Wanted
 from iii_engine.core.turns import Pieces
 from iii_engine.modules.pieces import array, paced
 from iii_engine.modules.records.answers import NULL
+from iii_engine.modules.records.damaged import legible, read_value
 from iii_engine.modules.stream.answers import Groups
 from iii_engine.modules.stream.requests import (
     GroupRequest,
@@ -21,7 +22,8 @@ from iii_engine.storage.base import Transaction
 
 def item(transaction: Transaction, request: ItemRequest) -> bytes:
     """The value, or null."""
-    return transaction.get(space_of(request.stream_name, request.group_id), request.item_id) or NULL
+    space = space_of(request.stream_name, request.group_id)
+    return read_value(transaction, space, request.item_id) or NULL
 
 
 def items(transaction: Transaction, request: GroupRequest) -> Pieces[bytes]:
@@ -33,13 +35,17 @@ def wanted(transaction: Transaction, request: Wanted) -> Pieces[bytes]:
     """What a subscription begins with."""
     space = space_of(request.stream_name, request.group_id)
     if request.id is not None:
-        return transaction.get(space, request.id) or NULL
+        return read_value(transaction, space, request.id) or NULL
     values = yield from _values(transaction, space)
     return values
 
 
 def _values(transaction: Transaction, space: str) -> Pieces[bytes]:
-    return array(value for _, value in transaction.items(space))
+    return array(
+        value
+        for key, value in transaction.items(space)
+        if value.isascii() or legible(space, key, value)
+    )
 
 
 def groups(transaction: Transaction, request: StreamRequest) -> Pieces[bytes]:

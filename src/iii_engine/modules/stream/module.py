@@ -91,6 +91,7 @@ class StreamModule(Module[StreamOptions]):
         """Judge by these options who connects from now on."""
         function_id = options.auth_function
         self.engine.reliance.name(self.name, {function_id} if function_id else ())
+        self.hub.joins.required = options.require_join
         self.listener.allowed_origins = options.allowed_origins
         self.listener.ask_first = None if function_id is None else asking(self.engine, function_id)
 

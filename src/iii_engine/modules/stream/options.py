@@ -22,6 +22,9 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     #: Function that is asked at each upgrade, and answers `{"context": …}` for who may enter.
     auth_function: str | None = None
+    #: Whether subscriptions that no `stream:join` handler is asked about are refused. A trigger
+    #: goes with its worker: without this nobody guards a stream while that worker is away.
+    require_join: bool = False
     #: Pages that may connect; `*` for all.
     allowed_origins: list[str] | None = None
     #: Where items are.

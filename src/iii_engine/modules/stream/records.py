@@ -8,6 +8,7 @@ from iii_engine.core import stream_messages
 from iii_engine.core.router import Call
 from iii_engine.core.stream_messages import Event
 from iii_engine.modules.records.answers import NULL, written
+from iii_engine.modules.records.damaged import read_replaced, read_value
 from iii_engine.modules.records.update import update
 from iii_engine.modules.stream.requests import (
     DeleteRequest,
@@ -36,7 +37,7 @@ class Change(Struct, frozen=True, gc=False):
 def set_item(transaction: Transaction, request: SetRequest) -> Change:
     """Insert or replace."""
     space, key = space_of(request.stream_name, request.group_id), request.item_id
-    old, new = transaction.get(space, key), bytes(request.data)
+    old, new = read_replaced(transaction, space, key), bytes(request.data)
     transaction.put(space, key, new)
     return _change(request, old, new, True, written(old, new))
 
@@ -44,7 +45,7 @@ def set_item(transaction: Transaction, request: SetRequest) -> Change:
 def delete_item(transaction: Transaction, request: DeleteRequest) -> Change:
     """Remove, if it is there."""
     space, key = space_of(request.stream_name, request.group_id), request.item_id
-    old = transaction.get(space, key)
+    old = read_replaced(transaction, space, key)
     if old is not None:
         transaction.delete(space, key)
     return _change(request, old, None, old is not None, b'{"old_value":' + (old or NULL) + b"}")
@@ -59,7 +60,7 @@ def update_item(transaction: Transaction, request: UpdateRequest) -> Change:
             code="deserialization_error",
         )
     space, key = space_of(request.stream_name, request.group_id), request.item_id
-    old = transaction.get(space, key)
+    old = read_value(transaction, space, key)
     done = update(transaction, space, key, old, ops)
     return _change(request, old, done.new, done.changed, written(old, done.new, *done.members))
 

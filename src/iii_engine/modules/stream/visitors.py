@@ -106,12 +106,14 @@ class Joins(Visits):
             "stream:join", 'Calls a function before a subscription; {"unauthorized":true} refuses'
         )
         self._engine = engine
+        #: Whether what nobody is asked about is refused.
+        self.required = False
 
     def ask(self, subscription: Subscription, decided: Callable[[bool], None]) -> None:
         """All at the same time; one is enough to refuse, and one that fails refuses."""
         triggers = self.matching(subscription.wanted.stream_name)
         if not triggers:
-            decided(True)
+            decided(not self.required)
             return
         vote = _Vote(len(triggers), decided)
         payload = visit(subscription)

@@ -11,7 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 from iii_engine.core.once import Once
-from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told, warn_of_loss
+from iii_engine.net.redis_client import (
+    ANSWER_SECONDS,
+    check_keeping,
+    open_redis,
+    told,
+    warn_of_loss,
+)
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import StoreError
 from iii_engine.storage.buffer import Write
@@ -25,6 +31,21 @@ Argument: TypeAlias = str | bytes | int
 
 #: How long Redis remembers the latest commit of an engine, in seconds.
 TOKEN_SECONDS: Final = 600
+
+#: Nothing is ever here; the server is asked whether there could be.
+ROOM: Final = "iii:commit:room"
+
+
+class _Script:
+    """A text, and the name that Redis has for it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = hashlib.sha1(text.encode()).hexdigest()
+
+
+_READ: Final = _Script(scripts.READ)
+_COMMIT: Final = _Script(scripts.COMMIT)
 
 
 class RedisRemote:
@@ -42,7 +63,7 @@ class RedisRemote:
     async def open(self) -> None:
         self._redis = await open_redis(self._url, self._answer_seconds)
         try:
-            await warn_of_loss(self._redis, self._url, "records")
+            await warn_of_loss(self._redis, self._url, "records", ROOM)
         except BaseException:
             await self._redis.aclose()
             raise
@@ -52,30 +73,37 @@ class RedisRemote:
 
     async def greet(self) -> None:
         """See `Remote`."""
-        with told(self._url):
-            await self._redis.ping()
+        await check_keeping(self._redis, self._url, ROOM)
 
     # -- fetching --------------------------------------------------------------------------------
 
     async def fetch(self, reads: Sequence[Read]) -> list[Found]:
         """What is no listing of spaces is read at one moment."""
+        arguments: list[Argument] = []
+        for read in reads:
+            match read:
+                case Item(space, key):
+                    arguments += "item", self._names.hash_of(space), key
+                case Page():
+                    arguments += "page", *self._page(read)
+                case Count(space):
+                    arguments += "count", self._names.hash_of(space)
         with told(self._url):
-            pipeline = self._redis.pipeline(transaction=True)
-            for read in reads:
-                match read:
-                    case Item(space, key):
-                        pipeline.hget(self._names.hash_of(space), key)
-                    case Page():
-                        pipeline.eval(scripts.PAGE, 0, *self._page(read))
-                    case Count(space):
-                        pipeline.hlen(self._names.hash_of(space))
-            answers = iter(await pipeline.execute(raise_on_error=False) if len(pipeline) else ())
+            answers = iter(await self._run(_READ, 0, arguments) if arguments else ())
             return [
                 await self._scan(read)
                 if isinstance(read, Spaces)
                 else self._found(read, next(answers))
                 for read in reads
             ]
+
+    async def _run(self, script: _Script, keys: int, arguments: list[Argument]) -> Any:
+        from redis.exceptions import NoScriptError
+
+        try:
+            return await self._redis.evalsha(script.sha, keys, *arguments)
+        except NoScriptError:
+            return await self._redis.eval(script.text, keys, *arguments)
 
     def _found(self, read: Item | Page | Count, answer: Any) -> Found:
         if isinstance(answer, Exception):
@@ -117,8 +145,6 @@ class RedisRemote:
 
     async def commit(self, token: str, reads: Mapping[Read, Found], writes: list[Write]) -> bool:
         """One script checks all and writes all."""
-        from redis.exceptions import NoScriptError
-
         engine, _, number = token.partition(":")
         arguments: list[Argument] = [f"iii:commit:{engine}", number, TOKEN_SECONDS]
         for read, found in reads.items():
@@ -126,10 +152,7 @@ class RedisRemote:
         for write in writes:
             arguments += self._write(write)
         with told(self._url):
-            try:
-                done = await self._redis.evalsha(_COMMIT_SHA, 1, *arguments)
-            except NoScriptError:
-                done = await self._redis.eval(scripts.COMMIT, 1, *arguments)
+            done = await self._run(_COMMIT, 1, arguments)
         return bool(done == 1)
 
     def _check(self, read: Read, found: Found) -> tuple[Argument, ...]:
@@ -165,6 +188,3 @@ def _digest(items: list[tuple[str, bytes]]) -> str:
         for part in (key.encode(), value):
             made.update(b"%d:" % len(part) + part)
     return made.hexdigest()
-
-
-_COMMIT_SHA: Final = hashlib.sha1(scripts.COMMIT.encode()).hexdigest()

@@ -92,13 +92,40 @@ local function page(hash, order, prefix, offset, limit)
 end
 """
 
-#: ARGV: hash, order, prefix, offset, limit (-1: none). Answers key, value, key, value… and, after
-#: these, a field whose name is no UTF-8: such fields are left out.
-PAGE = (
+#: ARGV: reads, one after another: `item` hash, field; `page` hash, order, prefix, offset, limit
+#: (-1: none); `count` hash. Answers for each its value or an error; for a page key, value, key,
+#: value… and, after these, a field whose name is no UTF-8: such fields are left out.
+#:
+#: It is a script because a server that is full refuses all that a transaction of commands holds.
+READ = (
     _PAGE
     + """
-local pairs_, foreign = page(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]))
-return {pairs_, foreign or false}
+local at, found, reads = 1, {}, {}
+
+local function take()
+    at = at + 1
+    return ARGV[at - 1]
+end
+
+function reads.item() return redis.call('HGET', take(), take()) end
+
+function reads.count() return redis.call('HLEN', take()) end
+
+function reads.page()
+    local pairs_, foreign = page(take(), take(), take(), tonumber(take()), tonumber(take()))
+    return {pairs_, foreign or false}
+end
+
+local arguments = {item = 2, page = 5, count = 1}
+while at <= #ARGV do
+    local kind = take()
+    local next_at = at + arguments[kind]
+    local done, value = pcall(reads[kind])
+    if not done then value = type(value) == 'table' and value or redis.error_reply(value) end
+    found[#found + 1] = value
+    at = next_at
+end
+return found
 """
 )
 

@@ -67,6 +67,35 @@ class TestFailOver:
         assert a.functions == {}
         assert len(a.cluster.peers) == 1
 
+    def test_a_carrier_that_hangs_is_not_the_end_of_the_engines(self, mesh: Mesh) -> None:
+        a, b, _ = mesh.nodes
+        b.worker("x")
+        caller = a.worker()
+        mesh.ask(caller, "x")
+        mesh.lose = lambda *_: True
+        for node in mesh.nodes:
+            node.carried = False
+        mesh.wait(6)
+        assert not a.cluster.connected
+        mesh.ask(caller, "x")
+        assert caller.received() == ["invocation_stopped", "engine_unreachable"]
+        mesh.wait(600)
+        mesh.ask(caller, "x")
+        assert caller.received() == ["engine_unreachable"]
+
+    def test_an_engine_is_not_gone_while_the_carrier_may_be(self, mesh: Mesh) -> None:
+        a, b, _ = mesh.nodes
+        worker, caller = b.worker("x"), a.worker()
+        mesh.ask(caller, "x")
+        mesh.lose = lambda *_: True
+        a.carried = b.carried = False
+        mesh.wait(3)
+        a.carried = b.carried = True
+        mesh.lose = lambda *_: False
+        mesh.wait(3)
+        mesh.answer(worker, result=1)
+        assert caller.received() == [1]
+
     def test_a_dead_engine_is_noticed_with_the_next_packet(self, mesh: Mesh) -> None:
         """What was under way is stopped; what it cannot have got goes to another engine."""
         a, b, c = mesh.nodes

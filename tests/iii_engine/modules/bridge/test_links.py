@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 from tests.support.bridges import Start, ask, bridge, connected, listed
 from tests.support.engine import RunningEngine
@@ -58,12 +60,21 @@ async def test_the_health_of_a_bridge_is_that_of_its_connection(
 async def test_a_bridge_to_nowhere_does_not_keep_an_engine_from_starting(
     bridged: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    local = await bridged(url="ws://user:s3cret@127.0.0.1:1/?token=s3cret")
-    place = "ws://user:***@127.0.0.1:1/?***"
+    local = await bridged(url="ws://127.0.0.1:1/?token=s3cret")
+    place = "ws://127.0.0.1:1/?***"
     await until(lambda: f"no connection to the engine at {place}" in caplog.text)
     with pytest.raises(BusError, match="invocation timed out"):
         await ask(local, "bridge.invoke", {"function_id": "f", "timeout_ms": 20})
     assert "s3cret" not in caplog.text
+
+
+async def test_a_connection_is_one_line_in_the_log(
+    bridged: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await connected(await bridged())
+    lines = [r.getMessage() for r in caplog.records if "picows" in r.name or "bridge" in r.name]
+    assert [line.split(" ws://")[0] for line in lines] == ["connected to the engine at"]
 
 
 async def test_a_bridge_to_the_engine_itself_is_closed(caplog: pytest.LogCaptureFixture) -> None:

@@ -34,6 +34,13 @@ def test_what_is_no_websocket_url_is_refused(url: str) -> None:
         check_url(url, "config.url")
 
 
+@pytest.mark.parametrize("url", ["ws://me:secret@h:1", "wss://secret@h", "ws://:secret@h/x"])
+def test_a_password_that_would_not_be_sent_is_refused(url: str) -> None:
+    with pytest.raises(BusError, match=r"config\.url: '.*' has a user or a password") as refused:
+        check_url(url, "config.url")
+    assert "secret" not in refused.value.message
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -101,6 +101,9 @@ async def test_a_nats_that_hangs_stops_the_calls(
         nats_server.pause()
         with pytest.raises(CallFailed, match="invocation_stopped"):
             await caller.call("x")
+        with pytest.raises(CallFailed, match=r"engine_unreachable: .* engine b"):
+            await caller.call("x")
+        assert "cannot be reached" in a.module.status()
         nats_server.resume()
         await a.sees("b", "c")
         await b.sees("a", "c")

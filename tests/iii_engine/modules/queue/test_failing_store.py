@@ -149,3 +149,21 @@ async def test_a_subscription_that_is_made_again_gets_what_is_published_then() -
         desk.ask("iii::queue::resume", {"queue": "topic"})
         await desk.settle()
         assert desk.payloads("seen") == [1, 2]
+
+
+async def test_the_log_names_some_of_the_calls_that_a_store_refuses(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def told() -> list[str]:
+        return [each.message for each in caplog.records if each.name == "iii.modules"]
+
+    store = FullStore()
+    async with queue_desk(store=store) as desk:
+        store.full = True
+        for number in range(50):
+            with pytest.raises(BusError, match="disk full"):
+                desk.enqueue("default", "work", number)
+        assert told() == ["work: disk full"] * 3
+        await desk.advance(11)
+        store.full = False
+    assert told()[3:] == ["47 more calls failed with enqueue_error, as did work: disk full"]

@@ -9,7 +9,7 @@ import pytest
 from tests.support.engine import RunningEngine
 from tests.support.raw_worker import CallFailed, RawWorker
 from tests.support.servers import NatsServer
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 #: The end of its first lease is the end of a job.
 QUEUE: Final = {"visibility_timeout_ms": 60_000, "max_retries": 1}
@@ -21,8 +21,11 @@ def member(nats: NatsServer, name: str, **modules: Any) -> RunningEngine:
 
 
 @pytest.fixture
-async def pair(nats_server: NatsServer) -> AsyncIterator[tuple[RunningEngine, RunningEngine]]:
+async def pair(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[RunningEngine, RunningEngine]]:
     """The engine that has the queue `q`, and the one with its worker."""
+    monkeypatch.setattr("iii_engine.modules.queue.elsewhere.ASK_SECONDS", PATIENCE)
     home = member(nats_server, "home", **{"iii-queue": {"queue_configs": {"q": QUEUE}}})
     near = member(nats_server, "near")
     await home.start()

@@ -31,7 +31,9 @@ async def test_a_dead_record_that_is_no_job_is_shown_by_its_name_and_can_be_disc
         engine.function("work", "no")
         await engine.enqueue("q", "work", 1)
         await until(lambda: has_dead(engine, "q", 1))
-        await store(nats_server, f"{queue_of(engine, QueueName('q'))._dead}.foreign", b"no job")
+        await store(
+            nats_server, f"{queue_of(engine, QueueName('q')).letters.name}.foreign", b"no job"
+        )
         foreign, mine = await engine.dead("q")
         assert (foreign["id"], foreign["payload"], mine["payload"]) == ("foreign", "no job", 1)
         message = {"queue": "q", "message_id": "foreign"}
@@ -45,13 +47,15 @@ async def test_a_dead_record_that_is_no_job_is_shown_by_its_name_and_can_be_disc
 async def test_a_record_that_is_no_job_is_dead_and_stops_no_other(nats_server: NatsServer) -> None:
     async with shared(nats_server) as (engine,):
         await engine.ask("iii::durable::publish", {"topic": "t", "data": 1})
-        early = queue_of(engine, QueueName("t", True))._stream
+        early = queue_of(engine, QueueName("t", True)).jobs.name
         await store(nats_server, f"{early}.0.foreign", b"no job")
         await engine.ask("iii::durable::publish", {"topic": "t", "data": 2})
         heard = engine.function("f")
         assert engine.bind("t", "f", {}) is None
         await until(lambda: sorted(heard) == [1, 2])
-        await store(nats_server, f"{queue_of(engine, QueueName('t', True, 'f'))._stream}.0.x", b"0")
+        await store(
+            nats_server, f"{queue_of(engine, QueueName('t', True, 'f')).jobs.name}.0.x", b"0"
+        )
         await until(lambda: holds(engine, "t", (0, 2)))
         shown = {dead["id"]: dead["payload"] for dead in await engine.dead("t")}
         assert shown == {"foreign": "no job", "x": "0"}
@@ -84,5 +88,5 @@ async def test_changes_of_limits_in_a_hurry_open_each_lane_once(nats_server: Nat
             await engine.ask("iii::durable::publish", {"topic": "t", "data": number})
         await until(lambda: sorted(heard) == [0, 1, 2])
         await engine.ask("engine::queue::topic_stats", {"topic": "t"})
-        subjects = [lane._subject for lane in queue.lanes]
+        subjects = [lane.subject for lane in queue.lanes.all]
         assert len(subjects) == len(set(subjects))

@@ -26,7 +26,7 @@ KINDS: Final = {
 }
 #: Where the seconds that each waits for an answer are.
 ANSWERS: Final = {
-    "nats": "iii_engine.modules.queue.jetstream.kept.ANSWER_SECONDS",
+    "nats": "iii_engine.modules.queue.jetstream.stored.ANSWER_SECONDS",
     "redis": "iii_engine.modules.queue.redis.asking.ANSWER_SECONDS",
     "rabbitmq": "iii_engine.modules.queue.rabbitmq.link.ANSWER_SECONDS",
 }

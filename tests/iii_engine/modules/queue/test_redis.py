@@ -72,6 +72,26 @@ async def test_a_job_takes_the_place_of_one_with_its_debounce_key(
         await until(lambda: holds(engine, "default", (0, 0)))
 
 
+async def test_a_job_of_another_group_leaves_the_one_with_its_debounce_key(
+    redis_server: RedisServer,
+) -> None:
+    queue = {"type": "fifo", "message_group_field": "g"}
+    async with shared(redis_server, q=queue) as (engine,):
+        calls = never_answers(engine)
+        debounced = {"debounce_ms": 300, "debounce_key": "k"}
+        first = await engine.enqueue("q", "work", {"g": "a", "n": 1}, **debounced)
+        await engine.enqueue("q", "work", {"g": "b", "n": 2})
+        assert await engine.enqueue("q", "work", {"g": "b", "n": 3}, **debounced) != first
+        await until(lambda: len(calls) == 2)
+        ran = [json.loads(bytes(call.data))["n"] for call in calls]
+        assert sorted(ran) == [1, 2]  # 3 waits for 2
+        calls[ran.index(2)].reply()
+        await until(lambda: len(calls) == 3)
+        for call in calls:
+            call.reply()
+        await until(lambda: holds(engine, "q", (0, 0)))
+
+
 async def test_a_delayed_job_of_a_group_holds_up_those_behind_it(
     redis_server: RedisServer,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec import Raw
 from tests.support.desk import Desk
@@ -12,6 +13,7 @@ from tests.support.desk import Desk
 from iii_engine.core.stream_messages import Wanted
 from iii_engine.core.stream_subscriber import Subscriber
 from iii_engine.core.stream_subscriptions import Subscriptions
+from iii_engine.modules.stream import StreamModule
 from iii_engine.modules.stream.visitors import JOIN_TIMEOUT_MS
 
 
@@ -38,6 +40,14 @@ def client(desk: Desk) -> Client:
 def asked(desk: Desk, function_id: str, answer: bytes, **config: object) -> None:
     desk.handler(function_id, answer=answer)
     assert desk.bind(function_id, function_id, config, type="stream:join") is None
+
+
+async def require_join(desk: Desk, required: bool) -> None:
+    """Change the option while the module runs."""
+    module = desk.module
+    assert isinstance(module, StreamModule)
+    options = msgspec.structs.replace(module.options, require_join=required)
+    assert await module.reconfigure(options)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +99,20 @@ def test_only_those_of_the_stream_are_asked(desk: Desk, client: Client) -> None:
 def test_a_handler_that_fails_refuses(desk: Desk, client: Client) -> None:
     desk.bind("gone", "nobody", type="stream:join")
     assert client.join() == ["unauthorized"]
+
+
+@pytest.mark.promise(
+    "Streams",
+    "With `require_join`, nobody subscribes while the worker that would be asked is away.",
+)
+async def test_where_a_handler_is_required_none_refuses(desk: Desk, client: Client) -> None:
+    await require_join(desk, True)
+    assert client.join() == ["unauthorized"]
+    asked(desk, "yes", b"null", stream_name="s")
+    assert client.join() == ["sync"]
+    assert client.join("other", "b") == ["unauthorized"]
+    await require_join(desk, False)
+    assert client.join("other", "b") == ["sync"]
 
 
 def test_a_handler_that_does_not_answer_refuses(desk: Desk, client: Client) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
+from iii_engine.modules.queue.jetstream.pauses import Answer, JetPauses
 from iii_engine.modules.queue.jetstream.signs import Signs
 from iii_engine.net.nats_client import NatsConnection, text_of, token, told
 from iii_engine.storage.base import StoreError
@@ -52,8 +53,11 @@ class Bindings:
         replicas: int,
         signs: Signs,
         early: Callable[[Binding], object],
+        answer: Answer,
     ) -> None:
         self.held: set[Binding] = set()
+        #: What is paused is in the same bucket.
+        self.pauses = JetPauses(self._mark, answer)
         self._connection = connection
         self._bucket_name = bucket
         self._replicas = replicas
@@ -168,6 +172,11 @@ class Bindings:
 
         await self._connection.ask(forget())
 
+    async def _mark(self, key: str, there: bool) -> None:
+        """Write a key that is no binding's, or remove it."""
+        writing = self._bucket.put(key, b"true") if there else self._bucket.delete(key)
+        await self._connection.ask(writing)
+
     async def _read(self, binding: Binding) -> tuple[Holders, int]:
         return await self._connection.ask(self._get(binding))
 
@@ -220,6 +229,7 @@ class Bindings:
         session, before = self._connection.sessions, await self._last()
         watcher = await self._bucket.watchall(inactive_threshold=FORGET_SECONDS)
         listed: set[Binding] = set()
+        marked: set[str] = set()
         seen = due = 0
         try:
             while session == self._connection.sessions:
@@ -234,11 +244,12 @@ class Bindings:
                 if entry is None:  # that was all
                     seen = max(seen, before)
                     await self._listed(listed)
+                    self.pauses.listed(marked)
                     self._session = session
                     self._known.set()
                 else:
                     seen = max(seen, entry.revision or 0)
-                    await self._changed(entry, listed)
+                    await self._changed(entry, listed, marked)
         finally:
             await watcher.stop()  # type: ignore[no-untyped-call]
 
@@ -248,11 +259,13 @@ class Bindings:
         js = self._connection.client.jetstream()
         return (await self._connection.ask(js.stream_info(stream))).state.last_seq
 
-    async def _changed(self, entry: KeyValue.Entry, listed: set[Binding]) -> None:
-        binding = _binding(entry.key)
+    async def _changed(self, entry: KeyValue.Entry, listed: set[Binding], marked: set[str]) -> None:
+        there, binding = entry.operation is None, _binding(entry.key)
         if binding is None:
+            (marked.add if there else marked.discard)(entry.key)
+            self.pauses.told(entry.key, there)
             return
-        if entry.operation is not None:
+        if not there:
             listed.discard(binding)
             await self._gone(binding)
             return

@@ -2,7 +2,7 @@
 
 A job is leased to one engine, which renews the lease while the job runs; of an engine that dies the
 jobs come back when their leases end. A retry is the server's: it gives the job out again when its
-pause is over. Attempts are counted by deliveries.
+pause is over.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import uuid4
 
 import msgspec
@@ -21,12 +21,15 @@ import msgspec
 from iii_engine.core.engine import Engine
 from iii_engine.modules.queue.broker import EXPIRED, REMOVED, Done
 from iii_engine.modules.queue.jetstream.bindings import Bindings
-from iii_engine.modules.queue.jetstream.kept import JetQueue
-from iii_engine.modules.queue.jetstream.notes import Notes
+from iii_engine.modules.queue.jetstream.kept import JetQueue, Shared
+from iii_engine.modules.queue.jetstream.keys import MOST_MS
+from iii_engine.modules.queue.jetstream.lane import Arrival
+from iii_engine.modules.queue.jetstream.leases import Leases
 from iii_engine.modules.queue.jetstream.options import REFUSALS, JetConfig
 from iii_engine.modules.queue.jetstream.records import token_of
 from iii_engine.modules.queue.jetstream.signs import Signs
 from iii_engine.modules.queue.jetstream.topics import Topics
+from iii_engine.modules.queue.jetstream.tries import Tried
 from iii_engine.modules.queue.job import (
     DeadJob,
     Draft,
@@ -37,14 +40,12 @@ from iii_engine.modules.queue.job import (
     Stats,
     foreign_job,
 )
+from iii_engine.modules.queue.refusals import NotPossible
 from iii_engine.modules.queue.server_broker import GOODBYE_SECONDS, ServerBroker
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.net.nats_client import NatsConnection, told
 from iii_engine.storage.base import StoreError
 from iii_engine.tasks import end_tasks
-
-if TYPE_CHECKING:
-    from nats.aio.msg import Msg
 
 log = logging.getLogger("iii.queue")
 
@@ -59,19 +60,32 @@ class JetStreamBroker(ServerBroker):
         super().__init__(engine)
         self._config = config
         self._connection = NatsConnection(config.nats_url)
-        self._notes = Notes(self._connection, f"{config.prefix}_queue_notes", config.replicas)
-        self._signs = Signs(self._notes, uuid4().hex, config.lease_ms / 1000)
+        self._lease_s = config.lease_ms / 1000
+        self._signs = Signs(
+            self._connection,
+            f"{config.prefix}_queue_notes",
+            config.replicas,
+            uuid4().hex,
+            self._lease_s,
+        )
+        self._shared = Shared(
+            self._connection, config.prefix, config.replicas, self._lease_s, self._signs.others
+        )
         self._bindings = Bindings(
             self._connection,
             f"{config.prefix}_queue_bindings",
             config.replicas,
             self._signs,
             lambda binding: self._insist(partial(self._topics.adopt, binding)),
+            self._answer,
         )
-        self._topics = Topics(self._bindings, self.queue, self._running, lambda: self._now_ms)
+        self.pauses = self._bindings.pauses
         self._queues: dict[QueueName, JetQueue] = {}
-        self._leases: set[Lease] = set()
-        self._ending: set[Lease] = set()
+        self._leases = Leases(self._lease_s)
+        self._topics = Topics(
+            self._bindings, self.queue, self._leases.running, lambda: self._now_ms
+        )
+        self._following: set[QueueName] = set()
         self._renewing: asyncio.Task[None] | None = None
 
     @property
@@ -84,21 +98,22 @@ class JetStreamBroker(ServerBroker):
     async def open(self) -> None:
         await self._connection.open(self._reconnected)
         with told(self._config.nats_url):
-            await self._notes.open()
-            await self._signs.give()
+            await self._signs.open()
+            await self._shared.open()
             await self._bindings.open()
+        self._leases.begin()
         self._renewing = asyncio.create_task(self._renew())
 
     async def close(self) -> None:
         self._closing = True
         for queue in self._queues.values():
-            queue.wake = None
+            queue.lanes.wake = None
         if self._connection.client.is_connected:
             await self._tasks.settle(GOODBYE_SECONDS)
         await self._tasks.end()
         if self._connection.connected:
             for queue in self._queues.values():
-                await self._logged(queue.close_lanes())
+                await self._logged(queue.lanes.close())
         if self._renewing is not None:
             await end_tasks([self._renewing])
         await self._bindings.close()
@@ -124,6 +139,8 @@ class JetStreamBroker(ServerBroker):
     async def _store(self, queues: list[JetQueue], draft: Draft) -> Receipt:
         options, once = draft.options, draft.once
         REFUSALS.check_options(options)
+        if options.dedupe_window_ms > MOST_MS:
+            raise NotPossible(f"$.dedupe_window_ms: at most {MOST_MS} with the adapter 'nats'")
         mark = "" if once is None else sha256(once.encode()).hexdigest()[:24]
         job_id = options.message_id or (f"once-{mark}" if mark else self._engine.ids.uuid())
         now_ms = self._now_ms
@@ -133,7 +150,7 @@ class JetStreamBroker(ServerBroker):
             job = draft.job(job_id, now_ms, delay_ms)
             if once is not None and await queue.knows_otherwise(job):
                 job.id = job_id = f"{job_id}-{mark}"  # the same one whenever it is asked for
-            duplicate = await queue.put(job) and duplicate
+            duplicate = await queue.put(job, now_ms, options.dedupe_window_ms) and duplicate
         return Receipt(job_id, duplicate)
 
     # -- topics ----------------------------------------------------------------------------------
@@ -164,14 +181,6 @@ class JetStreamBroker(ServerBroker):
         if not self._closing:
             self._insist(bury)
 
-    def _running(self, queue: QueueName) -> set[int]:
-        """The numbers of the jobs that run here."""
-        return {
-            _message(lease).metadata.sequence.stream
-            for lease in self._leases | self._ending
-            if lease.queue == queue
-        }
-
     def bindings(self) -> list[QueueName]:
         return [QueueName(topic, True, function) for topic, function in self._bindings.bound()]
 
@@ -179,14 +188,15 @@ class JetStreamBroker(ServerBroker):
 
     def attach(self, queue: QueueName, settings: Settings, wake: Callable[[], None]) -> None:
         kept = self.queue(queue)
-        anew = kept.wake is None or kept.settings.limits != settings.limits
-        kept.settings, kept.wake = settings, wake
+        anew = kept.lanes.wake is None or kept.settings.limits != settings.limits
+        kept.settings, kept.lanes.wake = settings, wake
         if anew:
 
             async def reopen() -> None:
-                await kept.reopen_lanes()
-                if kept.wake is not None:  # still
-                    kept.wake()
+                await kept.ensure()
+                await kept.lanes.reopen(settings.limits)
+                if kept.lanes.wake is not None:  # still
+                    kept.lanes.wake()
 
             self._insist(reopen)
         else:
@@ -194,86 +204,105 @@ class JetStreamBroker(ServerBroker):
 
     def detach(self, queue: QueueName) -> None:
         kept = self.queue(queue)
-        kept.wake = None
-        self._insist(kept.close_lanes)
+        kept.lanes.wake = None
+        self._insist(kept.lanes.close)
+
+    def rest(self, queue: QueueName) -> None:
+        self.detach(queue)
+
+    def _follow(self, queue: QueueName) -> None:
+        """Another engine has deleted the consumers of the queue: look for those that it has made.
+
+        After a moment, since NATS says the same while it starts.
+        """
+
+        def follow() -> None:
+            self._following.discard(queue)
+            if not self._closing:
+                self._insist(self.queue(queue).lanes.follow)
+
+        if queue not in self._following:
+            self._following.add(queue)
+            self._engine.timers.after(LATE_SECONDS, follow)
 
     def take(self, queue: QueueName, limit: int, done: Callable[[list[Lease]], None]) -> None:
         kept = self.queue(queue)
-        leases = [
-            lease
-            for message in kept.arrived(limit)
-            if (lease := self._lease(kept, message)) is not None
-        ]
-        self._leases.update(leases)
+        leases = [] if self._leases.stood_still else self._take(kept, limit)
+        self._leases.held.update(leases)
         done(leases)
         if limit > len(leases):
-            self._tasks.spawn(self._logged(_want(kept, limit - len(leases))))
+            self._tasks.spawn(self._logged(kept.lanes.want(limit - len(leases))))
 
-    def _lease(self, kept: JetQueue, message: Msg) -> Lease | None:
+    def _take(self, kept: JetQueue, limit: int) -> list[Lease]:
+        leases = (self._lease(kept, arrival) for arrival in kept.lanes.arrived(limit))
+        return [lease for lease in leases if lease is not None]
+
+    def _lease(self, kept: JetQueue, arrival: Arrival) -> Lease | None:
         """None for a job that is not due yet: it goes back until then."""
-        queue, delivery = kept.name, message.metadata
+        message, tried, now_ms = arrival.message, arrival.tried or Tried(), self._now_ms
         try:
             job = foreign_job(message.data)
         except msgspec.DecodeError as error:
-            self._bury_unreadable(kept, message, error)
+            self._bury_unreadable(kept, arrival, error)
             return None
-        early_ms = job.process_at - self._now_ms
+        early_ms = max(job.process_at - now_ms, tried.early_ms(now_ms))
         if early_ms > 0:
             self._settle(lambda: message.nak(delay=early_ms / 1000))
             return None
-        deliveries = (delivery.num_delivered or 1) - (1 if job.process_at else 0)
-        job.handed_back = kept.handed_back.pop(delivery.sequence.stream, 0)
-        job.attempts_made = max(0, deliveries - 1 - job.handed_back)
-        return Lease(queue, job, token_of(delivery), message)
+        job.attempts_made, job.handed_back = tried.attempts, tried.handed_back
+        return Lease(kept.name, job, token_of(message.metadata, tried.token), arrival)
 
-    def _bury_unreadable(self, kept: JetQueue, message: Msg, error: msgspec.DecodeError) -> None:
+    def _bury_unreadable(
+        self, kept: JetQueue, arrival: Arrival, error: msgspec.DecodeError
+    ) -> None:
+        message, place = arrival.message, kept.place(arrival.number)
+
         async def bury() -> None:
-            await kept.bury_unreadable(message.subject, message.data, error, self._now_ms)
-            await message.ack_sync()
+            await kept.letters.bury_unreadable(
+                message.subject, message.data, error, self._now_ms, place
+            )
+            await kept.acknowledge(arrival)
 
         self._settle(bury)
 
     def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
-        message, kept = self._ended(lease), self.queue(lease.queue)
+        arrival, kept = self._leases.end(lease), self.queue(lease.queue)
 
         async def complete() -> None:
             if cancelled:
                 await kept.free_key(lease.job)
-            await message.ack_sync()
+            await kept.acknowledge(arrival)
 
-        self._settle(complete if cancelled else message.ack_sync, lease)
+        self._settle(complete, lease)
 
     def retry(self, lease: Lease, job: Job, delay_ms: int) -> None:
         topic, _, function_id = name = lease.queue
         if name.topic and not self._bindings.wanted((topic, function_id)):
             self.bury(lease, DeadJob(job, job.error or REMOVED, self._now_ms))
             return
-        message, kept = self._ended(lease), self.queue(lease.queue)
+        arrival, kept = self._leases.end(lease), self.queue(lease.queue)
+        due = self._now_ms + delay_ms if delay_ms else 0
+        tried = Tried(job.attempts_made, job.handed_back, due, delay_ms, lease.token)
 
         async def retry() -> None:
-            if job.handed_back:
-                await kept.hand_back(message, job)
-            await message.nak(delay=delay_ms / 1000)
+            await kept.tries.put(kept.jobs.name, arrival.number, tried)
+            await arrival.message.nak(delay=max(0, due - self._now_ms) / 1000)
 
         self._settle(retry, lease)
 
     def bury(self, lease: Lease, dead: DeadJob) -> None:
-        message, kept = self._ended(lease), self.queue(lease.queue)
+        arrival, kept = self._leases.end(lease), self.queue(lease.queue)
 
         async def bury() -> None:
-            await kept.bury(dead)
-            await message.ack_sync()
+            await kept.letters.bury(dead, kept.place(arrival.number))
+            await kept.acknowledge(arrival)
 
         self._settle(bury, lease)
-
-    def _ended(self, lease: Lease) -> Msg:
-        self._leases.discard(lease)
-        return _message(lease)
 
     # -- single jobs, dead ones, numbers ---------------------------------------------------------
 
     def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
-        if any(lease.queue == queue and lease.job.id == message_id for lease in self._leases):
+        if self._leases.has(queue, message_id):
             done(False, None)
         else:
             self._answer(self.queue(queue).cancel(message_id), done)
@@ -302,33 +331,46 @@ class JetStreamBroker(ServerBroker):
         """The queue, which is created in JetStream when it is first used."""
         kept = self._queues.get(name)
         if kept is None:
-            config = self._config
-            lease_s = config.lease_ms / 1000
             kept = self._queues[name] = JetQueue(
-                self._connection, name, config.prefix, config.replicas, lease_s, self._notes
+                self._shared,
+                name,
+                lambda: bool(self._leases.running(name)),
+                partial(self._follow, name),
             )
         return kept
 
     async def _renew(self) -> None:
         """Keep the leases of what runs, and of what has arrived and will."""
         while True:
-            await asyncio.sleep(self._config.lease_ms / 3000)
+            await asyncio.sleep(self._lease_s / 3)
+            if self._leases.stood_still:
+                self._distrust()
+            self._leases.begin()
             await self._logged(self._signs.give())
-            waiting = [m for q in self._queues.values() for lane in q.lanes for m in lane.buffer]
-            running = [_message(each) for each in self._leases | self._ending]
-            for message in [*waiting, *running]:
-                await self._logged(message.in_progress())
-            for queue in self._queues.values():
-                if queue.wake is not None:
-                    queue.wake()  # a request for jobs does not stay with the server for ever
+            lanes = [lane for queue in self._queues.values() for lane in queue.lanes.all]
+            waiting = [arrival for lane in lanes for arrival in lane.buffer]
+            for arrival in [*waiting, *self._leases.arrivals()]:
+                await self._logged(arrival.message.in_progress())
+            for queue in list(self._queues.values()):
+                if queue.lanes.wake is not None:
+                    queue.lanes.wake()  # a request for jobs does not stay there for ever
+                    if queue.lanes.untidy:
+                        await self._logged(queue.lanes.tidy())
+
+    def _distrust(self) -> None:
+        """This engine was frozen, or its server: what has arrived may be others' by now."""
+        log.warning("queue: jobs that have arrived are asked for anew: their leases have ended")
+        for queue in self._queues.values():
+            queue.lanes.forget()
+            self._insist(queue.lanes.ask_anew)
 
     async def _reconnected(self) -> None:
         self._insist(self._signs.give)
         for queue in self._queues.values():
-            for lane in queue.lanes:
-                lane.forget_requests()
-            if queue.wake is not None:
-                queue.wake()
+            queue.lanes.reconnected()
+            if queue.lanes.wake is not None:
+                self._tasks.spawn(self._logged(queue.lanes.tidy()))
+                queue.lanes.wake()
 
     def _told(self) -> AbstractContextManager[None]:
         return told(self._config.nats_url)
@@ -344,8 +386,8 @@ class JetStreamBroker(ServerBroker):
 
         task = self._insist(settle)
         if lease is not None:
-            self._ending.add(lease)
-            task.add_done_callback(lambda _: self._ending.discard(lease))
+            self._leases.ending.add(lease)
+            task.add_done_callback(lambda _: self._leases.ending.discard(lease))
 
     async def _logged(self, work: Awaitable[object]) -> None:
         try:
@@ -353,13 +395,3 @@ class JetStreamBroker(ServerBroker):
                 await work
         except StoreError as error:
             log.debug("queue: %s", error)
-
-
-def _message(lease: Lease) -> Msg:
-    message: Msg = lease.handle  # type: ignore[assignment]
-    return message
-
-
-async def _want(queue: JetQueue, count: int) -> None:
-    for lane in queue.lanes:
-        await lane.want(count if len(queue.lanes) == 1 else 1)

@@ -2,56 +2,59 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from iii_engine.core.queue_limits import Limits
-from iii_engine.modules.queue.jetstream.lane import Lane
-from iii_engine.modules.queue.jetstream.notes import Notes
-from iii_engine.modules.queue.jetstream.records import (
-    dead_in,
-    found_or_none,
-    id_in,
-    id_of,
-    job_in,
-)
-from iii_engine.modules.queue.job import (
-    DeadJob,
-    Job,
-    QueueName,
-    Stats,
-    encode_job,
-    foreign_dead,
-    foreign_job,
-    unreadable,
-)
+from iii_engine.modules.queue.jetstream.consumers import LANES
+from iii_engine.modules.queue.jetstream.dead import DeadLetters
+from iii_engine.modules.queue.jetstream.keys import Keys
+from iii_engine.modules.queue.jetstream.lane import Arrival
+from iii_engine.modules.queue.jetstream.lanes import Lanes
+from iii_engine.modules.queue.jetstream.records import dead_in, job_in
+from iii_engine.modules.queue.jetstream.stored import Stored
+from iii_engine.modules.queue.jetstream.tries import Tries
+from iii_engine.modules.queue.job import DeadJob, Job, QueueName, Stats, encode_job, foreign_job
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.net.nats_client import ANSWER_SECONDS, NatsConnection, token
-from iii_engine.storage.base import StoreError
-from iii_sdk.errors import BusError
-from iii_sdk.protocol import NULL
 
 if TYPE_CHECKING:
-    from nats.aio.msg import Msg
-    from nats.js import JetStreamContext
-    from nats.js.api import RawStreamMsg, StreamConfig
+    from nats.js.api import RawStreamMsg
 
-log = logging.getLogger("iii.queue")
-
-#: Jobs of a `fifo` queue run one after another in each of so many lanes; a group is in one lane.
-LANES: Final = 16
-#: Bytes that a job must leave of the server's `max_payload`: its dead letter is longer. And
-#: characters of an error that fit in them, however they are written.
+#: Bytes that a job must leave of the server's `max_payload`: its dead letter is longer.
 ROOM: Final = 4096
-SHORT: Final = 500
-#: Seconds in which a job with the same id is known to be the same.
+#: Seconds in which the server knows what was stored: longer than anybody asks for the same again.
 DEDUPE_SECONDS: Final = 300.0
+#: Milliseconds that the key of a job counts which is given to another queue.
+WINDOW_MS: Final = 300_000
+
+
+class Shared:
+    """What all queues of one NATS have together."""
+
+    def __init__(
+        self,
+        connection: NatsConnection,
+        prefix: str,
+        replicas: int,
+        lease_s: float,
+        others: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """`others` tells whether other engines work on them."""
+        self.connection = connection
+        self.prefix = prefix
+        self.replicas = replicas
+        self.lease_s = lease_s
+        self.others = others
+        self.tries = Tries(connection, f"{prefix}_queue_tries", replicas)
+        self.keys = Keys(connection, f"{prefix}_queue_keys", replicas)
+
+    async def open(self) -> None:
+        await self.tries.open()
+        await self.keys.open()
 
 
 class JetQueue:
@@ -59,33 +62,27 @@ class JetQueue:
 
     def __init__(
         self,
-        connection: NatsConnection,
+        shared: Shared,
         name: QueueName,
-        prefix: str,
-        replicas: int,
-        lease_s: float,
-        notes: Notes,
+        running: Callable[[], bool],
+        gone: Callable[[], None],
     ) -> None:
+        """`running` tells whether jobs of it run here; `gone` is called when another engine has
+        deleted its consumers."""
         digest = sha256("\0".join((name.name, str(name.topic), name.function_id)).encode())
+        stream = f"{shared.prefix}_queue_{digest.hexdigest()[:24]}"
         self.name = name
         self.settings = Settings()
-        self.wake: Callable[[], None] | None = None
-        self.lanes: list[Lane] = []
-        self._opened: Limits | None = None  # what the lanes are like
-        self._changing = asyncio.Lock()
-        #: How often jobs that have arrived were handed back, by their number in the stream.
-        self.handed_back: dict[int, int] = {}
-        self._notes = notes
-        self._connection = connection
-        self._replicas = replicas
-        self._lease_s = lease_s
-        self._stream = f"{prefix}_queue_{digest.hexdigest()[:24]}"
-        self._dead = f"{self._stream}_dead"
+        self.jobs = Stored(shared.connection, stream)
+        self.letters = DeadLetters(shared.connection, f"{stream}_dead", name)
+        self.lanes = Lanes(
+            shared.connection, stream, shared.lease_s, shared.tries, running, shared.others, gone
+        )
+        self.tries = shared.tries
+        self._keys = shared.keys
+        self._connection = shared.connection
+        self._replicas = shared.replicas
         self._ready = False
-
-    @property
-    def js(self) -> JetStreamContext:
-        return self._connection.client.jetstream(timeout=ANSWER_SECONDS)
 
     async def ensure(self) -> None:
         """Create its streams if they are not there."""
@@ -93,37 +90,23 @@ class JetQueue:
             return
         from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 
-        common = {"storage": StorageType.FILE, "num_replicas": self._replicas}
-        await self._make(
-            StreamConfig(
-                name=self._stream,
-                description=self.name.text[:1000],
-                subjects=[f"{self._stream}.>"],
-                retention=RetentionPolicy.WORK_QUEUE,
-                duplicate_window=DEDUPE_SECONDS,
-                **common,  # type: ignore[arg-type]
-            )
+        jobs = StreamConfig(
+            name=self.jobs.name,
+            description=self.name.text[:1000],
+            subjects=[f"{self.jobs.name}.>"],
+            retention=RetentionPolicy.WORK_QUEUE,
         )
-        await self._make(
-            StreamConfig(
-                name=self._dead,
-                subjects=[f"{self._dead}.>"],
-                max_msgs=self.settings.dead_letter_max or -1,
-                **common,  # type: ignore[arg-type]
-            )
+        dead = StreamConfig(
+            name=self.letters.name,
+            subjects=[f"{self.letters.name}.>"],
+            max_msgs=self.settings.dead_letter_max or -1,
         )
+        for stream, config in ((self.jobs, jobs), (self.letters, dead)):
+            config.storage = StorageType.FILE
+            config.num_replicas = self._replicas
+            config.duplicate_window = DEDUPE_SECONDS
+            await stream.make(config)
         self._ready = True
-
-    async def _make(self, config: StreamConfig) -> None:
-        from nats.js.errors import BadRequestError
-
-        async def make() -> None:
-            try:
-                await self.js.add_stream(config)
-            except BadRequestError:  # there is one that was made with other options
-                await self.js.update_stream(config)
-
-        await self._connection.ask(make())
 
     # -- jobs ------------------------------------------------------------------------------------
 
@@ -134,117 +117,90 @@ class JetQueue:
             found = found.job
         return isinstance(found, Job) and found.once != job.once
 
-    async def put(self, job: Job) -> bool:
-        """Store a job; whether one of this key or id was stored a while ago."""
+    async def put(self, job: Job, now_ms: int, window_ms: int = WINDOW_MS) -> bool:
+        """Store a job; whether its key stood for one already, which it does for `window_ms`."""
         await self.ensure()
-        lane = zlib.crc32(job.group_id.encode()) % LANES
-        known_as = (job.once or job.id).encode().hex()
-        if job.once and (generation := await self._notes.generation(self._stream, job.once)):
-            known_as = f"{known_as}.{generation}"
-        record, headers = encode_job(job), {"Nats-Msg-Id": known_as}
+        record, known_as = encode_job(job), job.id.encode().hex()
+        headers = {"Nats-Msg-Id": f"{known_as}.{2**53}"}
         if (problem := self._connection.too_large(record, headers, ROOM)) is not None:
             raise problem
-        ack = await self._connection.ask(
-            self.js.publish(f"{self._stream}.{lane}.{token(job.id)}", record, headers=headers)
-        )
+        if not job.once:
+            return bool((await self.jobs.put(self._subject(job), record, known_as)).duplicate)
+        claim = await self._keys.claim(self.jobs.name, job.once, window_ms, now_ms)
+        if claim.row.stored:
+            return True
+        known_as = f"{known_as}.{claim.claimed}"
+        ack = await self.jobs.put(self._subject(job), record, known_as)
+        await self._keys.stored(claim)
         return bool(ack.duplicate)
 
-    async def bury(self, dead: DeadJob) -> None:
-        """Store a dead job; the text of its error is cut where NATS would not take all of it."""
-        await self.ensure()
-        record = encode_job(dead)
-        if self._connection.too_large(record, {}):
-            dead.error, dead.job.error = dead.error[:SHORT], None
-            record = encode_job(dead)
-        if (problem := self._connection.too_large(record, {})) is not None:
-            log.error(
-                "queue %s: %s is dead without its payload: %s", self.name.text, dead.job.id, problem
-            )
-            dead.error, dead.job.data, dead.job.metadata = f"{problem}: {dead.error}", NULL, NULL
-            record = encode_job(dead)
-        await self._connection.ask(self.js.publish(f"{self._dead}.{token(dead.job.id)}", record))
-
-    async def bury_unreadable(
-        self, subject: str, record: bytes, error: msgspec.DecodeError, now_ms: int
-    ) -> None:
-        """What was stored under this subject is no job."""
-        log.error("queue %s: what is no job is dead: %s", self.name.text, error)
-        job = unreadable(id_of(subject), record)
-        await self.bury(DeadJob(job, f"unreadable: {error}", now_ms))
+    def _subject(self, job: Job) -> str:
+        lane = zlib.crc32(job.group_id.encode()) % LANES
+        return f"{self.jobs.name}.{lane}.{token(job.id)}"
 
     async def cancel(self, message_id: str) -> bool:
-        found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
-        if found is None or not await self._delete(self._stream, found):
+        found = await self._waiting(message_id)
+        if found is None or not await self.jobs.delete(found.seq or 0):
             return False
+        await self.tries.forget(self.jobs.name, found.seq or 0)
         await self.free_key(job_in(found))
         return True
 
+    async def acknowledge(self, arrival: Arrival) -> None:
+        """The job has ended: there is nothing of it among the jobs any more."""
+        from nats.errors import NoRespondersError
+
+        async def acknowledge() -> bool:
+            try:
+                await arrival.message.ack_sync(ANSWER_SECONDS)
+            except NoRespondersError:
+                return False
+            return True
+
+        if not await self._connection.ask(acknowledge()):  # its consumer is not there any more
+            await self.jobs.delete(arrival.number)
+        if arrival.tried is not None:
+            await self.tries.forget(self.jobs.name, arrival.number)
+
     async def free_key(self, job: Job) -> None:
-        """The server remembers ids that it has seen: let the next job have another one there."""
+        """The next job of its key is another one."""
         if job.once:
-            await self._notes.free(self._stream, job.once)
+            await self._keys.free(self.jobs.name, job.once)
 
     async def find(self, message_id: str) -> Job | DeadJob | bool:
-        found = await self._find(self._stream, f"{self._stream}.*.{token(message_id)}")
+        found = await self._waiting(message_id)
         if found is not None:
             return job_in(found)
-        found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
+        found = await self.letters.letter(message_id)
         return False if found is None else dead_in(found)
 
-    async def _find(self, stream: str, subject: str) -> RawStreamMsg | None:
+    async def _waiting(self, message_id: str) -> RawStreamMsg | None:
         await self.ensure()
-        return await self._connection.ask(found_or_none(self.js.get_last_msg, stream, subject))
+        return await self.jobs.find(f"{self.jobs.name}.*.{token(message_id)}")
 
-    async def _delete(self, stream: str, record: RawStreamMsg) -> bool:
-        """False when it is gone already."""
-        number = record.seq or 0
-        return bool(await self._connection.ask(found_or_none(self.js.delete_msg, stream, number)))
+    def place(self, number: int) -> str:
+        """What a dead letter is known as whose job has this number."""
+        return f"{self.jobs.name}.{number}"
 
     # -- dead ones -------------------------------------------------------------------------------
 
     async def dead(self, offset: int, limit: int) -> list[DeadJob]:
         """Newest first."""
-        found: list[DeadJob] = []
-        async for record in self._records(self._dead, newest_first=True):
-            if offset > 0:
-                offset -= 1
-            elif len(found) < limit:
-                found.append(dead_in(record))
-            else:
-                break
-        return found
+        await self.ensure()
+        return await self.letters.page(offset, limit)
 
     async def redrive(self, message_id: str | None) -> int:
-        if message_id is not None:
-            found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
-            records = [] if found is None else [found]
-        else:
-            records = [r async for r in self._records(self._dead, newest_first=False)]
-        redriven = 0
-        for record in records:
-            try:
-                job = foreign_dead(record.data or b"").job
-            except msgspec.DecodeError as error:
-                text = f"{id_in(record)} cannot be read, and stays where it is: {error}"
-                if message_id is not None:
-                    raise BusError(text, code="redrive_message_failed") from None
-                log.error("queue %s: %s", self.name.text, text)
-                continue
-            job.renew()
-            await self._again(job)
-            await self._delete(self._dead, record)
-            redriven += 1
-        return redriven
+        await self.ensure()
+        return await self.letters.redrive(message_id, self._again)
 
-    async def _again(self, job: Job) -> None:
-        """Store it anew although its id is known."""
-        lane = zlib.crc32(job.group_id.encode()) % LANES
-        subject = f"{self._stream}.{lane}.{token(job.id)}"
-        await self._connection.ask(self.js.publish(subject, encode_job(job)))
+    async def _again(self, job: Job, place: str) -> None:
+        """Store it anew although its key is known."""
+        await self.jobs.put(self._subject(job), encode_job(job), place)
 
     async def discard(self, message_id: str) -> int:
-        found = await self._find(self._dead, f"{self._dead}.{token(message_id)}")
-        if found is None or not await self._delete(self._dead, found):
+        await self.ensure()
+        found = await self.letters.letter(message_id)
+        if found is None or not await self.letters.delete(found.seq or 0):
             return 0
         await self.free_key(dead_in(found).job)
         return 1
@@ -261,133 +217,41 @@ class JetQueue:
         `running` are the numbers of those that run now.
         """
         await self.ensure()
-        last = (await self._connection.ask(self.js.stream_info(self._stream))).state.last_seq
+        last = await self.jobs.last()
         if not await still():
             return
-        async for record in self._records(self._stream, newest_first=False):
-            if (record.seq or 0) > last:
+        async for records in self.jobs.oldest_first():
+            for record in records:
+                number = record.seq or 0
+                if number <= last and number not in running:
+                    job = job_in(record)
+                    job.error = reason
+                    await self.letters.bury(DeadJob(job, reason, now_ms), self.place(number))
+                    await self.jobs.delete(number)
+            if (records[-1].seq or 0) > last:
                 break
-            if record.seq not in running:
-                job = job_in(record)
-                job.error = reason
-                await self.bury(DeadJob(job, reason, now_ms))
-                await self._delete(self._stream, record)
+        if not await self.jobs.count():
+            await self.tries.forget_all(self.jobs.name)
 
     async def move(self, other: JetQueue, now_ms: int) -> None:
         """Give all jobs to another queue, if there are any."""
-        if await self._connection.ask(found_or_none(self.js.stream_info, self._stream)) is None:
+        if not await self.jobs.there():
             return
-        async for record in self._records(self._stream, newest_first=False):
-            try:
-                await other.put(foreign_job(record.data or b""))
-            except msgspec.DecodeError as error:
-                await other.bury_unreadable(record.subject or "", record.data or b"", error, now_ms)
-            await self._delete(self._stream, record)
-
-    async def _records(self, stream: str, *, newest_first: bool) -> AsyncIterator[RawStreamMsg]:
-        await self.ensure()
-        state = (await self._connection.ask(self.js.stream_info(stream))).state
-        if not state.messages:
-            return
-        numbers = range(state.first_seq, state.last_seq + 1)
-        for number in reversed(numbers) if newest_first else numbers:
-            record = await self._connection.ask(found_or_none(self.js.get_msg, stream, number))
-            if record is not None:
-                yield record
+        await other.ensure()
+        async for records in self.jobs.oldest_first():
+            for record in records:
+                number, data = record.seq or 0, record.data or b""
+                try:
+                    await other.put(foreign_job(data), now_ms)
+                except msgspec.DecodeError as error:
+                    await other.letters.bury_unreadable(
+                        record.subject or "", data, error, now_ms, self.place(number)
+                    )
+                await self.jobs.delete(number)
 
     async def stats(self) -> Stats:
         await self.ensure()
-        jobs = (await self._connection.ask(self.js.stream_info(self._stream))).state.messages
-        dead = (await self._connection.ask(self.js.stream_info(self._dead))).state.messages
-        consumers = await self._connection.ask(self.js.consumers_info(self._stream))
+        jobs, dead = await self.jobs.count(), await self.letters.count()
+        consumers = await self.lanes.consumers.all()
         active = min(jobs, sum(each.num_ack_pending or 0 for each in consumers))
         return Stats(waiting=jobs - active, active=active, dead=dead)
-
-    # -- running them ----------------------------------------------------------------------------
-
-    async def reopen_lanes(self) -> None:
-        """Get jobs within the limits that count now, if somebody wants jobs."""
-        async with self._changing:
-            if self.wake is None or self._opened == self.settings.limits:
-                return
-            await self._close_lanes()
-            await self._open_lanes(self.settings.limits)
-            self._opened = self.settings.limits
-
-    async def _open_lanes(self, limits: Limits) -> None:
-        """With `ordered` limits, jobs come one after another in each lane."""
-        await self.ensure()
-        lanes = limits.ordered and not limits.single
-        names = [f"lane-{n}" for n in range(LANES)] if lanes else ["all"]
-        for info in await self._connection.ask(self.js.consumers_info(self._stream)):
-            if info.name not in names:  # it was of the other kind before
-                await self._connection.ask(self.js.delete_consumer(self._stream, info.name))
-        for number, name in enumerate(names):
-            pending = 1 if limits.ordered else -1
-            await self._consumer(name, f"{number if lanes else '*'}.*", pending)
-            client = self._connection.client
-            lane = Lane(client, self._stream, name, self._look_up, self._arrived)
-            await lane.open()
-            self.lanes.append(lane)
-
-    async def _consumer(self, name: str, filter_subject: str, pending: int) -> None:
-        from nats.js.api import AckPolicy, ConsumerConfig
-
-        await self._connection.ask(
-            self.js.add_consumer(
-                self._stream,
-                ConsumerConfig(
-                    durable_name=name,
-                    ack_policy=AckPolicy.EXPLICIT,
-                    ack_wait=self._lease_s,
-                    max_deliver=-1,
-                    max_ack_pending=pending,
-                    filter_subject=f"{self._stream}.{filter_subject}",
-                ),
-            )
-        )
-
-    async def close_lanes(self) -> None:
-        """Get no jobs any more, unless somebody wants some again."""
-        async with self._changing:
-            if self.wake is None:
-                await self._close_lanes()
-
-    async def _close_lanes(self) -> None:
-        self._opened = None
-        lanes, self.lanes = self.lanes, []
-        for lane in lanes:
-            await lane.close()
-        self.handed_back.clear()
-
-    async def _look_up(self, message: Msg) -> None:
-        """A job that was delivered before may have been handed back."""
-        delivery = message.metadata
-        if (delivery.num_delivered or 1) == 1:
-            return
-        number = delivery.sequence.stream
-        try:
-            count = await self._notes.handed_back(self._stream, number)
-        except StoreError as error:
-            log.debug("queue %s: %s", self.name.text, error)
-            return
-        if count:
-            self.handed_back[number] = count
-
-    async def hand_back(self, message: Msg, job: Job) -> None:
-        """Remember how often it was, for whoever gets it next."""
-        number = message.metadata.sequence.stream
-        await self._notes.hand_back(self._stream, number, job.handed_back)
-
-    def arrived(self, limit: int) -> list[Msg]:
-        """Up to so many jobs that have arrived."""
-        return [
-            lane.buffer.popleft()
-            for lane in self.lanes
-            for _ in range(len(lane.buffer))
-            if (limit := limit - 1) >= 0
-        ]
-
-    def _arrived(self) -> None:
-        if self.wake is not None:
-            self.wake()

@@ -53,10 +53,12 @@ def dead_in(record: RawStreamMsg) -> DeadJob:
     return read_dead(id_in(record), record.data or b"", foreign_dead)
 
 
-def token_of(delivery: Msg.Metadata) -> int:
-    """Grows with each delivery of a job, whoever gets it: when it was stored, in microseconds, and
-    which delivery this is. The server counts both, so clocks of engines do not matter."""
-    return round(delivery.timestamp.timestamp() * 1_000_000) + (delivery.num_delivered or 1)
+def token_of(delivery: Msg.Metadata, before: int) -> int:
+    """Grows with each delivery of a job, whoever gets it: when it was stored, in microseconds (or
+    the token of who had it `before`, where that is known), and which delivery this is. The server
+    counts both, so clocks of engines do not matter."""
+    stored = round(delivery.timestamp.timestamp() * 1_000_000)
+    return max(stored, before) + (delivery.num_delivered or 1)
 
 
 async def found_or_none(

@@ -12,8 +12,16 @@ import msgspec
 
 from iii_engine.core.timers import Timers
 from iii_engine.modules.queue.broker import Done
+from iii_engine.modules.queue.redis.names import ROOM
 from iii_engine.modules.queue.redis.scripts import Script
-from iii_engine.net.redis_client import ANSWER_SECONDS, open_redis, told, warn_of_loss
+from iii_engine.net.contact import Contact
+from iii_engine.net.redis_client import (
+    ANSWER_SECONDS,
+    check_keeping,
+    open_redis,
+    told,
+    warn_of_loss,
+)
 from iii_engine.net.server_url import masked
 from iii_engine.storage.base import ServerLost, StoreError
 from iii_engine.storage.pump import Pump
@@ -30,6 +38,9 @@ Argument: TypeAlias = str | bytes | int
 #: Seconds that the end waits for what is being stored.
 GOODBYE_SECONDS: Final = 2.0
 
+#: Seconds after which a question is not sent any more while the server does not answer others.
+STALE_SECONDS: Final = 1.0
+
 #: Milliseconds between attempts at what must be stored: the first pause, and the longest.
 AGAIN_MS: Final = 100
 LONGEST_MS: Final = 2_000
@@ -44,6 +55,7 @@ class Question(NamedTuple):
     keys: Sequence[Argument]
     arguments: Sequence[Argument]
     answered: Answered
+    asked: float  # by the event loop's clock
 
 
 class Asking:
@@ -52,6 +64,7 @@ class Asking:
     def __init__(self, url: str, timers: Timers) -> None:
         self._url = url
         self._pump: Pump[Question] = Pump(self._settle)
+        self._contact = Contact(self._greet)
         self._timers = timers
         #: Whether the server did not answer the latest questions.
         self.lost = False
@@ -60,18 +73,28 @@ class Asking:
         self._open = False
         self.name = f"Redis at {masked(url)}"
 
+    @property
+    def problem(self) -> str | None:
+        """Why the server cannot be used, takes no changes, or may drop jobs; None when it keeps."""
+        return self._contact.problem
+
+    async def _greet(self) -> None:
+        await check_keeping(self._redis, self._url, ROOM)
+
     async def open(self) -> None:
         """Raises `MissingExtra`, and `StoreError` that names the server."""
         self._redis: Redis = await open_redis(self._url, ANSWER_SECONDS)
         self._open = True
-        await warn_of_loss(self._redis, self._url, "jobs")
+        await warn_of_loss(self._redis, self._url, "jobs", ROOM)
         with told(self._url):
             await self._tell_scripts()
+        self._contact.open()
 
     async def close(self) -> None:
         """Wait for what is under way; a server that is silent is not waited for."""
         if not self._open:
             return
+        await self._contact.close()
         try:
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self._pump.drained()
@@ -87,7 +110,8 @@ class Asking:
         arguments: Sequence[Argument],
         answered: Answered,
     ) -> None:
-        if not self._pump.put(Question(script, keys, arguments, answered)):
+        now = asyncio.get_running_loop().time()
+        if not self._pump.put(Question(script, keys, arguments, answered, now)):
             answered(None, StoreError(f"too much waits for {self.name}"))
 
     def once(
@@ -146,14 +170,23 @@ class Asking:
             self.ask(script, keys, arguments, answered)
 
     async def _settle(self, batch: list[Question]) -> int:
+        sent = False
         try:
+            if self.lost:
+                if stale := self._stale(batch):
+                    return stale
+                with told(self._url):
+                    await self._redis.ping()  # what is not sent is surely not done
+            sent = True
             answers = await self._send(batch)
         except StoreError as error:
             if isinstance(error, ServerLost) and not self.lost:
                 self.lost = True
                 log.warning("queue: %s", error)
+            unknown = ServerLost(f"{error}; it is not known whether the change was made")
             for question in batch:
-                _tell(question, None, error)
+                in_doubt = sent and isinstance(error, ServerLost) and question.script.changes
+                _tell(question, None, unknown if in_doubt else error)
             return len(batch)
         if self.lost:
             self.lost = False
@@ -164,6 +197,14 @@ class Asking:
             else:
                 _tell(question, answer, None)
         return len(batch)
+
+    def _stale(self, batch: list[Question]) -> int:
+        """Refuse the first ones, which have waited in vain; answers how many."""
+        since = asyncio.get_running_loop().time() - STALE_SECONDS
+        stale = [question for question in batch if question.asked < since]
+        for question in stale:
+            _tell(question, None, ServerLost(f"{self.name} cannot be reached: no answer"))
+        return len(stale)
 
     async def _send(self, batch: list[Question]) -> list[Any]:
         """The answers. A server that does not know a script has been started anew, and is told all
@@ -182,7 +223,7 @@ class Asking:
 
     async def _run(self, batch: list[Question]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
-        for script, keys, arguments, _ in batch:
+        for script, keys, arguments, *_ in batch:
             pipeline.evalsha(script.sha, len(keys), *keys, *arguments)
         return await pipeline.execute(raise_on_error=False)
 

@@ -8,7 +8,7 @@ more changes nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -16,7 +16,6 @@ import msgspec
 from msgspec.structs import replace
 
 from iii_engine.core.engine import Engine
-from iii_engine.core.timers import Timer
 from iii_engine.modules.queue.broker import EXPIRED, Broker, Done
 from iii_engine.modules.queue.job import (
     DeadJob,
@@ -38,6 +37,7 @@ from iii_engine.modules.queue.redis.kept import (
     encode_state,
     job_of,
 )
+from iii_engine.modules.queue.redis.leases import Leases, pairs
 from iii_engine.modules.queue.redis.names import (
     CHANGED,
     TOPICS,
@@ -78,12 +78,18 @@ class RedisBroker(Broker):
         self._broadcast = RedisBroadcast(config.redis_url, self._heard)
         self._queues: dict[QueueName, RedisQueue] = {}
         self._by_base: dict[str, RedisQueue] = {}
-        self._renewing: Timer | None = None
+        self.leases = Leases(
+            self._asking,
+            engine.timers,
+            config.lease_ms,
+            self._queues,
+            self._taken_elsewhere,
+        )
 
     @property
     def problem(self) -> str | None:
-        """Who listens knows first."""
-        return self._broadcast.problem
+        """Who listens knows first that the server is lost."""
+        return self._broadcast.problem or self._asking.problem or self.leases.problem
 
     async def open(self) -> None:
         await self._asking.open()
@@ -92,18 +98,17 @@ class RedisBroker(Broker):
             self._broadcast.listen(channel)
         self._broadcast.returned = self._returned
         await self._bindings.open()
-        self._renew_later()
+        self.leases.open(self._look)
 
     async def close(self) -> None:
         self._asking.closing = True
-        if self._renewing is not None:
-            self._renewing.cancel()
+        self.leases.close()
         await self._broadcast.close()
         for queue in self._queues.values():
             queue.rest()
             newest_first = sorted(queue.leases.values(), key=lambda lease: -lease.token)
             if newest_first:
-                self._asking.ask(jobs.RETURN, [queue.base], _pairs(newest_first), _logged)
+                self._asking.ask(jobs.RETURN, [queue.base], pairs(newest_first), _logged)
         await self._asking.close()
 
     # -- producers -------------------------------------------------------------------------------
@@ -209,7 +214,7 @@ class RedisBroker(Broker):
         limits = kept.settings.limits
         kept.asked, kept.missed = True, False
         if self._asking.lost:  # what runs here was not renewed, and must not be taken
-            self._renew_leases()
+            self.leases.renew()
         arguments = [
             limit,
             self._config.lease_ms,
@@ -246,6 +251,9 @@ class RedisBroker(Broker):
             log.error("queue %s: what is no job is removed: %s", kept.name.text, error)
             self._asking.until_done(jobs.COMPLETE, [kept.base], [job_id, token])
             return None
+
+    def _taken_elsewhere(self, lease: Lease) -> None:
+        self.lost(lease)
 
     def complete(self, lease: Lease, *, cancelled: bool = False) -> None:
         kept = self._ended(lease)
@@ -341,7 +349,7 @@ class RedisBroker(Broker):
     def stats(self, queue: QueueName, done: Done[Stats]) -> None:
         def counted(answer: Any) -> Stats:
             known, active, delayed, dead = answer
-            return Stats(known - active - delayed - dead, active, delayed, dead)
+            return Stats(max(0, known - active - delayed - dead), active, delayed, dead)
 
         self._asking.once(looks.STATS, [base_of(queue)], [], counted, done)
 
@@ -375,31 +383,15 @@ class RedisBroker(Broker):
         for queue in self._queues.values():
             queue.wake()
 
-    def _renew_later(self) -> None:
-        seconds = self._config.lease_ms / 3000
-        self._renewing = self._engine.timers.after(seconds, self._renew)
-
-    def _renew(self) -> None:
-        """Keep what runs here, and look whether a message was missed."""
-        self._renew_later()
-        self._renew_leases()
+    def _look(self) -> None:
+        """Whether a message was missed; and tell that this engine is there."""
         for queue in self._queues.values():
             queue.wake()
         self._bindings.keep()
 
-    def _renew_leases(self) -> None:
-        for queue in self._queues.values():
-            if queue.leases:
-                arguments = [self._config.lease_ms, *_pairs(queue.leases.values())]
-                self._asking.ask(jobs.RENEW, [queue.base], arguments, _logged)
-
     @property
     def _now_ms(self) -> int:
         return self._engine.clock.now_ns() // 1_000_000
-
-
-def _pairs(leases: Iterable[Lease]) -> list[Argument]:
-    return [part for lease in leases for part in (lease.job.id, lease.token)]
 
 
 def _logged(answer: Any, error: StoreError | None) -> None:

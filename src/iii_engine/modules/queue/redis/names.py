@@ -11,6 +11,8 @@ from iii_engine.modules.queue.job import QueueName
 PREFIX: Final = "iii:queue:"
 #: A hash: every queue of a topic that was ever used, and whether its function is bound.
 TOPICS: Final = f"{PREFIX}topics"
+#: Nothing is ever here; the server is asked whether there could be.
+ROOM: Final = f"{PREFIX}room"
 #: Channels: a queue has something to take; a row of the table of topics is another now.
 WAKE: Final = f"{PREFIX}wake"
 CHANGED: Final = f"{PREFIX}changed"

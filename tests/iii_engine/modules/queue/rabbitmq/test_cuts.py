@@ -106,16 +106,17 @@ async def test_a_server_that_is_silent_gets_what_it_may_still_store_once(
         for queue in queues:
             await engine.enqueue(queue, "work", queue, delay_ms=20)
         await until(lambda: len(calls) == 2)
-        for module in (link, connection, publisher):
-            monkeypatch.setattr(module, "ANSWER_SECONDS", 0.2)
         before = relay.count("basic.publish")
         relay.hang()
-        for call in calls:
-            call.fail("broken", "no")
-        await until(lambda: relay.count("basic.publish") == before + 2)
-        for _ in range(5):  # each takes as long as an answer is waited for
-            with pytest.raises(BusError, match="no answer"):
-                await engine.stats("r")
+        with monkeypatch.context() as patch:
+            for module in (link, connection, publisher):
+                patch.setattr(module, "ANSWER_SECONDS", 0.2)
+            for call in calls:
+                call.fail("broken", "no")
+            await until(lambda: relay.count("basic.publish") == before + 2)
+            for _ in range(5):  # each takes as long as an answer is waited for
+                with pytest.raises(BusError, match="no answer"):
+                    await engine.stats("r")
         assert relay.count("basic.publish") == before + 2
         relay.go_on()
         await until(lambda: len(calls) == 3)

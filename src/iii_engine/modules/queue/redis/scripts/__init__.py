@@ -31,6 +31,9 @@ local function now_ms()
     return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- A Redis without room refuses a script whose first change needs some, and nothing after a change.
+local function though_full() call('HDEL', q .. ':tokens', '') end
+
 local function held(base, lane) return base .. ':held:' .. redis.sha1hex(lane) end
 
 -- Whoever takes looks again when nothing was left; else it knows that there is more.
@@ -138,10 +141,11 @@ local function known(base, id)
     return false
 end
 
--- Take the place of the job that still waits under the same debounce key; answers its id.
-local function replace(base, name, record, due)
+-- Take the place of the job of the same group that still waits under the same debounce key;
+-- answers its id.
+local function replace(base, name, record, group, due)
     local id = call('GET', base .. ':debounce:' .. redis.sha1hex(name))
-    if not id then return false end
+    if not id or (call('HGET', base .. ':groups', id) or '') ~= group then return false end
     if call('ZSCORE', base .. ':delayed', id) and call('HEXISTS', base .. ':states', id) == 0 then
         call('ZADD', base .. ':delayed', due, id)
     elseif call('HEXISTS', base .. ':due', id) == 1 then
@@ -157,7 +161,7 @@ local function store(base, id, record, group, delay_ms, ordered, debounce_ms, na
     local wait = math.max(delay_ms, debounce_ms)
     local due = wait > 0 and now_ms() + wait or 0
     if debounce_ms > 0 then
-        id = replace(base, name, record, due) or id
+        id = replace(base, name, record, group, due) or id
         call('SET', base .. ':debounce:' .. redis.sha1hex(name), id, 'PX', wait)
     end
     if not known(base, id) then put(base, id, record, group, due, ordered) end
@@ -171,7 +175,8 @@ class Script:
 
     known: ClassVar[list[Script]] = []
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, changes: bool = True) -> None:
+        self.changes = changes
         self.text = _COMMON + text
         self.sha = hashlib.sha1(self.text.encode()).hexdigest()
         self.known.append(self)

@@ -160,6 +160,7 @@ return 1
 
 #: ARGV: lease, then id and token of each. Answers the tokens that hold nothing any more.
 RENEW: Final = Script("""
+though_full()
 local till, lost = now_ms() + tonumber(ARGV[1]), {}
 for i = 2, #ARGV, 2 do
     if holds(ARGV[i], ARGV[i + 1]) then

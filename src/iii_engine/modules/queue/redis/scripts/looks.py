@@ -27,22 +27,28 @@ return 1
 """)
 
 #: ARGV: id. Answers record, state and when it is due, or nothing.
-FIND: Final = Script("""
+FIND: Final = Script(
+    """
 local record = call('HGET', q .. ':jobs', ARGV[1])
 if not record then return {} end
 local due = call('ZSCORE', q .. ':delayed', ARGV[1]) or call('HGET', q .. ':due', ARGV[1])
 return {record, call('HGET', q .. ':states', ARGV[1]) or '', due or '0'}
-""")
+""",
+    changes=False,
+)
 
 #: ARGV: offset, limit. Answers id, record and state of each, newest first.
-DEAD: Final = Script("""
+DEAD: Final = Script(
+    """
 local found, offset = {}, tonumber(ARGV[1])
 if tonumber(ARGV[2]) == 0 then return found end
 for i, id in ipairs(call('LRANGE', q .. ':dlq', offset, offset + tonumber(ARGV[2]) - 1)) do
     found[i] = {id, call('HGET', q .. ':jobs', id), call('HGET', q .. ':states', id)}
 end
 return found
-""")
+""",
+    changes=False,
+)
 
 #: ARGV: an id, or the number of dead jobs that shall run again, oldest first, as `all`, number.
 REDRIVE: Final = Script("""
@@ -73,7 +79,10 @@ return 1
 """)
 
 #: Answers how many jobs there are, run, are delayed, and are dead.
-STATS: Final = Script("""
+STATS: Final = Script(
+    """
 return {call('HLEN', q .. ':jobs'), call('LLEN', q .. ':active'),
     call('ZCARD', q .. ':delayed'), call('LLEN', q .. ':dlq')}
-""")
+""",
+    changes=False,
+)

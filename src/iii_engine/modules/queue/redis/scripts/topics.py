@@ -12,6 +12,7 @@ from iii_engine.modules.queue.redis.scripts import Script
 #: The first function gets what was published before. Repeated it is a sign of life of the engine,
 #: and puts back what another one has removed, taking this one for lost.
 BIND: Final = Script("""
+though_full()
 local first = call('HLEN', KEYS[2]) == 0
 call('HSET', KEYS[2], ARGV[1], ARGV[2])
 call('ZADD', q .. ':holders', now_ms(), ARGV[4])
@@ -85,4 +86,4 @@ return 1
 """)
 
 #: KEYS: the table. Answers rows, each followed by `1` when it is bound.
-TABLE: Final = Script("return call('HGETALL', q)")
+TABLE: Final = Script("return call('HGETALL', q)", changes=False)
