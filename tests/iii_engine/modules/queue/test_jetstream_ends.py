@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+import time
 from typing import Any
 
 import pytest
-from tests.support.queue_engine import Shared, has_dead, holds, lose, running, shared
+from tests.support.queue_engine import LEASE_MS, Shared, has_dead, holds, lose, running, shared
 from tests.support.servers import NatsServer
 from tests.support.waiting import until
 
@@ -163,6 +165,32 @@ async def test_an_engine_that_stood_still_starts_nothing_that_may_be_others_by_n
         broker._leases.renewed -= 100  # as if nothing had run since then
         await engine.enqueue("q", "work", 1)
         await until(lambda: noticed == [True])
+        await until(lambda: holds(engine, "q", (0, 0)))
+
+
+async def test_what_ran_when_an_engine_stood_still_is_not_its_own_any_more(
+    nats_server: NatsServer,
+) -> None:
+    async with shared(nats_server, q={"visibility_timeout_ms": 60_000}) as (engine,):
+        tokens: list[int] = []
+        calls: list[Call] = []
+
+        def work(call: Call) -> None:
+            calls.append(call)
+            tokens.append(json.loads(bytes(call.metadata))["iii_queue"]["token"])
+
+        engine.core.add_function("work", work, module="test")
+        job = await engine.enqueue("q", "work", 1)
+        await until(lambda: len(calls) == 1)
+        time.sleep(1.5 * LEASE_MS / 1000)  # noqa: ASYNC251 (as if it were stopped)
+        await until(lambda: len(calls) == 2)
+        assert tokens[0] < tokens[1]
+        beat = {"queue": "q", "message_id": job}
+        for token, renewed in zip(tokens, (False, True), strict=True):
+            answer = await engine.ask("iii::queue::heartbeat", {**beat, "token": token})
+            assert answer["renewed"] is renewed
+        calls[0].reply()
+        calls[1].reply()
         await until(lambda: holds(engine, "q", (0, 0)))
 
 

@@ -342,7 +342,9 @@ class JetStreamBroker(ServerBroker):
     async def _renew(self) -> None:
         """Keep the leases of what runs, and of what has arrived and will."""
         while True:
-            await asyncio.sleep(self._lease_s / 3)
+            if await self._leases.wait():
+                for lease in self._leases.give_up():
+                    self.lost(lease)
             if self._leases.stood_still:
                 self._distrust()
             self._leases.begin()

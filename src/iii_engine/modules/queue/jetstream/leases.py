@@ -29,6 +29,17 @@ class Leases:
         """Whether leases may have ended since they were renewed: the engine was frozen."""
         return asyncio.get_running_loop().time() - self.renewed > self._lease_s
 
+    async def wait(self) -> bool:
+        """Until they are to be renewed; whether the engine was frozen for longer than a lease."""
+        begin = asyncio.get_running_loop().time()
+        await asyncio.sleep(self._lease_s / 3)
+        return asyncio.get_running_loop().time() - begin > self._lease_s
+
+    def give_up(self) -> set[Lease]:
+        """Others may have these jobs."""
+        lost, self.held = self.held, set()
+        return lost
+
     def arrivals(self) -> Iterator[Arrival]:
         return map(arrival_of, chain(self.held, self.ending))
 
