@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from iii_engine.core.router import Call
@@ -104,6 +106,26 @@ class Controls:
         run = self._run(*message_of(request))
         token = request.token if isinstance(request, requests.HeartbeatRequest) else None
         return run is not None and token in (None, run.lease.token)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other engines may run what this one finds."""
+        return self._broker.shared
+
+    def keeps(self, request: requests.MessageRequest, done: Callable[[bool], None]) -> None:
+        """Tell whether the job is in queues of this engine alone: no other one runs it then."""
+        if self.shared:
+            done(False)
+            return
+        name, message_id = message_of(request)
+
+        def ask(queue: QueueName, done: Done[Job | DeadJob | bool]) -> None:
+            self._broker.find(queue, message_id, done)
+
+        def found(jobs: list[Job | DeadJob | bool] | None, error: BaseException | None) -> None:
+            done(jobs is None or any(job is not False for job in jobs))
+
+        gather(self._queues.behind(name), ask, self._queues.soon, found)
 
     def heartbeat(self, call: Call, request: requests.HeartbeatRequest) -> None:
         """Renew a lease; with a `token`, only for the holder who has that one."""

@@ -1,7 +1,8 @@
 """Jobs that run for another engine of the cluster: their workers ask the engine they are at.
 
 An engine that has a job calls its function wherever that is. So who is asked about a job that it
-does not run asks the others, and the one that runs it answers.
+does not know asks the others, and the one that runs it answers. Where a server keeps the jobs any
+engine may run them, so they are asked about all that does not run here.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from iii_sdk.protocol import NULL, ErrorBody, is_null
 Q = TypeVar("Q", bound=MessageRequest)
 
 QUESTION: Final = "engine::job::"
+#: What a server that keeps the jobs knows, too, except whether one runs.
+STATUS: Final = QUESTION + "status"
 
 #: Seconds that the others have.
 ASK_SECONDS: Final = 2.0
@@ -69,13 +72,19 @@ class Elsewhere:
             answer = next((result for result in results if not is_null(result)), None)
             if answer is not None:
                 call.reply(answer)
-            elif error is not None:
+            elif error is not None and not (self._controls.shared and question == STATUS):
                 call.settle(NULL, error)
             else:
                 handle(call, request)
 
+        def known(here: bool) -> None:
+            if here:
+                handle(call, request)
+            else:
+                data = msgspec.json.encode(request)
+                self._others.ask(question, data, ASK_SECONDS, told, trace=call.traceparent or None)
+
         if self._controls.runs(request):
             handle(call, request)
         else:
-            data = msgspec.json.encode(request)
-            self._others.ask(question, data, ASK_SECONDS, told, trace=call.traceparent or None)
+            self._controls.keeps(request, known)

@@ -106,6 +106,49 @@ async def test_an_engine_that_does_not_say_is_named(
     )
 
 
+@pytest.mark.promise(
+    "Several engines",
+    "What an engine knows by itself of a job it tells and does at once, also while another engine"
+    " of the cluster hangs.",
+)
+async def test_a_job_that_waits_here_needs_nobody_else(
+    pair: tuple[RunningEngine, RunningEngine],
+) -> None:
+    home, near = pair
+    for question in ("status", "cancel"):
+        near.core.others.answer(f"engine::job::{question}", lambda call: None)
+    async with RawWorker(home.url) as worker:
+        await worker.register("work")
+        await worker.call("iii::queue::pause", {"queue": "q"})
+        query = {"queue": "q", "message_id": await enqueue(worker, home, "work")}
+        assert (await worker.call("iii::queue::status", query))["state"] == "waiting"
+        assert (await worker.call("iii::queue::cancel", query))["was"] == "waiting"
+
+
+async def test_a_job_on_a_server_is_told_of_while_an_engine_hangs(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("iii_engine.modules.queue.elsewhere.ASK_SECONDS", 0.1)
+    adapter = {"name": "nats", "config": {"nats_url": nats_server.url}}
+    queues = {"queue_configs": {"q": QUEUE}, "adapter": adapter}
+    home = member(nats_server, "home", **{"iii-queue": queues})
+    near = member(nats_server, "near")
+    await home.start()
+    await near.start()
+    await until(lambda: home.core.others.sessions())
+    for question in ("status", "cancel"):
+        near.core.others.answer(f"engine::job::{question}", lambda call: None)
+    async with RawWorker(home.url) as worker:
+        await worker.register("work")
+        await worker.call("iii::queue::pause", {"queue": "q"})
+        query = {"queue": "q", "message_id": await enqueue(worker, home, "work")}
+        assert (await worker.call("iii::queue::status", query))["state"] == "waiting"
+        code, _ = await worker.failure("iii::queue::cancel", query)
+        assert code == "engine_unreachable"
+    await near.stop()
+    await home.stop()
+
+
 async def test_workers_cannot_ask_what_engines_ask_each_other(
     pair: tuple[RunningEngine, RunningEngine],
 ) -> None:
