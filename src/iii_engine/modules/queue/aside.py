@@ -1,4 +1,4 @@
-"""The jobs of one queue that wait for one function, whose worker is away."""
+"""The jobs of one queue that wait for functions whose workers are away."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from iii_engine.core.queue_entry import Entry
 
 
 class Aside:
-    """In an ordered queue they are `held`, and their groups with them.
+    """Those of one function.
 
-    In others any number of them is left in the store, where memory knows the first only: `skipped`
-    has its key, by the order that it is in (whether `delayed`).
+    Any number of them is left in the store, where memory knows the first only: `skipped` has its
+    key, by the order that it is in (whether `delayed`). Some of an ordered queue are `held`, in
+    memory.
     """
 
     __slots__ = ("due", "held", "skipped")
@@ -30,3 +31,35 @@ class Aside:
         first = self.skipped.get(entry.delayed)
         if first is None or entry.key < first:
             self.skipped[entry.delayed] = entry.key
+
+
+class Blocked:
+    """Groups of an ordered queue: the first job of each waits for a function, the others for it."""
+
+    __slots__ = ("_functions", "_groups")
+
+    def __init__(self) -> None:
+        self._functions: dict[str, str] = {}  # by group
+        self._groups: dict[str, str] = {}  # by the key of the first job
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def function(self, group: str) -> str | None:
+        """What the group waits for."""
+        return self._functions.get(group)
+
+    def add(self, first: Entry, function_id: str) -> None:
+        self._functions[first.group] = function_id
+        self._groups[first.key] = first.group
+
+    def end(self, function_id: str) -> None:
+        """It is back."""
+        groups = {key: g for key, g in self._groups.items() if self._functions[g] != function_id}
+        self._functions = {group: self._functions[group] for group in groups.values()}
+        self._groups = groups
+
+    def gone(self, key: str) -> str | None:
+        """A job was cancelled: the function that its group waited for, if it was the first."""
+        group = self._groups.pop(key, None)
+        return None if group is None else self._functions.pop(group)

@@ -206,8 +206,7 @@ class EmbeddedBroker(Broker):
                 dead = DeadJob(unreadable(entry.key, record), f"unreadable: {error}", self._now_ms)
                 self._letters.bury(kept, entry.key, dead)
             else:
-                if kept.aside and job.function_id in kept.aside:
-                    kept.set_aside(entry, job.function_id)
+                if kept.aside and kept.passes(entry, job):
                     passed += 1
                 else:
                     leases.append(Held(kept.name, job, self._tokens.make(), kept=kept, entry=entry))
@@ -320,8 +319,7 @@ class EmbeddedBroker(Broker):
         def written(_: None, error: BaseException | None) -> None:
             for key, record in withdrawn:
                 if error is None:
-                    kept.line.forget(key)
-                    kept.wake()  # those behind it in its group
+                    kept.forget(key)
                 else:
                     kept.restore(key, record)
             done(None if error else bool(withdrawn), error)

@@ -15,7 +15,7 @@ from iii_engine.core.queue_keys import due_of, time_of
 from iii_engine.core.queue_line import Line
 from iii_engine.core.queue_room import Room
 from iii_engine.core.timers import Timer, Timers
-from iii_engine.modules.queue.aside import Aside
+from iii_engine.modules.queue.aside import Aside, Blocked
 from iii_engine.modules.queue.job import Job, QueueName, Stats, decode_job, read_job
 from iii_engine.modules.queue.reading import BYTES
 from iii_engine.modules.queue.settings import Settings
@@ -80,6 +80,7 @@ class KeptQueue:
         self.moving: dict[str, tuple[str, list[Callable[[], None]]]] = {}
         #: Jobs that wait for a function to come back, by its id.
         self.aside: dict[str, Aside] = {}
+        self.blocked = Blocked()
         #: Places of jobs that have ended, and are about to be deleted; whether they were cancelled.
         self.ending: dict[str, bool] = {}
         self._count()
@@ -178,13 +179,30 @@ class KeptQueue:
         aside = self.aside.get(function_id)
         if aside is None:
             aside = self.aside[function_id] = Aside()
-        if self.settings.limits.ordered:
+        if not self.settings.limits.ordered or self._block(entry, function_id):
+            self.line.skip(entry)
+            aside.skip(entry)
+        else:
             entry.due_ms = NEVER
             self.line.hold(entry)
             aside.hold(entry, 2 * self._room.ahead)
-        else:
-            self.line.skip(entry)
-            aside.skip(entry)
+
+    def _block(self, entry: Entry, function_id: str) -> bool:
+        """Whether the group can wait in the store; else its jobs wait in memory behind this one."""
+        if self.blocked.function(entry.group) is None:
+            if self.settings.limits.single or len(self.blocked) >= self._room.ahead:
+                return False
+            self.blocked.add(entry, function_id)
+        return True
+
+    def passes(self, entry: Entry, job: Job) -> bool:
+        """Set a job aside whose function is waited for already, or whose group waits."""
+        ordered = self.settings.limits.ordered
+        function_id = (ordered and self.blocked.function(entry.group)) or job.function_id
+        if function_id is None or function_id not in self.aside:
+            return False
+        self.set_aside(entry, function_id)
+        return True
 
     def bring_back(self, function_id: str) -> None:
         """They may run. All let go of their groups first: else each would be offered anew."""
@@ -198,9 +216,13 @@ class KeptQueue:
         for entry in back:
             entry.due_ms = 0
             groups.add(entry)
+        self.blocked.end(function_id)
+        self._go_back(aside)
+        self.wake()
+
+    def _go_back(self, aside: Aside) -> None:
         for delayed, key in aside.skipped.items():
             self.line.rewind(key, delayed=delayed)
-        self.wake()
 
     def _bring_all_back(self) -> None:
         for function_id in list(self.aside):
@@ -221,7 +243,15 @@ class KeptQueue:
         entry = self.line.known(key)
         if entry is None or entry.state is State.WAITING:
             self.line.withdraw(key, delayed=is_delayed(key))
-            self.line.forget(key)
+            self.forget(key)
+
+    def forget(self, key: str) -> None:
+        """A job that was withdrawn is not stored any more; those behind it in its group go on."""
+        self.line.forget(key)
+        function_id = self.blocked.gone(key)
+        if function_id is not None:
+            self._go_back(self.aside[function_id])
+        self.wake()
 
     def sweep(self, transaction: Transaction, space: str, expired: Callable[[bytes], bool]) -> None:
         """Delete some entries whose time is over: each time the next ones, round and round."""

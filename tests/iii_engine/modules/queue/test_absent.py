@@ -268,7 +268,8 @@ async def test_what_waits_beyond_memory_can_be_cancelled_and_keeps_its_order_whe
     little_room: int,
 ) -> None:
     number = 2 * little_room
-    async with queue_desk(configs(q={"concurrency": 10})) as desk:
+    standard = {"message_group_field": "g", "concurrency": 10}
+    async with queue_desk(configs(q=standard)) as desk:
         desk.engine.disconnect(worker(desk, "away"))
         ids = [desk.enqueue("q", "away", {"g": "a", "n": each}) for each in range(number)]
         desk.handler("there")
@@ -277,7 +278,7 @@ async def test_what_waits_beyond_memory_can_be_cancelled_and_keeps_its_order_whe
         asked = {"queue": "q", "message_id": ids[-1]}
         assert desk.ask("iii::queue::cancel", asked)["was"] == "waiting"
         assert desk.stats("q")["waiting"] == number - 1
-        fifo = {"type": "fifo", "message_group_field": "g", "concurrency": 10}
+        fifo = {**standard, "type": "fifo"}
         await desk.module.reconfigure(msgspec.convert(configs(q=fifo), QueueOptions))
         desk.enqueue("q", "there", {"g": "a", "n": number + 1})
         await work_off(desk)
@@ -286,6 +287,52 @@ async def test_what_waits_beyond_memory_can_be_cancelled_and_keeps_its_order_whe
         await work_off(desk)
         assert [data["n"] for data in desk.payloads("away")] == list(range(number - 1))
         assert [data["n"] for data in desk.payloads("there")] == [number, number + 1]
+
+
+async def test_groups_of_others_go_on_behind_more_jobs_of_waiting_groups_than_fit(
+    little_room: int,
+) -> None:
+    number, fifo = 5 * little_room, {"type": "fifo", "message_group_field": "g", "concurrency": 2}
+    async with queue_desk(configs(q=fifo)) as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        desk.handler("there")
+        ids = [desk.enqueue("q", "away", {"g": each % 50, "n": each}) for each in range(number)]
+        for group in (0, 1, 99):
+            desk.enqueue("q", "there", {"g": group, "n": number})
+        await work_off(desk)
+        assert desk.payloads("there") == [{"g": 99, "n": number}]
+        assert desk.stats("q")["waiting"] == number + 2
+        assert in_memory(desk) <= little_room
+        for message_id in ids[::50]:  # all of the group 0: nothing holds it up any more
+            desk.ask("iii::queue::cancel", {"queue": "q", "message_id": message_id})
+        await work_off(desk)
+        assert [data["g"] for data in desk.payloads("there")] == [99, 0]
+        desk.handler("away")
+        await work_off(desk)
+        assert [data["g"] for data in desk.payloads("there")] == [99, 0, 1]
+        heard = desk.payloads("away")
+        for group in range(1, 50):
+            numbers = [data["n"] for data in heard if data["g"] == group]
+            assert numbers == list(range(group, number, 50))
+        assert not any(desk.stats("q").values())
+
+
+async def test_more_waiting_groups_than_are_remembered_keep_their_order(little_room: int) -> None:
+    number, fifo = 3 * little_room, {"type": "fifo", "message_group_field": "g", "concurrency": 2}
+    async with queue_desk(configs(q=fifo)) as desk:
+        desk.engine.disconnect(worker(desk, "away"))
+        for each in range(2):
+            for group in range(number):
+                desk.enqueue("q", "away", {"g": group, "n": each})
+        await work_off(desk)
+        assert in_memory(desk) <= 3 * little_room
+        assert desk.stats("q")["waiting"] == 2 * number
+        desk.handler("away")
+        await work_off(desk)
+        heard = [(data["g"], data["n"]) for data in desk.payloads("away")]
+        assert len(heard) == 2 * number
+        assert sorted(heard) == sorted(heard, key=lambda each: (each[0], heard.index(each)))
+        assert not any(desk.stats("q").values())
 
 
 async def test_dropped_dead_letters_are_counted_and_told(caplog: pytest.LogCaptureFixture) -> None:
