@@ -144,10 +144,13 @@ class FunctionsAvailable(Source):
         return list_functions(self._engine, FunctionsQuery(), trigger.access, CHANGED)
 
     def _made(self, trigger: Trigger, payload: bytes | None, error: BaseException | None) -> None:
-        if payload is None:
+        try:
+            if payload is not None:
+                self.fire(trigger, payload)
+        except Exception as fault:  # noqa: BLE001  (logged; the others are told)
+            error = fault
+        if error is not None:
             log.error("%s is not told of the functions", trigger.function_id, exc_info=error)
-        else:
-            self.fire(trigger, payload)
         self._tell_next()
 
 
