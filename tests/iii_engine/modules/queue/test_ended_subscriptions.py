@@ -74,6 +74,7 @@ async def test_what_another_engine_keeps_for_a_worker_that_is_away_is_not_buried
         await publish(one, "t", 0, 1)
         await end_here(one, "t")
         await publish(one, "t", 2)
+        await two.ask("iii::queue::resume", {"queue": "t"})  # a Redis knows it for all
         async with RawWorker(two.url) as worker:
             await worker.register("f")
             await worker.register_trigger("durable:subscriber", "f", {"topic": "t"})

@@ -23,7 +23,7 @@ GOODBYES: Final = {
 #: What makes an answer of what the server says.
 READERS: Final = {
     "nats": "iii_engine.modules.queue.jetstream.kept.JetQueue.stats",
-    "redis": "iii_engine.modules.queue.redis.broker.Stats",
+    "redis": "iii_engine.modules.queue.redis.looking.Stats",
     "rabbitmq": "iii_engine.modules.queue.rabbitmq.place.Place.stats",
 }
 

@@ -337,3 +337,35 @@ async def test_a_topic_that_is_new_before_the_engine_hears_is_known_all_the_same
 
 def knows_of(engine: Shared, topic: str) -> bool:
     return any(queue.name == topic for queue in broker_of(engine).topic_queues())
+
+
+@pytest.mark.promise(
+    "Queues",
+    "On a Redis that engines share a pause holds for all of them, also for those that start later.",
+)
+async def test_a_pause_holds_for_all_engines(redis_server: RedisServer) -> None:
+    async def paused(engine: Shared) -> bool:
+        stats = await engine.ask("engine::queue::topic_stats", {"topic": "q", "details": True})
+        found: bool = stats["paused"]
+        return found
+
+    async with shared(redis_server, 2, q={}) as (one, two):
+        heard = one.function("work"), two.function("work")
+        await one.ask("iii::queue::pause", {"queue": "q"})
+        for n in range(4):
+            await two.enqueue("q", "work", n)
+        await until(lambda: paused(two))
+        async with shared(redis_server, q={}) as (late,):
+            later = late.function("work")
+            await until(lambda: paused(late))
+            assert (heard, later) == (([], []), [])
+        assert await two.stats("q") == (4, 0)
+        await two.ask("iii::queue::resume", {"queue": "q"})
+        await until(lambda: len(heard[0]) + len(heard[1]) == 4)
+        assert not await paused(two)
+        await until(lambda: paused_nowhere(one, two))
+        await until(lambda: holds(one, "q", (0, 0)))
+
+
+def paused_nowhere(*engines: Shared) -> bool:
+    return not any("q" in broker_of(engine).pauses for engine in engines)

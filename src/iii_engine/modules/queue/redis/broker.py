@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from iii_engine.core.engine import Engine
-from iii_engine.modules.queue.broker import EXPIRED, Broker, Done
+from iii_engine.modules.queue.broker import EXPIRED, Done
 from iii_engine.modules.queue.job import (
     DeadJob,
     Draft,
@@ -24,7 +24,6 @@ from iii_engine.modules.queue.job import (
     Lease,
     QueueName,
     Receipt,
-    Stats,
     encode_job,
 )
 from iii_engine.modules.queue.redis.asking import Argument, Asking
@@ -32,14 +31,14 @@ from iii_engine.modules.queue.redis.bindings import Bindings
 from iii_engine.modules.queue.redis.kept import (
     RedisQueue,
     State,
-    dead_of,
-    decode_state,
     encode_state,
     job_of,
 )
 from iii_engine.modules.queue.redis.leases import Leases, pairs
+from iii_engine.modules.queue.redis.looking import RedisLooks
 from iii_engine.modules.queue.redis.names import (
     CHANGED,
+    PAUSED,
     TOPICS,
     WAKE,
     base_of,
@@ -47,7 +46,8 @@ from iii_engine.modules.queue.redis.names import (
     row_of,
 )
 from iii_engine.modules.queue.redis.options import REFUSALS, RedisQueueConfig
-from iii_engine.modules.queue.redis.scripts import jobs, looks, topics
+from iii_engine.modules.queue.redis.pauses import RedisPauses
+from iii_engine.modules.queue.redis.scripts import jobs, topics
 from iii_engine.modules.queue.settings import Settings
 from iii_engine.net.broadcast import Message
 from iii_engine.net.redis_broadcast import RedisBroadcast
@@ -58,11 +58,9 @@ log = logging.getLogger("iii.queue")
 
 #: Milliseconds until jobs are asked for again when that failed.
 AGAIN_MS: Final = 500
-#: Dead jobs that one script lets run again.
-REDRIVEN: Final = 500
 
 
-class RedisBroker(Broker):
+class RedisBroker(RedisLooks):
     """Everything is a question to Redis; what must be stored is asked until it is."""
 
     kind = "redis"
@@ -71,10 +69,11 @@ class RedisBroker(Broker):
     def __init__(self, engine: Engine, config: RedisQueueConfig) -> None:
         self._engine = engine
         self._config = config
-        self._asking = Asking(config.redis_url, engine.timers)
+        super().__init__(Asking(config.redis_url, engine.timers))
         self._bindings = Bindings(
             self._asking, engine.ids.uuid(), config.binding_ttl_seconds * 1000
         )
+        self.pauses: RedisPauses = RedisPauses(self._asking)
         self._broadcast = RedisBroadcast(config.redis_url, self._heard)
         self._queues: dict[QueueName, RedisQueue] = {}
         self._by_base: dict[str, RedisQueue] = {}
@@ -94,9 +93,10 @@ class RedisBroker(Broker):
     async def open(self) -> None:
         await self._asking.open()
         await self._broadcast.open()
-        for channel in (WAKE, CHANGED):
+        for channel in (WAKE, CHANGED, PAUSED):
             self._broadcast.listen(channel)
         self._broadcast.returned = self._returned
+        self.pauses.reload()
         await self._bindings.open()
         self.leases.open(self._look)
 
@@ -215,14 +215,17 @@ class RedisBroker(Broker):
         kept.asked, kept.missed = True, False
         if self._asking.lost:  # what runs here was not renewed, and must not be taken
             self.leases.renew()
-        arguments = [
+        arguments: list[Argument] = [
             limit,
             self._config.lease_ms,
             limits.concurrency,
             int(limits.ordered),
             int(limits.single),
+            queue.name,
         ]
-        self._asking.ask(jobs.TAKE, [kept.base], arguments, partial(self._taken, kept, done))
+        self._asking.ask(
+            jobs.TAKE, [kept.base, PAUSED], arguments, partial(self._taken, kept, done)
+        )
 
     def _taken(
         self,
@@ -289,70 +292,6 @@ class RedisBroker(Broker):
         kept.leases.pop(lease.token, None)
         return kept
 
-    # -- single jobs, dead ones, numbers ---------------------------------------------------------
-
-    def cancel(self, queue: QueueName, message_id: str, done: Done[bool]) -> None:
-        self._asking.once(looks.CANCEL, [base_of(queue)], [message_id], bool, done)
-
-    def find(self, queue: QueueName, message_id: str, done: Done[Job | DeadJob | bool]) -> None:
-        def found(answer: Any) -> Job | DeadJob | bool:
-            if not answer:
-                return False
-            record, state, due = answer
-            if state and decode_state(state).failed_at:
-                return dead_of(message_id, record, state)
-            job = job_of(message_id, record, state)
-            job.process_at = int(float(due))
-            return job
-
-        self._asking.once(looks.FIND, [base_of(queue)], [message_id], found, done)
-
-    def dead(self, queue: QueueName, offset: int, limit: int, done: Done[list[DeadJob]]) -> None:
-        self._asking.once(
-            looks.DEAD,
-            [base_of(queue)],
-            [offset, limit],
-            lambda rows: [dead_of(*row) for row in rows],
-            done,
-        )
-
-    def redrive(self, queue: QueueName, message_id: str | None, done: Done[int]) -> None:
-        if message_id is not None:
-            self._asking.once(looks.REDRIVE, [base_of(queue)], [message_id], int, done)
-            return
-
-        def counted(stats: Stats | None, error: BaseException | None) -> None:
-            if stats is None:
-                done(None, error)
-            else:
-                self._redrive(queue, stats.dead, 0, done)
-
-        self.stats(queue, counted)
-
-    def _redrive(self, queue: QueueName, left: int, before: int, done: Done[int]) -> None:
-        """Those that are dead now, in pieces that do not keep Redis from others."""
-        some = min(left, REDRIVEN)
-
-        def redriven(count: int | None, error: BaseException | None) -> None:
-            if count is None:
-                done(None, error)
-            elif count < some or left == some:
-                done(before + count, None)
-            else:
-                self._redrive(queue, left - count, before + count, done)
-
-        self._asking.once(looks.REDRIVE, [base_of(queue)], ["all", some], int, redriven)
-
-    def discard(self, queue: QueueName, message_id: str, done: Done[int]) -> None:
-        self._asking.once(looks.DISCARD, [base_of(queue)], [message_id], int, done)
-
-    def stats(self, queue: QueueName, done: Done[Stats]) -> None:
-        def counted(answer: Any) -> Stats:
-            known, active, delayed, dead = answer
-            return Stats(max(0, known - active - delayed - dead), active, delayed, dead)
-
-        self._asking.once(looks.STATS, [base_of(queue)], [], counted, done)
-
     def topic_queues(self) -> list[QueueName]:
         return self._bindings.all()
 
@@ -369,6 +308,9 @@ class RedisBroker(Broker):
         if pattern == CHANGED:
             self._bindings.heard(message.data)
             return
+        if pattern == PAUSED:
+            self.pauses.heard(message.data)
+            return
         try:
             base = msgspec.json.decode(message.data, type=str)
         except msgspec.DecodeError:
@@ -380,6 +322,7 @@ class RedisBroker(Broker):
         """Anything may have been missed while the server was away."""
         self._bindings.keep()
         self._bindings.reload()
+        self.pauses.reload()
         for queue in self._queues.values():
             queue.wake()
 
@@ -388,6 +331,7 @@ class RedisBroker(Broker):
         for queue in self._queues.values():
             queue.wake()
         self._bindings.keep()
+        self.pauses.reload()
 
     @property
     def _now_ms(self) -> int:

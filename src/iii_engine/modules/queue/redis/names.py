@@ -13,6 +13,8 @@ PREFIX: Final = "iii:queue:"
 TOPICS: Final = f"{PREFIX}topics"
 #: Nothing is ever here; the server is asked whether there could be.
 ROOM: Final = f"{PREFIX}room"
+#: A set, and the channel on which its changes are told: the queues and topics that are paused.
+PAUSED: Final = f"{PREFIX}paused"
 #: Channels: a queue has something to take; a row of the table of topics is another now.
 WAKE: Final = f"{PREFIX}wake"
 CHANGED: Final = f"{PREFIX}changed"

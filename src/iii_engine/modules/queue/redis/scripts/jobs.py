@@ -47,10 +47,12 @@ if once and tonumber(ARGV[8]) > 0 then call('SET', once, made, 'PX', ARGV[8]) en
 return {made, fresh and 0 or 1}
 """)
 
-#: ARGV: how many, lease, places of each group (0: any number), ordered, single. Answers whether
+#: KEYS: the queue, the names of what is paused. ARGV: how many, lease, places of each group (0: any
+#: number), ordered, single, the name under which it would be paused. Answers whether
 #: there may be more, the milliseconds until somebody should look again (-1: never), and id, record,
 #: state and token of each.
 TAKE: Final = Script("""
+if call('SISMEMBER', KEYS[2], ARGV[6]) == 1 then return {0, -1, {}} end
 local limit, lease_ms, places = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ordered, single = ARGV[4] == '1', ARGV[5] == '1'
 local now, waiting, found = now_ms(), q .. ':waiting', {}

@@ -78,6 +78,16 @@ forget(q, ARGV[1])
 return 1
 """)
 
+#: KEYS: the names of what is paused. ARGV: a name, and 1 to pause it or 0 to let it go on.
+PAUSE: Final = Script("""
+call(ARGV[2] == '1' and 'SADD' or 'SREM', q, ARGV[1])
+call('PUBLISH', 'iii:queue:paused', cjson.encode({ARGV[1], ARGV[2]}))
+return 1
+""")
+
+#: KEYS: the names of what is paused. Answers them.
+PAUSED_NAMES: Final = Script("return call('SMEMBERS', q)", changes=False)
+
 #: Answers how many jobs there are, run, are delayed, and are dead.
 STATS: Final = Script(
     """
