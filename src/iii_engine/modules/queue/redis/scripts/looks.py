@@ -80,6 +80,7 @@ return 1
 
 #: KEYS: the names of what is paused. ARGV: a name, and 1 to pause it or 0 to let it go on.
 PAUSE: Final = Script("""
+call('SREM', q, '')  -- so that a full Redis lets it be
 call(ARGV[2] == '1' and 'SADD' or 'SREM', q, ARGV[1])
 call('PUBLISH', 'iii:queue:paused', cjson.encode({ARGV[1], ARGV[2]}))
 return 1
