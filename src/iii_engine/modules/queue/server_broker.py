@@ -42,12 +42,20 @@ class ServerBroker(Broker):
         """Makes `StoreError` of the failures of the client library, where nobody else does."""
         return nullcontext()
 
-    def _answer(self, work: Coroutine[Any, Any, T], done: Done[T]) -> None:
-        """Tell `done` what becomes of it, whatever that is."""
+    def _answer(self, work: Coroutine[Any, Any, T], done: Done[T], *, stores: bool = False) -> None:
+        """Tell `done` what becomes of it, whatever that is.
+
+        Who `stores` something and gets no answer does not know whether it was stored.
+        """
 
         async def answer() -> T:
-            with self._told():
-                return await work
+            try:
+                with self._told():
+                    return await work
+            except ServerLost as error:
+                if not stores:
+                    raise
+                raise ServerLost(f"{error}; it is not known whether the job was stored") from error
 
         def ended(task: asyncio.Task[T]) -> None:
             work.close()  # it may not have begun

@@ -131,10 +131,10 @@ class JetStreamBroker(ServerBroker):
                 await self._bindings.put_early(topic)
             return receipt
 
-        self._answer(store(), done)
+        self._answer(store(), done, stores=True)
 
     def enqueue(self, queue: str, draft: Draft, done: Done[Receipt]) -> None:
-        self._answer(self._store([self.queue(QueueName(queue))], draft), done)
+        self._answer(self._store([self.queue(QueueName(queue))], draft), done, stores=True)
 
     async def _store(self, queues: list[JetQueue], draft: Draft) -> Receipt:
         options, once = draft.options, draft.once

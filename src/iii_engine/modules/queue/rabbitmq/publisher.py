@@ -51,7 +51,10 @@ class Publisher:
             except TimeoutError:
                 if (problem := self.problem) is not None:
                     raise ServerLost(f"{problem}; what was sent may be stored later") from None
-                raise
+                raise ServerLost(
+                    f"{self.link.where} cannot be reached: no answer; it is not known whether what "
+                    "was sent is stored"
+                ) from None
 
     async def _publish(self, message: Message, exchange: str, key: str, *, hurry: bool) -> bool:
         from pamqp.commands import Basic
