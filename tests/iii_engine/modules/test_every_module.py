@@ -102,6 +102,7 @@ CHANGES: Final[dict[str, dict[str, Any]]] = {
         "port": ANOTHER_PORT,
         "host": "localhost",
         "auth_function": "who",
+        "require_join": True,
         "allowed_origins": ["https://a.example"],
         "adapter": KV,
     },
