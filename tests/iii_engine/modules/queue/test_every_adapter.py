@@ -322,4 +322,4 @@ async def test_a_job_takes_the_place_of_one_of_its_function_only(
         assert await engine.enqueue("default", "other", 3, **options) == other
         await engine.enqueue("default", "other", 4, debounce_ms=300, message_id=first)
         await until(lambda: holds(engine, "default", (0, 0)))
-        assert (heard, others) == ([1], [3, 4])
+        assert (heard, sorted(others)) == ([1], [3, 4])  # both may be due in one millisecond
