@@ -161,6 +161,7 @@ class Consumer:
 
     def done(self, lease: Lease) -> None:
         """The job need not run again."""
+        self._rest.worked()
         self._ended(lease)
         self._broker.complete(lease)
 

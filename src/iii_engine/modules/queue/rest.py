@@ -30,6 +30,11 @@ class Rest:
             self._timer = self._timers.after(self._next_ms / 1000, self._end)
             self._next_ms = min(2 * self._next_ms, LONGEST_MS)
 
+    def worked(self) -> None:
+        """A job went well: the next absence is a new one."""
+        if self._timer is None:
+            self._next_ms = FIRST_MS
+
     def end(self) -> None:
         """The function may be back: its engine has subscribed anew."""
         if self._timer is not None:

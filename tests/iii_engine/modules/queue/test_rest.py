@@ -37,3 +37,29 @@ async def test_jobs_of_a_topic_are_given_out_rarely_while_the_function_is_away(
     await desk.advance(2)
     assert sorted(calls) == list(range(9))
     assert desk.stats("t") == {"waiting": 0, "active": 0, "delayed": 0, "dlq_depth": 0}
+
+
+async def test_rests_begin_small_again_after_a_job_that_went_well(desk: QueueDesk) -> None:
+    calls: list[int] = []
+    there = False
+
+    def work(call: Call) -> None:
+        calls.append(int(bytes(call.data)))
+        if there:
+            call.reply()
+        else:
+            call.fail(AWAY, "not there")
+
+    desk.engine.add_function("f", work, module="test")
+    desk.trigger("t1", "t", "f", queue_config={"concurrency": 1})
+    desk.publish("t", 1)
+    await desk.advance(20)  # the next rest is one of 16 seconds
+    there = True
+    await desk.advance(20)
+    there = False
+    desk.publish("t", 2)
+    await desk.advance(0.1)
+    there = True
+    calls.clear()
+    await desk.advance(2)
+    assert calls == [2]
