@@ -32,6 +32,33 @@ class Asker(Protocol):
 AT_ONCE: Final = 4
 
 
+class Row(Generic[T]):
+    """What waits, of each caller one before any has a second."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str | None, deque[T]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, caller_id: str | None, item: T) -> None:
+        self._waiting.setdefault(caller_id, deque()).append(item)
+        self._count += 1
+
+    def take(self) -> T | None:
+        """The next; None when there is none."""
+        if not self._count:
+            return None
+        self._count -= 1
+        caller_id = next(iter(self._waiting))
+        items = self._waiting.pop(caller_id)
+        item = items.popleft()
+        if items:
+            self._waiting[caller_id] = items  # behind all others
+        return item
+
+
 class Turns:
     """Runs works: one piece of one of them in each turn of the loop, a few of them by turns.
 
@@ -45,7 +72,7 @@ class Turns:
         self._soon = soon
         self._running: _Work[Any] | None = None
         self._begun: deque[_Work[Any]] = deque()
-        self._waiting: dict[str | None, deque[_Work[Any]]] = {}
+        self._waiting: Row[_Work[Any]] = Row()
         self._due = False
 
     def run(
@@ -70,7 +97,7 @@ class Turns:
             self._begun.append(work)
         else:
             work.put_off()
-            self._waiting.setdefault(work.caller_id, deque()).append(work)
+            self._waiting.add(work.caller_id, work)
         self._go_on_later()
 
     def _go_on_later(self) -> None:
@@ -94,21 +121,18 @@ class Turns:
             self._go_on_later()
 
     def _fill(self) -> None:
-        while self._waiting and len(self._begun) < AT_ONCE:
-            caller_id = next(iter(self._waiting))
-            works = self._waiting.pop(caller_id)
-            self._begun.append(works.popleft())
-            if works:
-                self._waiting[caller_id] = works  # behind all others
+        while len(self._begun) < AT_ONCE and (work := self._waiting.take()) is not None:
+            self._begun.append(work)
 
     def end(self, error: BaseException) -> None:
         """Fail everything under way."""
-        works = [*self._begun, *(work for row in self._waiting.values() for work in row)]
+        works = list(self._begun)
+        while (waiting := self._waiting.take()) is not None:
+            works.append(waiting)
         if self._running is not None:
             works.insert(0, self._running)
         self._running = None
         self._begun.clear()
-        self._waiting.clear()
         for work in works:
             work.put_off()
             work.done(None, error)

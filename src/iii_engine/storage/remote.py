@@ -14,8 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
@@ -25,11 +24,13 @@ from iii_engine.storage.base import ServerLost, StoreError, Transaction
 from iii_engine.storage.buffer import Write
 from iii_engine.storage.foreign import Sieve
 from iii_engine.storage.goes import Checker, Go, Job, Part, look, run
-from iii_engine.storage.pump import Pump
+from iii_engine.storage.listings import Listing, Listings, tell
+from iii_engine.storage.pump import MAX_WAITING, Pump
 from iii_engine.storage.reads import Found, Read, Record
 
 log = logging.getLogger("iii.storage")
 
+J = TypeVar("J", bound=Job)
 T = TypeVar("T")
 Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 
@@ -37,6 +38,8 @@ Done: TypeAlias = Callable[[T | None, BaseException | None], None]
 PATIENCE: Final = 5.0
 #: Goes at a batch, at least, before other engines are said to change too much.
 GOES: Final = 10
+#: Works that may be long for which is fetched together.
+LISTS: Final = 16
 #: Rounds of fetching for one go; a work that reads what it has just read takes one each.
 MAX_ROUNDS: Final = 300
 
@@ -90,6 +93,8 @@ class RemoteStore:
         self._commits = count(1)
         self._writes: Pump[Job] = Pump(self._settle)
         self._queries: Pump[Job] = Pump(self._answer)
+        self._lists: Pump[Listing] = Pump(self._begin)
+        self._listings = Listings(self._list)
 
     @property
     def name(self) -> str:
@@ -113,6 +118,8 @@ class RemoteStore:
             await self._contact.close()
             await self._writes.drained()
             await self._queries.drained()
+            await self._lists.drained()
+            self._listings.end(StoreError("the store is closed"))
             await self._remote.close()
 
     def write(self, work: Callable[[Transaction], T], done: Done[T]) -> None:
@@ -129,33 +136,58 @@ class RemoteStore:
         done: Done[T],
         asker: Asker | None = None,
     ) -> None:
-        """See `Store.browse`. What was fetched is one moment; later queries wait meanwhile."""
-        self._submit(self._queries, partial(begin, work, asker), done)
+        """See `Store.browse`. What was fetched is one moment."""
+        self._list(Listing(work, done, 0, asker))
+
+    def _list(self, job: Listing) -> None:
+        """Fetch for it, maybe once more."""
+        loop = asyncio.get_running_loop()
+        job.deadline = loop.time() + self._patience
+        problem = self._put(self._lists, job, len(self._listings))
+        if problem is not None:
+            job.fail(problem)
+            loop.call_soon(self._listings.take, job)
 
     def _submit(self, pump: Pump[Job], work: Callable[[Transaction], Any], done: Done[Any]) -> None:
         loop = asyncio.get_running_loop()
-        problem = "the store is closed"
-        if self._open:
-            if pump.put(Job(work, done, loop.time() + self._patience)):
-                return
-            problem = f"too much waits for {self.name}"
-        loop.call_soon(done, None, StoreError(problem))
+        problem = self._put(pump, Job(work, done, loop.time() + self._patience))
+        if problem is not None:
+            loop.call_soon(done, None, problem)
+
+    def _put(self, pump: Pump[J], job: J, others: int = 0) -> StoreError | None:
+        """Why it is refused. `others` wait beside those of the pump."""
+        if not self._open:
+            return StoreError("the store is closed")
+        if others >= MAX_WAITING or not pump.put(job):
+            return StoreError(f"too much waits for {self.name}")
+        return None
 
     # -- queries ---------------------------------------------------------------------------------
 
-    async def _answer(self, jobs: list[Job]) -> int:
+    async def _answer(self, jobs: Sequence[Job]) -> int:
+        await self._look(jobs)
+        tell(jobs)
+        return len(jobs)
+
+    async def _begin(self, jobs: list[Listing]) -> int:
+        """Only some of them, since what each fetches may be much."""
+        batch = jobs[:LISTS]
+        wanted = [job for job in batch if job.wanted]
+        if wanted:
+            await self._look(wanted)
+        for job in batch:
+            self._listings.take(job)
+        return len(batch)
+
+    async def _look(self, jobs: Sequence[Job]) -> None:
+        """Settle them, with a result or an error."""
         try:
             await self._query(jobs, jobs[0].deadline)
         except Exception as error:  # noqa: BLE001  (whoever asked gets it)
             for job in jobs:
                 job.fail(error)
-        _tell(job for job in jobs if not isinstance(job.result, Begun))
-        for job in jobs:
-            if isinstance(job.result, Begun):
-                await _finish(job)
-        return len(jobs)
 
-    async def _query(self, jobs: list[Job], deadline: float) -> None:
+    async def _query(self, jobs: Sequence[Job], deadline: float) -> None:
         for number in count(1):
             found: dict[Read, Found] = {}
             rounds = 0
@@ -183,7 +215,7 @@ class RemoteStore:
                     continue
                 for job in open_:
                     job.fail(error)
-            _tell(jobs)
+            tell(jobs)
             return len(jobs)
 
     async def _write(self, jobs: list[Job], deadline: float) -> None:
@@ -277,60 +309,12 @@ class RemoteStore:
         await pause(conflicts, at_most=0.05)
 
 
-class Begun:
-    """The result so far of a work that has more than one piece."""
-
-    def __init__(self, pieces: Pieces[Any], asker: Asker | None) -> None:
-        self.pieces = pieces
-        self.asker = asker
-
-
-def begin(
-    work: Callable[[Transaction], Pieces[T]], asker: Asker | None, transaction: Transaction
-) -> T | Begun:
-    """Do the first piece, which names all that is read."""
-    pieces = work(transaction)
-    try:
-        next(pieces)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    return Begun(pieces, asker)
-
-
-async def _finish(job: Job) -> None:
-    """Do the other pieces, and tell, if somebody waits."""
-    begun: Begun = job.result
-    try:
-        job.result = await _in_turns(begun.pieces, begun.asker)
-    except _Gone:
-        return
-    except Exception as error:  # noqa: BLE001  (whoever asked gets it)
-        job.fail(error)
-    _tell([job])
-
-
-class _Gone(Exception):
-    """Nobody waits any more."""
-
-
-async def _in_turns(pieces: Pieces[T], asker: Asker | None = None) -> T:
-    """The result of a work, one piece in each turn of the loop. Raises `_Gone`."""
+async def _in_turns(pieces: Pieces[T]) -> T:
+    """The result of a work, one piece in each turn of the loop."""
     while True:
-        if asker is not None and asker.answered:
-            pieces.close()
-            raise _Gone
         try:
             next(pieces)
         except StopIteration as end:
             result: T = end.value
             return result
         await asyncio.sleep(0)
-
-
-def _tell(jobs: Iterable[Job]) -> None:
-    for job in jobs:
-        try:
-            job.done(job.result, job.error)
-        except Exception:
-            log.exception("a listener to the store failed")

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import pytest
-from tests.iii_engine.storage.writing import look, submit
+from tests.iii_engine.storage.writing import done_of, look, submit
+from tests.support.waiting import until
 
+from iii_engine.core.turns import AT_ONCE, Pieces
 from iii_engine.storage import remote
 from iii_engine.storage.base import ServerLost, StoreError, Transaction
 from iii_engine.storage.buffer import Write
@@ -130,6 +132,68 @@ async def test_who_cannot_know_is_told_so(store: RemoteStore, server: Pretended)
     server.lost = ["it is gone"]
     with pytest.raises(ServerLost, match="it is gone; it is not known whether"):
         await submit(store, lambda t: t.put("s", "k", b"1"))
+
+
+class Listing:
+    """Somebody's list of a space that is written in pieces, for as long as `held`."""
+
+    def __init__(self, store: RemoteStore, caller_id: str = "w", *, held: bool = True) -> None:
+        self.held = held
+        self.pieces = 0
+        self.answered = False
+        self.caller_id = caller_id
+        self.answer: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        store.browse(self._work, done_of(self.answer), self)
+
+    def _work(self, transaction: Transaction) -> Pieces[list[str]]:
+        found = [key for key, _ in transaction.items("s")]
+        yield
+        while self.held:
+            self.pieces += 1
+            yield
+        return found
+
+
+async def test_others_read_while_long_lists_are_written(store: RemoteStore) -> None:
+    await submit(store, lambda t: t.put("s", "k", b"1"))
+    lists = [Listing(store) for _ in range(3)]
+    await until(lambda: all(each.pieces for each in lists))
+    assert await look(store, lambda t: t.get("s", "k")) == b"1"
+    short = Listing(store, held=False)
+    assert await short.answer == ["k"]
+    for each in lists:
+        each.held = False
+    assert await asyncio.gather(*(each.answer for each in lists)) == [["k"]] * 3
+
+
+async def test_few_long_lists_are_held_and_callers_take_turns(store: RemoteStore) -> None:
+    await submit(store, lambda t: t.put("s", "k", b"1"))
+    first = [Listing(store, "a") for _ in range(AT_ONCE + 50)]
+    await until(lambda: first[0].pieces)
+    other = Listing(store, "b")
+    await look(store, lambda t: t.get("s", "k"))
+    assert sum(bool(each.pieces) for each in first) == AT_ONCE
+    first[0].held = False
+    assert await first[0].answer == ["k"]
+    first[1].held = False
+    await until(lambda: other.pieces)
+    assert sum(bool(each.pieces) for each in first) == AT_ONCE + 1
+    for each in first:
+        each.answered = True
+    other.held = False
+    assert await other.answer == ["k"]
+    last = Listing(store, "a", held=False)
+    assert await last.answer == ["k"]
+    assert sum(bool(each.pieces) for each in first) == AT_ONCE + 1
+
+
+async def test_lists_end_with_the_store(store: RemoteStore) -> None:
+    lists = [Listing(store) for _ in range(AT_ONCE + 2)]
+    await until(lambda: lists[0].pieces)
+    await store.close()
+    for each in lists:
+        with pytest.raises(StoreError, match="the store is closed"):
+            await each.answer
 
 
 async def test_a_query_writes_nothing(store: RemoteStore) -> None:
