@@ -116,3 +116,8 @@ def told(url: str) -> Iterator[None]:
         raise ServerLost(f"{where} cannot be reached: {reason(url, error)}") from None
     except redis.RedisError as error:
         raise StoreError(f"{where}: {error}") from None
+    except RuntimeError as error:
+        if "handler is closed" not in str(error):
+            raise
+        # So says the loop of a connection that ended just before it was written to.
+        raise ServerLost(f"{where} cannot be reached: the connection ended") from None
