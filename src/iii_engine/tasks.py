@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
-#: Seconds between cancellations of a task that goes on.
-CANCEL_SECONDS: Final = 0.1
+#: Seconds between cancellations of a task that goes on: it may be saying goodbye to a server.
+CANCEL_SECONDS: Final = 1.0
 
 
 class Tasks:
