@@ -143,7 +143,8 @@ class RemoteStore:
         """Fetch for it, maybe once more."""
         loop = asyncio.get_running_loop()
         job.deadline = loop.time() + self._patience
-        problem = self._put(self._lists, job, len(self._listings))
+        others = 0 if job.admitted else len(self._listings)
+        problem = self._put(self._lists, job, others)
         if problem is not None:
             job.fail(problem)
             loop.call_soon(self._listings.take, job)

@@ -187,6 +187,19 @@ async def test_few_long_lists_are_held_and_callers_take_turns(store: RemoteStore
     assert sum(bool(each.pieces) for each in first) == AT_ONCE + 1
 
 
+async def test_too_many_lists_are_refused_and_those_that_wait_are_not(
+    store: RemoteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "MAX_WAITING", 2)
+    lists = [Listing(store) for _ in range(AT_ONCE + 4)]
+    await until(lambda: lists[0].pieces)
+    with pytest.raises(StoreError, match="too much waits for the server"):
+        await Listing(store).answer
+    for each in lists:
+        each.held = False
+    assert await asyncio.gather(*(each.answer for each in lists)) == [[]] * len(lists)
+
+
 async def test_lists_end_with_the_store(store: RemoteStore) -> None:
     lists = [Listing(store) for _ in range(AT_ONCE + 2)]
     await until(lambda: lists[0].pieces)
