@@ -24,6 +24,10 @@ log = logging.getLogger("iii.queue")
 #: Seconds until the broker is asked again after it failed.
 AGAIN_SECONDS: Final = 1.0
 
+#: How much later than others an engine takes that has just given a job back to them: without, the
+#: one that has nothing to do would be the first each time.
+SHY_SECONDS: Final = 0.05
+
 #: Ends of a call that say nothing about the job: it may run again at once, elsewhere.
 WORKER_GONE = "invocation_stopped"
 
@@ -61,6 +65,7 @@ class Consumer:
         self._open = False
         self._woken = False
         self._asked = False
+        self._shy_until_ns = 0
         self._rest = Rest(engine.timers, self.wake)
 
     # -- taking ----------------------------------------------------------------------------------
@@ -104,7 +109,10 @@ class Consumer:
         """There may be something to take: look at the end of this tick, once for all."""
         if not self._woken:
             self._woken = True
-            self._soon(self._pump)
+            if self.engine.clock.monotonic_ns() < self._shy_until_ns:
+                self.engine.timers.after(SHY_SECONDS, self._pump)
+            else:
+                self._soon(self._pump)
 
     def _pump(self) -> None:
         self._woken = False
@@ -173,6 +181,7 @@ class Consumer:
         if error.code == AWAY and (pause := pause_ms(job, now_ms)) is not None:
             job.handed_back += 1
             self._broker.retry(lease, job, pause)
+            self._shy_until_ns = self.engine.clock.monotonic_ns() + 2_000_000 * pause
             if (self.target.function_id or "") in self.engine.registry:
                 self._rest.begin()  # it is the function itself that says so, and of all jobs
             return

@@ -34,15 +34,19 @@ async def test_the_next_engine_that_has_a_job_has_a_greater_token(server: Server
     async with shared(server, 2, q=queue) as (second, first):  # as they were started
         tokens: list[int] = []
         held = hold(first, tokens)
+        queues = second.app.modules["iii-queue"].queues  # type: ignore[attr-defined]
+        (waiting,) = [each for each in queues.consumers() if each.queue.name == "q"]
+        waiting.close()
         await first.enqueue("q", "work", 1)
-        await until(lambda: len(held) == 1, timeout=20)
+        await until(lambda: len(held) == 1)
         held[0].fail("broken", "once")
-        await until(lambda: len(held) == 2, timeout=20)
+        await until(lambda: len(held) == 2)
         held = hold(second, tokens)
+        waiting.open()
         lose(first)
-        await until(lambda: len(held) == 1, timeout=20)
+        await until(lambda: len(held) == 1)
         held[0].fail("broken", "once")
-        await until(lambda: len(held) == 2, timeout=20)
+        await until(lambda: len(held) == 2)
         held[1].reply()
         assert len(tokens) == 4
         assert tokens == sorted(set(tokens))
