@@ -122,13 +122,24 @@ class Consumers:
         tidied = True
         for info in await self.all():
             floor = info.ack_floor.stream_seq if info.ack_floor is not None else 0
-            if floor:
-                purging = self._js.purge_stream(
-                    self._stream, seq=floor + 1, subject=info.config.filter_subject
-                )
-                await self._connection.ask(purging)
+            await self._delete_up_to(floor, info.config.filter_subject)
             tidied &= floor >= last or not (info.num_pending or info.num_ack_pending)
         return tidied
+
+    async def _delete_up_to(self, floor: int, subject: str | None) -> None:
+        """One by one: NATS 2.9 takes a purge for the end of all that is out, and would never give
+        the others of these out again."""
+        number = 1
+        while number <= floor:
+            asking = found_or_none(
+                self._js.get_msg, self._stream, seq=number, subject=subject, next=True
+            )
+            found = await self._connection.ask(asking)
+            if found is None or found.seq is None or found.seq > floor:
+                return
+            deleting = found_or_none(self._js.delete_msg, self._stream, found.seq)
+            await self._connection.ask(deleting)
+            number = found.seq + 1
 
     async def last(self) -> int:
         """The number of the newest job."""
