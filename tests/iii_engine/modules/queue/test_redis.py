@@ -309,7 +309,7 @@ async def test_engines_hear_of_many_new_topics_without_reading_the_table_for_eac
         assert two.bind("t7", "f", {}) is None
         await until(lambda: names <= {queue.name for queue in broker_of(two).topic_queues()})
         await until(lambda: [queue.function_id for queue in broker_of(one).bindings()] == ["f"])
-        assert read <= 4
+        assert read <= len(names) / 4  # not for each; some by time, however slow the machine is
         with redis.Redis.from_url(redis_server.url) as client:
             client.hset("iii:queue:topics", '["foreign",""]', "0")
             for _ in range(100):
