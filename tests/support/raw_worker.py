@@ -151,6 +151,15 @@ class RawWorker:
             result=result,
         )
 
+    async def hears(self, function_id: str, count: int) -> set[Any]:
+        """Answer calls of a function until it got so many different payloads: these."""
+        heard = set[Any]()
+        while len(heard) < count:
+            invocation = await self.invoked(function_id)
+            heard.add(invocation["data"])
+            await self.answer(invocation)
+        return heard
+
     async def fail(self, invocation: Frame, code: str, message: str) -> None:
         await self.send(
             "invocationresult",

@@ -63,13 +63,14 @@ def stamp_caller(call: Call, session: Session) -> None:
         call.ending = call.ending[1:]  # the object is empty: no comma
 
 
-def without_caller(data: Raw | bytes, frame: bytes) -> Raw | bytes:
+def without_caller(data: Raw | bytes, frame: bytes | None = None) -> Raw | bytes:
     """The payload without a `_caller_worker_id` that the client made up.
 
+    Who has the whole frame gives it, which spares a copy of the payload.
     In a large one that has it elsewhere than at its end, null follows, which readers keep instead:
     to build such an object for one key could take seconds, in which nothing else happens.
     """
-    if not _may_name(frame):
+    if not _may_name(bytes(data) if frame is None else frame):
         return data
     text = bytes(data)
     if text[0] != _OPEN:

@@ -212,14 +212,18 @@ class EmbeddedStore(LocalReads):
                     self._writer.execute("BEGIN IMMEDIATE")
                 buffer = Buffer(self._writing)
                 result = work(buffer)
-                if any(key is None and self._writing.is_large(s) for s, key, _ in buffer.writes):
+                size, takes_long = 0, False
+                for space, key, value in buffer.writes:
+                    if value is not None:
+                        size += len(value)
+                    elif key is None:
+                        takes_long = takes_long or self._writing.is_large(space)
+                if takes_long:
                     self._left = buffer.writes
                 else:
                     self._apply(buffer.writes)
-                for _, _, value in buffer.writes:
-                    self._changes = True
-                    if value is not None:
-                        self._bytes += len(value)
+                self._changes = self._changes or bool(buffer.writes)
+                self._bytes += size
             except apsw.Error as error:
                 problem = self._failure(error)
                 if not self._writer.in_transaction:

@@ -208,7 +208,7 @@ class Link:
         self.engine.call(
             local_id,
             # Ids of workers mean something on their own engine only.
-            without_caller(message.data, bytes(message.data)),
+            without_caller(message.data),
             answer,
             traceparent=message.traceparent,
             baggage=message.baggage,

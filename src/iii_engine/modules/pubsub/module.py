@@ -101,8 +101,7 @@ class PubSubModule(Module[PubSubOptions]):
         except BusError as error:
             fail(call, error)
             return
-        data = bytes(message.data)
-        data = bytes(without_caller(data, data))
+        data = bytes(without_caller(message.data))
         if self.broadcast is None:
             self.subscriptions.deliver(message.topic, data, call.traceparent, call.baggage)
             call.reply(NULL)

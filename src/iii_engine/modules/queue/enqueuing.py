@@ -70,8 +70,7 @@ class Enqueuing:
             raise NotEnqueued(f"Queue '{action.queue}' not found")
         if action.priority and config.fifo:
             raise NotEnqueued(f"FIFO queue '{action.queue}' keeps its order: it has no priorities")
-        text = bytes(data)
-        data = without_caller(text, text)
+        data = without_caller(bytes(data))
         return Draft(
             data=Raw(data),
             options=action,

@@ -58,9 +58,8 @@ def named(value: str, code: str, field: str) -> str:
 def published(cause: Call, request: requests.PublishRequest) -> Draft:
     """The job that a message becomes. Raises `BusError` when the topic is missing."""
     named(request.topic, "topic_not_set", "topic")
-    data = bytes(request.data)
     return Draft(
-        data=Raw(without_caller(data, data)),
+        data=Raw(without_caller(bytes(request.data))),
         options=request,
         group_id=request.key or "",
         traceparent=cause.traceparent,

@@ -60,8 +60,7 @@ def change_by(
 
 def _call(engine: Engine, function_id: str, call: Call, on_answer: OnAnswer) -> None:
     """Hand the request on, without a caller that its maker may have put into it."""
-    text = bytes(call.data)
-    data = without_caller(text, text)
+    data = without_caller(bytes(call.data))
     engine.call(function_id, data, on_answer, traceparent=call.traceparent, baggage=call.baggage)
 
 

@@ -78,11 +78,7 @@ async def test_what_another_engine_keeps_for_a_worker_that_is_away_is_not_buried
         async with RawWorker(two.url) as worker:
             await worker.register("f")
             await worker.register_trigger("durable:subscriber", "f", {"topic": "t"})
-            heard = set[int]()
-            while len(heard) < 3:
-                call = await worker.invoked("f")
-                heard.add(call["data"])
-                await worker.answer(call)
+            heard = await worker.hears("f", 3)
             await until(lambda: holds(two, "t", (0, 0)))
         assert heard == {0, 1, 2}
 

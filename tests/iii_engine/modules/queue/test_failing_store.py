@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
-from tests.support.queue_desk import queue_desk
+from tests.support.queue_desk import QueueDesk, queue_desk
 
 from iii_engine.storage.base import StoreError, Transaction
 from iii_engine.storage.memory import MemoryStore
@@ -112,15 +112,20 @@ async def test_a_subscription_is_stored_with_the_first_job_for_it_at_the_latest(
         assert desk.payloads("work") == [1]
 
 
+async def end_a_subscription_while_full(desk: QueueDesk, store: FullStore) -> None:
+    """Of the function `seen`, for which a job waits."""
+    desk.trigger("t", "topic", "seen")
+    desk.ask("iii::queue::pause", {"queue": "topic"})
+    desk.publish("topic", 1)
+    await desk.settle()
+    store.full = True
+    desk.engine.triggers.remove("t")
+
+
 async def test_what_waits_for_a_removed_subscription_dies_when_the_store_can_write_again() -> None:
     store = FullStore()
     async with queue_desk(store=store) as desk:
-        desk.trigger("t", "topic", "seen")
-        desk.ask("iii::queue::pause", {"queue": "topic"})
-        desk.publish("topic", 1)
-        await desk.settle()
-        store.full = True
-        desk.engine.triggers.remove("t")
+        await end_a_subscription_while_full(desk, store)
         await desk.advance(3)
         store.full = False
         await desk.advance(3)
@@ -133,12 +138,7 @@ async def test_a_subscription_that_is_made_again_gets_what_is_published_then() -
     store = FullStore()
     async with queue_desk(store=store) as desk:
         desk.handler("seen")
-        desk.trigger("t", "topic", "seen")
-        desk.ask("iii::queue::pause", {"queue": "topic"})
-        desk.publish("topic", 1)
-        await desk.settle()
-        store.full = True
-        desk.engine.triggers.remove("t")
+        await end_a_subscription_while_full(desk, store)
         await desk.advance(1)
         desk.trigger("t", "topic", "seen")
         await desk.settle()
